@@ -1,1 +1,15 @@
-//! placeholder
+//! What two peers of a Starling swarm must agree on.
+//!
+//! Ids, messages and frames are plain data; `swarm` is the one place that knows libp2p.
+//! This crate knows nothing of engines, users or HTTP.
+#![warn(missing_docs)]
+
+pub mod frame;
+pub mod id;
+pub mod identity;
+pub mod limits;
+pub mod message;
+pub mod swarm;
+
+pub use id::{JobId, ModelId, SwarmName};
+pub use identity::Identity;

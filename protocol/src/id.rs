@@ -1,0 +1,179 @@
+//! Identifiers that cannot be wrong: parsed at the door, compared by value.
+
+use std::{fmt, str::FromStr};
+
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::limits::MAX_SWARM_NAME_BYTES;
+
+/// One request for computation; the same over all of its attempts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// A fresh id; ids made later sort later.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+/// The SHA-256 of a model file's content: two nodes mean the same by a model exactly when these agree.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId([u8; 32]);
+
+impl ModelId {
+    /// Wraps a SHA-256 digest.
+    #[must_use]
+    pub fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The name that keeps two swarms apart on the same network: 1 to 64 of `a-z 0-9 - _ .`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SwarmName(String);
+
+/// Why a text is not an identifier.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum IdError {
+    /// Not a swarm name.
+    #[error("a swarm name is 1 to 64 of a-z, 0-9, '-', '_' and '.', not {0:?}")]
+    Swarm(String),
+    /// Not a model id.
+    #[error("a model id is 64 hexadecimal digits")]
+    Model,
+}
+
+impl SwarmName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SwarmName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fits = (1..=MAX_SWARM_NAME_BYTES).contains(&text.len());
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        if fits && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Swarm(text.chars().take(MAX_SWARM_NAME_BYTES).collect()))
+        }
+    }
+}
+
+impl FromStr for ModelId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(IdError::Model);
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| IdError::Model)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| IdError::Model)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+impl fmt::Display for SwarmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The first 12 digits: enough for a log.
+impl fmt::Debug for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<C> Encode<C> for JobId {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(self.0.as_bytes())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for JobId {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        let bytes = d.bytes()?.try_into().map_err(|_| decode::Error::message("a job id has 16 bytes"))?;
+        Ok(Self(Uuid::from_bytes(bytes)))
+    }
+}
+
+impl<C> Encode<C> for ModelId {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for ModelId {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        let bytes = d.bytes()?.try_into().map_err(|_| decode::Error::message("a model id has 32 bytes"))?;
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_ids_read_back_what_they_show() {
+        let id = ModelId::new(std::array::from_fn(|i| (i * 7) as u8));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!("zz".repeat(32).parse::<ModelId>(), Err(IdError::Model));
+        assert_eq!("+1".repeat(32).parse::<ModelId>(), Err(IdError::Model));
+        assert_eq!("é".repeat(32).parse::<ModelId>(), Err(IdError::Model));
+    }
+
+    #[test]
+    fn swarm_names_are_short_and_plain() {
+        assert!("starling".parse::<SwarmName>().is_ok());
+        for bad in ["", "Upper", "with space", "slash/", &"x".repeat(65)] {
+            assert!(bad.parse::<SwarmName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_survive_the_wire() {
+        let job = JobId::generate();
+        let bytes = minicbor::to_vec(job).unwrap();
+        assert_eq!(minicbor::decode::<JobId>(&bytes).unwrap(), job);
+        assert!(minicbor::decode::<ModelId>(&bytes).is_err(), "16 bytes are not a model id");
+    }
+}

@@ -1,0 +1,208 @@
+//! The key that a peer is known by: an Ed25519 seed in a file that only its owner can read.
+//!
+//! The file holds the 32 bytes of the seed in hexadecimal and nothing else. On Unix it is created
+//! with mode 0600 and refused when others can read it; on Windows it lies in the owner's profile,
+//! whose access list it inherits.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
+
+const SEED: usize = 32;
+
+/// A peer's secret. Wiped from memory when dropped; its `Debug` shows nothing.
+#[derive(Clone)]
+pub struct Identity(Zeroizing<[u8; SEED]>);
+
+/// Why there is no identity.
+#[derive(Debug, Error)]
+pub enum IdentityError {
+    /// Others could read the key.
+    #[error("the key file {path} can be read by others (mode {mode:o})")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds something else.
+    #[error("{0} is not a key file: it must hold 64 hexadecimal digits")]
+    Malformed(PathBuf),
+    /// The file cannot be read or made.
+    #[error("the key file {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gives no randomness.
+    #[error("the system's random numbers failed: {0}")]
+    Random(getrandom::Error),
+}
+
+impl IdentityError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Exposed { path, .. } => {
+                format!("run `chmod 600 {0}`; if somebody may have read it, delete it and start again with a new identity", path.display())
+            }
+            Self::Malformed(path) => {
+                format!("restore {0} from a backup, or delete it to start again with a new identity", path.display())
+            }
+            Self::Io { path, .. } => format!("check who owns {} and its folder, or choose another with --data", path.display()),
+            Self::Random(_) => "check that the system provides random numbers".to_owned(),
+        }
+    }
+}
+
+impl Identity {
+    /// A new random identity that is stored nowhere.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let mut seed = Zeroizing::new([0; SEED]);
+        getrandom::fill(seed.as_mut()).map_err(IdentityError::Random)?;
+        Ok(Self(seed))
+    }
+
+    /// The identity in the file at `path`, which is made when it is not there.
+    ///
+    /// # Errors
+    /// See [`IdentityError`]; each has a [`hint`](IdentityError::hint).
+    pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
+        match File::open(path) {
+            Ok(file) => Self::load(file, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(source) => Err(IdentityError::Io { path: path.into(), source }),
+        }
+    }
+
+    /// The seed, for the one place that makes a key pair of it.
+    pub(crate) fn seed(&self) -> Zeroizing<[u8; SEED]> {
+        self.0.clone()
+    }
+
+    fn load(file: File, path: &Path) -> Result<Self, IdentityError> {
+        refuse_exposed(&file, path)?;
+        let mut text = Zeroizing::new(String::new());
+        // One byte more than a key and its line end can have: a longer file is seen as such.
+        file.take(2 * SEED as u64 + 3).read_to_string(&mut text).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => IdentityError::Malformed(path.into()),
+            _ => IdentityError::Io { path: path.into(), source },
+        })?;
+        parse(text.trim_end()).ok_or_else(|| IdentityError::Malformed(path.into()))
+    }
+
+    /// Written beside and renamed, so that no crash leaves half a key.
+    fn create(path: &Path) -> Result<Self, IdentityError> {
+        let identity = Self::generate()?;
+        let failed = |source| IdentityError::Io { path: path.into(), source };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let draft = path.with_extension("new");
+        let _ = fs::remove_file(&draft);
+        let mut file = owner_only().open(&draft).map_err(failed)?;
+        let mut text = Zeroizing::new(identity.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        text.push('\n');
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(&draft, path).map_err(failed)?;
+        Ok(identity)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+fn parse(text: &str) -> Option<Identity> {
+    if text.len() != 2 * SEED || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut seed = Zeroizing::new([0; SEED]);
+    for (index, byte) in seed.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    let identity = Identity(seed.clone());
+    seed.zeroize();
+    Some(identity)
+}
+
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(unix)]
+fn refuse_exposed(file: &File, path: &Path) -> Result<(), IdentityError> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = file.metadata().map_err(|source| IdentityError::Io { path: path.into(), source })?.mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::Exposed { path: path.into(), mode }) }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_: &File, _: &Path) -> Result<(), IdentityError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seed_of(identity: &Identity) -> [u8; SEED] {
+        *identity.seed()
+    }
+
+    #[test]
+    fn the_same_file_gives_the_same_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep").join("identity.key");
+        let made = Identity::load_or_create(&path).unwrap();
+        let read = Identity::load_or_create(&path).unwrap();
+        assert_eq!(seed_of(&made), seed_of(&read));
+        assert_ne!(seed_of(&made), seed_of(&Identity::generate().unwrap()));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft stays behind");
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        for bad in [&b""[..], b"abc", &[b'f'; 65], &[b'g'; 64], &[0xff; 64], &[b'a'; 4096]] {
+            fs::write(&path, bad).unwrap();
+            #[cfg(unix)]
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            assert!(matches!(Identity::load_or_create(&path), Err(IdentityError::Malformed(_))), "{bad:?}");
+            assert_eq!(fs::read(&path).unwrap(), bad);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_others_can_read_is_refused_with_a_hint() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        Identity::load_or_create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Identity::load_or_create(&path).unwrap_err();
+        assert!(matches!(error, IdentityError::Exposed { mode: 0o640, .. }));
+        assert!(error.hint().contains("chmod 600"));
+    }
+}

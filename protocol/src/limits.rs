@@ -1,0 +1,74 @@
+//! Every bound on what a peer may send, in one file.
+//!
+//! A bound is checked before the memory it protects is allocated.
+
+use std::time::Duration;
+
+/// Largest job request frame, in bytes: a 128k-token conversation with room to spare.
+pub const MAX_REQUEST_FRAME: usize = 1 << 20;
+/// Largest job event frame, in bytes: a piece is a few tokens; 64 KiB holds thousands.
+pub const MAX_EVENT_FRAME: usize = 64 << 10;
+/// Largest status frame, in bytes.
+pub const MAX_STATUS_FRAME: usize = 64 << 10;
+
+/// Most messages in one request.
+pub const MAX_MESSAGES: usize = 4_096;
+/// Longest text of all messages of a request together, in bytes.
+pub const MAX_PROMPT_BYTES: usize = 768 << 10;
+/// Most token ids a request may continue from.
+pub const MAX_CONTINUE_TOKENS: usize = 32_768;
+/// Most tokens that may be asked for in one answer.
+pub const MAX_ANSWER_TOKENS: u32 = 131_072;
+/// Most stop strings in one request.
+pub const MAX_STOPS: usize = 16;
+/// Longest stop string, in bytes.
+pub const MAX_STOP_BYTES: usize = 256;
+
+/// Most models one node may offer.
+pub const MAX_OFFERS: usize = 64;
+/// Longest name of a model, in bytes.
+pub const MAX_MODEL_NAME_BYTES: usize = 128;
+/// Longest name of a node, device or version, in bytes.
+pub const MAX_LABEL_BYTES: usize = 64;
+/// Most slots one model offer may claim.
+pub const MAX_SLOTS: u32 = 4_096;
+/// Longest swarm name, in bytes.
+pub const MAX_SWARM_NAME_BYTES: usize = 64;
+
+/// How long a peer may take to send the frame that a stream begins with.
+pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node may take to answer a request with its first event.
+pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a stream may take to open and settle on its protocol.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a peer may take to accept one frame before it counts as gone.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A node pushes its status on change and at least this often.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// A node that has been silent for this long is not scheduled.
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Inbound streams of one protocol that may wait for their task.
+pub const INBOUND_QUEUE: usize = 256;
+/// Streams that may be in negotiation on one connection, in one direction.
+///
+/// The accepting side of libp2p drops what goes beyond its own limit without a word, so that limit
+/// ([`MAX_NEGOTIATING_INBOUND`]) lies well above what our openers use.
+pub const MAX_NEGOTIATING_OUTBOUND: usize = 64;
+/// libp2p's limit for inbound streams in negotiation on one connection.
+pub const MAX_NEGOTIATING_INBOUND: usize = 1_024;
+/// Opens that may wait on one connection for their turn to negotiate.
+pub const MAX_PENDING_OPENS: usize = 2_048;
+/// Refusals that may be under way on one connection; past that a stream is just closed.
+pub const MAX_REFUSALS: usize = 1_024;
+/// Streams a connection's multiplexer allows (QUIC and Yamux alike).
+pub const MAX_STREAMS: usize = 1_024;
+
+/// Connections one peer may hold: QUIC punching often leaves two direct ones.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 8;
+/// Connections strangers may hold with us, all together.
+pub const MAX_INCOMING: u32 = 4_096;
+/// Connection attempts under way, in each direction.
+pub const MAX_PENDING_CONNECTIONS: u32 = 256;
+/// Peers whose addresses and redial times are remembered.
+pub const MAX_REMEMBERED_PEERS: usize = 4_096;

@@ -1,0 +1,1 @@
+//! The swarm, seen from one peer.
