@@ -1,1 +1,2 @@
 //! The swarm, seen from one peer.
+pub use libp2p::{Multiaddr, PeerId};

@@ -1,0 +1,188 @@
+//! From a job to the node that answers it.
+//!
+//! `Dispatch` is the handle. Behind it one task owns the [`Scheduler`](crate::scheduler::Scheduler):
+//! who serves what, how loaded, who waits. The answer itself flows past that task, straight from the
+//! job stream into [`Answer::next`].
+
+use std::{sync::Arc, time::Duration};
+
+use starling_protocol::{
+    ModelId,
+    message::{ChatMessage, Done, JobFailure, Private, Sampling},
+    swarm::PeerId,
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// What is to be computed, for whichever node gets it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The model, by content.
+    pub model: ModelId,
+    /// The conversation, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens in the answer.
+    pub max_tokens: Option<u32>,
+    /// The answer ends before any of these.
+    pub stop: Vec<Private>,
+}
+
+/// The swarm as the scheduler sees it now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// Nodes whose status is fresh.
+    pub nodes: Vec<NodeView>,
+    /// Models that at least one of them serves, by name.
+    pub models: Vec<ModelView>,
+}
+
+/// A node, its models and its load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    /// Its key.
+    pub peer: PeerId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its program's version.
+    pub version: String,
+    /// What computes there.
+    pub device: String,
+    /// Reached through a relay only.
+    pub relayed: bool,
+    /// Measured by ping.
+    pub rtt: Option<Duration>,
+    /// Names (as in [`ModelView::name`]) of the models it serves.
+    pub models: Vec<String>,
+    /// Over all of its models.
+    pub slots: u32,
+    /// Of these, free now.
+    pub slots_free: u32,
+    /// Measured there, the fastest of its models; 0 until known.
+    pub decode_tokens_per_second: f32,
+}
+
+/// A model and how much of it there is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelView {
+    /// What people write: unique, so two files of one name get a part of their hash behind it.
+    pub name: String,
+    /// The content.
+    pub id: ModelId,
+    /// The longest context any node offers for it.
+    pub context_tokens: u32,
+    /// The tiny demo model.
+    pub demo: bool,
+    /// Nodes that serve it.
+    pub nodes: u32,
+    /// Their slots.
+    pub slots: u32,
+    /// Of these, free now.
+    pub slots_free: u32,
+}
+
+/// Who answers a job.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The node.
+    pub peer: PeerId,
+    /// Its name.
+    pub node_name: String,
+    /// Reached through a relay only.
+    pub relayed: bool,
+}
+
+/// What an answer is made of, in order: any number of pieces, then `Done`.
+#[derive(Clone, Debug)]
+pub enum AnswerEvent {
+    /// Every slot is taken: the job waits for one. Comes before `Started`, at most once.
+    Waiting,
+    /// A node has begun. Again, with another node, when one is lost before its first token.
+    Started(Placement),
+    /// Tokens and the text they add.
+    Piece {
+        /// The token ids.
+        tokens: Vec<u32>,
+        /// May be empty while a character is incomplete.
+        text: Private,
+    },
+    /// The answer is whole; nothing follows.
+    Done(Done),
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum DispatchError {
+    /// Nobody serves the model now.
+    #[error("no node in the swarm serves this model right now")]
+    NoNode,
+    /// Every slot stayed taken for as long as a job may wait, or too many wait already.
+    #[error("every node is busy")]
+    AllBusy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The request is wrong wherever it is sent.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field at fault.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The prompt fits no node's context.
+    #[error("the prompt has {tokens} tokens and the model's context holds {limit}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: u32,
+        /// What the context holds.
+        limit: u32,
+    },
+    /// The node said that it failed, after tokens had been given.
+    #[error("{0}")]
+    NodeFailed(JobFailure),
+    /// The node was lost or broke the protocol after tokens had been given.
+    #[error("the node was lost in mid-answer")]
+    NodeLost,
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+/// Asks for answers and shows the swarm. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    view: watch::Receiver<Arc<View>>,
+}
+
+impl Dispatch {
+    /// The swarm as it is now; changes wake the receiver.
+    #[must_use]
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
+    #[must_use]
+    pub fn start(&self, job: Job) -> Answer {
+        let _ = job;
+        Answer { _private: () }
+    }
+}
+
+/// One answer on its way. Dropping it cancels the job on the node.
+pub struct Answer {
+    _private: (),
+}
+
+impl Answer {
+    /// The next event. After `Done` or an error there are no more.
+    ///
+    /// # Errors
+    /// See [`DispatchError`]; what came before it stays valid.
+    #[expect(clippy::unused_async, reason = "the signature that callers are written against")]
+    pub async fn next(&mut self) -> Result<AnswerEvent, DispatchError> {
+        Err(DispatchError::NoNode)
+    }
+}
