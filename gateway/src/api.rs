@@ -1,0 +1,3 @@
+//! The gateway's HTTP side.
+
+pub mod wire;

@@ -1,0 +1,239 @@
+//! The JSON that the gateway and its web page exchange.
+//!
+//! These types are for the wire only; the page's TypeScript is made of them (`ui/src/wire/index.ts`).
+//! None that carries what people say, or a secret, has a `Debug`.
+
+mod export;
+pub mod frames;
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{
+    clock::Timestamp,
+    id::{ConversationId, KeyId, MessageId, UserId},
+};
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum UserRole {
+    User,
+    Admin,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct User {
+    pub id: UserId,
+    pub username: String,
+    pub role: UserRole,
+}
+
+#[derive(Clone, Serialize, TS)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub title: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageRole {
+    System,
+    User,
+    Assistant,
+}
+
+/// How a message ended: whole, cut short with some text, or with none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageStatus {
+    Complete,
+    Partial,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    Stop,
+    Length,
+    Cancelled,
+    Error,
+}
+
+#[derive(Clone, Serialize, TS)]
+pub struct Message {
+    pub id: MessageId,
+    pub role: MessageRole,
+    pub text: String,
+    pub created_at: Timestamp,
+    pub status: MessageStatus,
+    pub error: Option<ErrorBody>,
+    pub answer: Option<Answer>,
+}
+
+/// Who gave an answer, and how fast.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct Answer {
+    pub node_name: String,
+    pub node_peer: String,
+    pub model: String,
+    pub finish_reason: FinishReason,
+    pub prompt_tokens: u32,
+    pub completion_tokens: u32,
+    pub first_token_ms: Option<f64>,
+    pub tokens_per_second: Option<f64>,
+}
+
+/// `code` is stable; `message` says what happened and what to do; `field` names what was wrong in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct ErrorBody {
+    pub code: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub field: Option<String>,
+}
+
+/// How a node is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum Path {
+    Direct,
+    Relayed,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct NodeView {
+    pub peer: String,
+    pub name: String,
+    pub path: Path,
+    pub rtt_ms: Option<f64>,
+    pub slots_free: u32,
+    pub slots_total: u32,
+    pub models: Vec<String>,
+    pub decode_tokens_per_second: f32,
+    pub device: String,
+    pub version: String,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct ModelView {
+    pub id: String,
+    pub hash: String,
+    pub context_tokens: u32,
+    pub demo: bool,
+    pub nodes: u32,
+    pub slots_free: u32,
+    pub slots_total: u32,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct ApiKey {
+    pub id: KeyId,
+    pub label: String,
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+}
+
+// Whole bodies, by endpoint.
+
+/// Every error under `/api`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct ErrorAnswer {
+    pub error: ErrorBody,
+}
+
+/// `GET /api/setup`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct SetupState {
+    pub needed: bool,
+}
+
+/// `POST /api/setup`.
+#[derive(Deserialize, TS)]
+pub struct SetupRequest {
+    pub code: String,
+    pub username: String,
+    pub password: String,
+}
+
+/// `POST /api/session`.
+#[derive(Deserialize, TS)]
+pub struct SignInRequest {
+    pub username: String,
+    pub password: String,
+}
+
+/// `POST /api/setup`, `POST /api/session` and `GET /api/me`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct UserAnswer {
+    pub user: User,
+}
+
+/// `GET /api/models`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct ModelList {
+    pub models: Vec<ModelView>,
+}
+
+/// `GET /api/swarm`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct SwarmView {
+    pub nodes: Vec<NodeView>,
+    pub peers: u32,
+}
+
+/// `GET /api/conversations`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationList {
+    pub conversations: Vec<Conversation>,
+}
+
+/// `POST /api/conversations`.
+#[derive(Deserialize, TS)]
+pub struct NewConversation {
+    #[serde(default)]
+    #[ts(optional)]
+    pub title: Option<String>,
+}
+
+/// `PATCH /api/conversations/{id}`.
+#[derive(Deserialize, TS)]
+pub struct RenameConversation {
+    pub title: String,
+}
+
+/// `POST /api/conversations` and `PATCH /api/conversations/{id}`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationAnswer {
+    pub conversation: Conversation,
+}
+
+/// `GET /api/conversations/{id}`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationDetail {
+    pub conversation: Conversation,
+    pub messages: Vec<Message>,
+}
+
+/// `GET /api/keys`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct KeyList {
+    pub keys: Vec<ApiKey>,
+}
+
+/// `POST /api/keys`.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct NewKey {
+    pub label: String,
+}
+
+/// The answer to `POST /api/keys`: the only time that the secret is shown.
+#[derive(Clone, Serialize, TS)]
+pub struct KeyAnswer {
+    pub key: ApiKey,
+    pub secret: String,
+}

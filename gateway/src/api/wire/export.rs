@@ -1,0 +1,80 @@
+//! The page's TypeScript types, made of the Rust ones and committed.
+//!
+//! `STARLING_EXPORT=1 cargo test -p starling-gateway export_bindings` writes them anew.
+#![cfg(test)]
+
+use std::path::Path;
+
+use ts_rs::{Config, TS};
+
+use super::{frames, *};
+
+const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire.rs; do not edit.\n\
+    // Anew: STARLING_EXPORT=1 cargo test -p starling-gateway export_bindings\n";
+
+macro_rules! declare {
+    ($config:expr, $($name:ty),* $(,)?) => {
+        [$(format!("export {}\n", <$name>::decl($config))),*]
+    };
+}
+
+fn typescript() -> String {
+    // Every number here is far below 2^53: JSON.parse gives numbers, never bigints.
+    let config = Config::new().with_large_int("number");
+    let types = declare!(
+        &config,
+        UserId,
+        ConversationId,
+        MessageId,
+        KeyId,
+        Timestamp,
+        UserRole,
+        User,
+        Conversation,
+        MessageRole,
+        MessageStatus,
+        FinishReason,
+        Message,
+        Answer,
+        ErrorBody,
+        super::Path,
+        NodeView,
+        ModelView,
+        ApiKey,
+        ErrorAnswer,
+        SetupState,
+        SetupRequest,
+        SignInRequest,
+        UserAnswer,
+        ModelList,
+        SwarmView,
+        ConversationList,
+        NewConversation,
+        RenameConversation,
+        ConversationAnswer,
+        ConversationDetail,
+        KeyList,
+        NewKey,
+        KeyAnswer,
+        frames::ClientFrame,
+        frames::SwarmSummary,
+        frames::ServerFrame,
+    );
+    format!("{HEAD}\n{}", types.join("\n"))
+}
+
+#[test]
+fn export_bindings() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/src/wire/index.ts");
+    let made = typescript();
+    if std::env::var_os("STARLING_EXPORT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, made).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+    assert!(
+        committed == made,
+        "ui/src/wire/index.ts is not what the Rust types say; its first lines tell how to renew it"
+    );
+}

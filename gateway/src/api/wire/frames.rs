@@ -1,0 +1,68 @@
+//! The frames of the chat socket, `GET /api/chat`.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::{Conversation, ErrorBody, Message, Path};
+use crate::id::{ConversationId, TurnId};
+
+/// The version of this protocol, said in `hello`.
+pub const VERSION: u32 = 1;
+
+/// What the page says.
+#[derive(Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// A question. Without a conversation a new one is made.
+    Ask { request: String, conversation: Option<ConversationId>, text: String, model: Option<String> },
+    /// No more of this answer; what there is of it is kept.
+    Stop { turn: TurnId },
+    /// Follow the turn that runs in a conversation, from behind `last_seq` of `turn`.
+    Join { conversation: ConversationId, turn: Option<TurnId>, last_seq: u64 },
+}
+
+/// How many nodes there are, and what they serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct SwarmSummary {
+    pub nodes: u32,
+    pub models: Vec<String>,
+}
+
+/// What the gateway says.
+#[derive(Clone, Serialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The first frame on every socket.
+    Hello { version: u32, swarm: SwarmSummary },
+    /// The swarm has changed.
+    Swarm(SwarmSummary),
+    /// The question is stored. `request` is null for a reader that has joined later.
+    Accepted { request: Option<String>, conversation: Conversation, message: Message, turn: TurnId },
+    /// Every node is busy; the turn waits for one.
+    Waiting { turn: TurnId },
+    /// A node answers. Again, with another node, when one was lost before its first token.
+    Started {
+        turn: TurnId,
+        conversation: ConversationId,
+        node_name: String,
+        node_peer: String,
+        path: Path,
+        model: String,
+    },
+    /// The text between the reader's previous `seq` and this one.
+    Piece { turn: TurnId, seq: u64, text: String },
+    /// The answer has ended as it should, or was stopped.
+    Done { turn: TurnId, conversation: ConversationId, message: Message },
+    /// The question was refused (no turn), or its answer broke off (`message` has what there is of it).
+    Failed {
+        turn: Option<TurnId>,
+        request: Option<String>,
+        conversation: Option<ConversationId>,
+        error: ErrorBody,
+        message: Option<Message>,
+    },
+    /// Nothing runs in this conversation.
+    Idle { conversation: ConversationId },
+    /// A frame that could not be understood.
+    Error { error: ErrorBody },
+}

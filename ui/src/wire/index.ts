@@ -1,0 +1,74 @@
+// Made of the Rust types in gateway/src/api/wire.rs; do not edit.
+// Anew: STARLING_EXPORT=1 cargo test -p starling-gateway export_bindings
+
+export type UserId = string;
+
+export type ConversationId = string;
+
+export type MessageId = string;
+
+export type KeyId = string;
+
+export type Timestamp = string;
+
+export type UserRole = "user" | "admin";
+
+export type User = { id: UserId, username: string, role: UserRole, };
+
+export type Conversation = { id: ConversationId, title: string, created_at: Timestamp, updated_at: Timestamp, };
+
+export type MessageRole = "system" | "user" | "assistant";
+
+export type MessageStatus = "complete" | "partial" | "failed";
+
+export type FinishReason = "stop" | "length" | "cancelled" | "error";
+
+export type Message = { id: MessageId, role: MessageRole, text: string, created_at: Timestamp, status: MessageStatus, error: ErrorBody | null, answer: Answer | null, };
+
+export type Answer = { node_name: string, node_peer: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
+
+export type ErrorBody = { code: string, message: string, field?: string, };
+
+export type Path = "direct" | "relayed";
+
+export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number | null, slots_free: number, slots_total: number, models: Array<string>, decode_tokens_per_second: number, device: string, version: string, };
+
+export type ModelView = { id: string, hash: string, context_tokens: number, demo: boolean, nodes: number, slots_free: number, slots_total: number, };
+
+export type ApiKey = { id: KeyId, label: string, created_at: Timestamp, last_used_at: Timestamp | null, };
+
+export type ErrorAnswer = { error: ErrorBody, };
+
+export type SetupState = { needed: boolean, };
+
+export type SetupRequest = { code: string, username: string, password: string, };
+
+export type SignInRequest = { username: string, password: string, };
+
+export type UserAnswer = { user: User, };
+
+export type ModelList = { models: Array<ModelView>, };
+
+export type SwarmView = { nodes: Array<NodeView>, peers: number, };
+
+export type ConversationList = { conversations: Array<Conversation>, };
+
+export type NewConversation = { title?: string, };
+
+export type RenameConversation = { title: string, };
+
+export type ConversationAnswer = { conversation: Conversation, };
+
+export type ConversationDetail = { conversation: Conversation, messages: Array<Message>, };
+
+export type KeyList = { keys: Array<ApiKey>, };
+
+export type NewKey = { label: string, };
+
+export type KeyAnswer = { key: ApiKey, secret: string, };
+
+export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
+
+export type SwarmSummary = { nodes: number, models: Array<string>, };
+
+export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, } | { "type": "piece", turn: MessageId, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };
