@@ -53,12 +53,17 @@ impl IdentityError {
     pub fn hint(&self) -> String {
         match self {
             Self::Exposed { path, .. } => {
-                format!("run `chmod 600 {0}`; if somebody may have read it, delete it and start again with a new identity", path.display())
+                format!(
+                    "run `chmod 600 {0}`; if somebody may have read it, delete it and start again with a new identity",
+                    path.display()
+                )
             }
             Self::Malformed(path) => {
                 format!("restore {0} from a backup, or delete it to start again with a new identity", path.display())
             }
-            Self::Io { path, .. } => format!("check who owns {} and its folder, or choose another with --data", path.display()),
+            Self::Io { path, .. } => {
+                format!("check who owns {} and its folder, or choose another with --data", path.display())
+            }
             Self::Random(_) => "check that the system provides random numbers".to_owned(),
         }
     }

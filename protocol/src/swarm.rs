@@ -1,2 +1,357 @@
-//! The swarm, seen from one peer.
-pub use libp2p::{Multiaddr, PeerId};
+//! The swarm, seen from one peer: one task that owns all of libp2p, and a cheap handle to it.
+//!
+//! [`new`] gives the [`Handle`], the queues of [`Inbound`] streams, and the [`Actor`], and spawns
+//! nothing. What others see of the actor's state is a `watch`: who is connected ([`Peers`]) and where
+//! we listen.
+
+mod actor;
+mod behaviour;
+mod discovery;
+mod redial;
+mod reservations;
+mod streams;
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use libp2p::{StreamProtocol, identity::Keypair, multiaddr::Protocol};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use self::{
+    actor::Actor,
+    streams::{InboundStream, OpenError},
+};
+pub use libp2p::{Multiaddr, PeerId, Stream};
+
+use crate::{
+    ModelId, SwarmName, frame,
+    identity::Identity,
+    limits::{INBOUND_QUEUE, OPEN_TIMEOUT},
+    message::{JobEvent, Refusal},
+};
+
+/// One request for computation and its answer.
+const JOB: StreamProtocol = StreamProtocol::new("/starling/job/1");
+/// A node's state, pushed to a gateway.
+const STATUS: StreamProtocol = StreamProtocol::new("/starling/status/1");
+/// The protocols whose speakers are worth a lasting connection.
+const OURS: [StreamProtocol; 2] = [JOB, STATUS];
+
+/// Orders to the actor that may wait.
+const COMMAND_QUEUE: usize = 1_024;
+
+/// What a peer is there for: it decides which streams it takes and whom it looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Computes: takes jobs, looks for gateways.
+    Node,
+    /// Serves people: takes status, looks for nodes.
+    Gateway,
+    /// A first address for the others.
+    Bootstrap,
+}
+
+/// How a peer takes part.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The key it is known by.
+    pub identity: Identity,
+    /// The swarm it belongs to.
+    pub swarm: SwarmName,
+    /// What it is there for.
+    pub role: Role,
+    /// Where it listens.
+    pub listen: Vec<Multiaddr>,
+    /// Where others reach it, when it knows better than the swarm finds out.
+    pub external: Vec<Multiaddr>,
+    /// Peers to begin with, each ending in `/p2p/ID` (see [`parse_bootstrap`]).
+    pub bootstrap: Vec<Multiaddr>,
+    /// Plays the public peer: relay, address check and Kademlia server.
+    pub serve_relay: bool,
+    /// Program and version, shown to other peers.
+    pub agent: String,
+}
+
+/// Streams that peers have opened with us. A queue whose receiver is dropped refuses.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Jobs; only a [`Role::Node`] takes them.
+    pub jobs: mpsc::Receiver<InboundStream>,
+    /// Status; only a [`Role::Gateway`] takes it.
+    pub status: mpsc::Receiver<InboundStream>,
+}
+
+/// The peers we are connected to.
+#[derive(Clone, Debug, Default)]
+pub struct Peers(BTreeMap<PeerId, Peer>);
+
+/// A peer we are connected to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peer {
+    /// Connections without a relay.
+    pub direct: u32,
+    /// Connections through one.
+    pub relayed: u32,
+    /// The last ping's round trip.
+    pub rtt: Option<Duration>,
+    /// It computes.
+    pub takes_jobs: bool,
+    /// It is a gateway.
+    pub takes_status: bool,
+}
+
+impl Peers {
+    /// The peer, when it is connected.
+    #[must_use]
+    pub fn get(&self, peer: &PeerId) -> Option<&Peer> {
+        self.0.get(peer)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether we are alone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Peer {
+    /// Reached through a relay only.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        self.direct == 0
+    }
+}
+
+/// Why the swarm did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// A bootstrap address is not one.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A transport could not be set up.
+    #[error("the network could not be set up: {0}")]
+    Setup(String),
+}
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "another program may use this port: choose another with --listen",
+            Self::Address(_) => "copy the whole line that the other peer prints after `listening`",
+            Self::Setup(_) => "check that this machine's network and DNS settings can be read",
+        }
+    }
+}
+
+/// Why a text is not a bootstrap address.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum AddressError {
+    /// Not an address at all.
+    #[error("{0:?} is not an address such as /ip4/203.0.113.7/udp/4001/quic-v1/p2p/12D3KooW…")]
+    Malformed(String),
+    /// The address does not say whose it is.
+    #[error("the address {0} does not end in /p2p/ and the id of its peer")]
+    NoPeer(Multiaddr),
+}
+
+/// Reads a bootstrap address.
+///
+/// # Errors
+/// When it is none, or does not end in the id of its peer.
+pub fn parse_bootstrap(text: &str) -> Result<Multiaddr, AddressError> {
+    let address: Multiaddr =
+        text.trim().parse().map_err(|_| AddressError::Malformed(text.chars().take(128).collect()))?;
+    split_peer(&address)?;
+    Ok(address)
+}
+
+enum Command {
+    Open { peer: PeerId, open: streams::Open },
+    Serve(Vec<ModelId>),
+}
+
+/// Speaks to the actor. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    me: PeerId,
+    commands: mpsc::Sender<Command>,
+    peers: watch::Receiver<Peers>,
+    addresses: watch::Receiver<Vec<Multiaddr>>,
+}
+
+impl Handle {
+    /// Our own id.
+    #[must_use]
+    pub fn local_peer(&self) -> PeerId {
+        self.me
+    }
+
+    /// Who is connected now; changes wake the receiver.
+    #[must_use]
+    pub fn peers(&self) -> watch::Receiver<Peers> {
+        self.peers.clone()
+    }
+
+    /// Where we listen, each address ending in our own `/p2p/ID`.
+    #[must_use]
+    pub fn addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.addresses.clone()
+    }
+
+    /// Opens a job stream with a node we are connected to.
+    ///
+    /// # Errors
+    /// Within [`OPEN_TIMEOUT`], and then nothing was sent.
+    pub async fn open_job(&self, peer: PeerId) -> Result<Stream, OpenError> {
+        self.open(peer, JOB).await
+    }
+
+    /// Opens a status stream with a gateway we are connected to.
+    ///
+    /// # Errors
+    /// Within [`OPEN_TIMEOUT`], and then nothing was sent.
+    pub async fn open_status(&self, peer: PeerId) -> Result<Stream, OpenError> {
+        self.open(peer, STATUS).await
+    }
+
+    /// Makes known in Kademlia which models this node serves, in place of those named before.
+    pub async fn serve(&self, models: Vec<ModelId>) {
+        // When the actor is gone there is nobody to make it known to.
+        let _ = self.commands.send(Command::Serve(models)).await;
+    }
+
+    async fn open(&self, peer: PeerId, protocol: StreamProtocol) -> Result<Stream, OpenError> {
+        let (reply, answer) = oneshot::channel();
+        let open = streams::Open { protocol, reply };
+        let ask = async {
+            self.commands.send(Command::Open { peer, open }).await.map_err(|_| OpenError::Stopped)?;
+            // A connection that closes takes its pending opens with it.
+            answer.await.map_err(|_| OpenError::Lost)?
+        };
+        tokio::time::timeout(OPEN_TIMEOUT, ask).await.unwrap_or(Err(OpenError::Timeout))
+    }
+}
+
+/// A peer that listens and waits for [`Actor::run`].
+///
+/// # Errors
+/// When an address is wrong or taken; see [`StartError::hint`]. Must be called within a tokio runtime.
+pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
+    let key =
+        Keypair::ed25519_from_bytes(&mut *config.identity.seed()).map_err(|e| StartError::Setup(e.to_string()))?;
+    let (job_sender, jobs) = mpsc::channel(INBOUND_QUEUE);
+    let (status_sender, status) = mpsc::channel(INBOUND_QUEUE);
+    let accepts = match config.role {
+        Role::Node => {
+            let refusal = frame::encode(&JobEvent::Refused(Refusal::Busy));
+            vec![streams::Accept { protocol: JOB, queue: job_sender, refusal }]
+        }
+        Role::Gateway => vec![streams::Accept { protocol: STATUS, queue: status_sender, refusal: vec![] }],
+        Role::Bootstrap => vec![],
+    };
+    let me = key.public().to_peer_id();
+    let swarm = behaviour::swarm(key, &config, streams::Behaviour::new(accepts))?;
+    let (commands, orders) = mpsc::channel(COMMAND_QUEUE);
+    let (actor, peers, addresses) = Actor::new(swarm, config, orders)?;
+    Ok((Handle { me, commands, peers, addresses }, Inbound { jobs, status }, actor))
+}
+
+fn split_peer(address: &Multiaddr) -> Result<(PeerId, Multiaddr), AddressError> {
+    let mut rest = address.clone();
+    match rest.pop() {
+        Some(Protocol::P2p(peer)) => Ok((peer, rest)),
+        _ => Err(AddressError::NoPeer(address.clone())),
+    }
+}
+
+fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
+}
+
+/// Whether the address could be of use on the public internet.
+fn is_global(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => is_global_v4(ip),
+        Some(Protocol::Ip6(ip)) => is_global_v6(ip),
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => true,
+        _ => false,
+    }
+}
+
+fn is_global_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    !(ip.is_unspecified() || ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared || a == 0 || a >= 224)
+}
+
+fn is_global_v6(ip: Ipv6Addr) -> bool {
+    !(ip.is_unspecified()
+        || ip.is_loopback()
+        || ip.is_unique_local()
+        || ip.is_unicast_link_local()
+        || ip.is_multicast())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bootstrap_address_says_whose_it_is() {
+        let id = PeerId::random();
+        assert!(parse_bootstrap(&format!("/ip4/127.0.0.1/tcp/4001/p2p/{id}")).is_ok());
+        assert!(matches!(parse_bootstrap("/ip4/127.0.0.1/tcp/4001"), Err(AddressError::NoPeer(_))));
+        for bad in ["", "localhost:4001", "/ip4/127.0.0.1/tcp/99999/p2p/x", "/p2p"] {
+            assert!(parse_bootstrap(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn global_addresses_are_told_from_local_ones() {
+        for (text, global) in [
+            ("/ip4/203.0.113.7/tcp/1", true),
+            ("/dns4/gateway.example/tcp/1", true),
+            ("/ip6/2001:db8::1/udp/1/quic-v1", true),
+            ("/ip4/127.0.0.1/tcp/1", false),
+            ("/ip4/192.168.1.2/tcp/1", false),
+            ("/ip4/100.64.3.4/tcp/1", false),
+            ("/ip4/0.0.0.0/tcp/1", false),
+            ("/ip6/fe80::1/tcp/1", false),
+        ] {
+            assert_eq!(is_global(&text.parse().unwrap()), global, "{text}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Streams for our own protocols, none of which is ever lost.
+//!
+//! `libp2p-stream` drops an inbound stream when its reader happens not to be waiting at that moment.
+//! Here every inbound stream goes into the bounded queue of its protocol, or is answered with that
+//! protocol's refusal; every open ends in a stream or in an [`OpenError`].
+
+mod handler;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId, Stream, StreamProtocol,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
+    },
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use self::handler::Handler;
+use super::is_relayed;
+
+/// A stream that a peer has opened with us.
+#[derive(Debug)]
+pub struct InboundStream {
+    /// Who opened it; proven by the connection.
+    pub peer: PeerId,
+    /// The stream, just after its protocol was agreed on.
+    pub stream: Stream,
+}
+
+/// Why a stream could not be opened.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// There is no connection to the peer.
+    #[error("there is no connection to the peer")]
+    NotConnected,
+    /// The connection was lost meanwhile.
+    #[error("the connection to the peer was lost")]
+    Lost,
+    /// The peer does not speak the protocol.
+    #[error("the peer does not speak this protocol")]
+    Unsupported,
+    /// The peer did not answer in time.
+    #[error("the peer did not answer in time")]
+    Timeout,
+    /// More opens wait on this connection than may.
+    #[error("too many streams are being opened with the peer")]
+    TooMany,
+    /// The swarm has stopped.
+    #[error("the swarm has stopped")]
+    Stopped,
+}
+
+/// A protocol that we take streams of.
+pub(crate) struct Accept {
+    pub(crate) protocol: StreamProtocol,
+    pub(crate) queue: mpsc::Sender<InboundStream>,
+    /// Written to a stream that finds the queue full, before it is closed.
+    pub(crate) refusal: Vec<u8>,
+}
+
+/// An order to open a stream.
+pub(crate) struct Open {
+    pub(crate) protocol: StreamProtocol,
+    pub(crate) reply: oneshot::Sender<Result<Stream, OpenError>>,
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Open({})", self.protocol)
+    }
+}
+
+struct Connection {
+    id: ConnectionId,
+    relayed: bool,
+}
+
+/// Hands opens to the best connection of their peer.
+pub(crate) struct Behaviour {
+    accepts: Arc<[Accept]>,
+    connections: HashMap<PeerId, Vec<Connection>>,
+    orders: VecDeque<(PeerId, ConnectionId, Open)>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(accepts: Vec<Accept>) -> Self {
+        Self { accepts: accepts.into(), connections: HashMap::new(), orders: VecDeque::new() }
+    }
+
+    /// Opens a stream on a direct connection where there is one, else on a relayed one.
+    ///
+    /// The swarm must be polled afterwards.
+    pub(crate) fn open(&mut self, peer: PeerId, open: Open) {
+        let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
+        match connections.iter().find(|c| !c.relayed).or(connections.first()) {
+            Some(connection) => self.orders.push_back((peer, connection.id, open)),
+            None => drop(open.reply.send(Err(OpenError::NotConnected))),
+        }
+    }
+
+    fn handler(&self, peer: PeerId) -> Handler {
+        Handler::new(peer, self.accepts.clone())
+    }
+
+    fn established(&mut self, event: &ConnectionEstablished) {
+        let relayed = is_relayed(event.endpoint.get_remote_address());
+        let connection = Connection { id: event.connection_id, relayed };
+        self.connections.entry(event.peer_id).or_default().push(connection);
+    }
+
+    fn closed(&mut self, event: &ConnectionClosed) {
+        if let Some(connections) = self.connections.get_mut(&event.peer_id) {
+            connections.retain(|connection| connection.id != event.connection_id);
+            if connections.is_empty() {
+                self.connections.remove(&event.peer_id);
+            }
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = std::convert::Infallible;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.handler(peer))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.handler(peer))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm) {
+        match event {
+            FromSwarm::ConnectionEstablished(event) => self.established(&event),
+            FromSwarm::ConnectionClosed(event) => self.closed(&event),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        match self.orders.pop_front() {
+            Some((peer_id, id, event)) => {
+                Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event })
+            }
+            None => Poll::Pending,
+        }
+    }
+}

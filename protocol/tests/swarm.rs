@@ -1,0 +1,213 @@
+//! The swarm actor against itself, over real sockets on loopback.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, stream};
+use starling_protocol::{
+    Identity, frame,
+    limits::{INBOUND_QUEUE, MAX_EVENT_FRAME},
+    message::{JobEvent, Refusal},
+    swarm::{self, Config, Handle, Inbound, Multiaddr, OpenError, PeerId, Peers, Role},
+};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct TestPeer {
+    handle: Handle,
+    inbound: Inbound,
+    _stop: DropGuard,
+    task: JoinHandle<()>,
+}
+
+impl TestPeer {
+    async fn start(role: Role, transport: &str, bootstrap: Vec<Multiaddr>) -> Self {
+        let listen = match transport {
+            "quic" => "/ip4/127.0.0.1/udp/0/quic-v1",
+            _ => "/ip4/127.0.0.1/tcp/0",
+        };
+        let config = Config {
+            identity: Identity::generate().unwrap(),
+            swarm: "test".parse().unwrap(),
+            role,
+            listen: vec![listen.parse().unwrap()],
+            external: vec![],
+            bootstrap,
+            serve_relay: role == Role::Bootstrap,
+            agent: "test".into(),
+        };
+        let (handle, inbound, actor) = swarm::new(config).unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(actor.run(stop.clone()));
+        let peer = Self { handle, inbound, _stop: stop.drop_guard(), task };
+        peer.address().await;
+        peer
+    }
+
+    async fn address(&self) -> Multiaddr {
+        let mut addresses = self.handle.addresses();
+        let seen = timeout(PATIENCE, addresses.wait_for(|addresses| !addresses.is_empty())).await;
+        seen.unwrap().unwrap()[0].clone()
+    }
+
+    async fn sees(&self, what: &str, condition: impl FnMut(&Peers) -> bool) {
+        let mut peers = self.handle.peers();
+        assert!(timeout(PATIENCE, peers.wait_for(condition)).await.is_ok(), "never saw {what}");
+    }
+
+    fn id(&self) -> PeerId {
+        self.handle.local_peer()
+    }
+}
+
+/// A bootstrap peer, a gateway and a node that have found each other through Kademlia.
+async fn trio(transport: &str) -> (TestPeer, TestPeer, TestPeer) {
+    let bootstrap = TestPeer::start(Role::Bootstrap, transport, vec![]).await;
+    let first = vec![bootstrap.address().await];
+    let gateway = TestPeer::start(Role::Gateway, transport, first.clone()).await;
+    let node = TestPeer::start(Role::Node, transport, first).await;
+    let (gateway_id, node_id) = (gateway.id(), node.id());
+    gateway.sees("the node", |peers| peers.get(&node_id).is_some_and(|peer| peer.takes_jobs)).await;
+    node.sees("the gateway", |peers| peers.get(&gateway_id).is_some_and(|peer| peer.takes_status)).await;
+    (bootstrap, gateway, node)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_and_gateways_find_each_other_over_tcp() {
+    let (_bootstrap, gateway, node) = trio("tcp").await;
+    let path = gateway.handle.peers().borrow().get(&node.id()).cloned().unwrap();
+    assert!(!path.is_relayed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_both_ways_over_quic() {
+    let (_bootstrap, gateway, mut node) = trio("quic").await;
+    let mut ours = gateway.handle.open_job(node.id()).await.unwrap();
+    ours.write_all(b"ping").await.unwrap();
+    ours.flush().await.unwrap();
+    let mut theirs = timeout(PATIENCE, node.inbound.jobs.recv()).await.unwrap().unwrap();
+    assert_eq!(theirs.peer, gateway.id());
+    let mut word = [0; 4];
+    theirs.stream.read_exact(&mut word).await.unwrap();
+    assert_eq!(&word, b"ping");
+}
+
+/// Opens 1,000 streams at once while nobody takes them: as many as fit the queue are kept, every
+/// other one gets a refusal, none is lost.
+async fn a_burst_loses_no_stream(transport: &str) {
+    let (_bootstrap, gateway, mut node) = trio(transport).await;
+    let id = node.id();
+    let open = |_| {
+        let handle = gateway.handle.clone();
+        async move {
+            let mut stream = loop {
+                match handle.open_job(id).await {
+                    Ok(stream) => break stream,
+                    Err(OpenError::Timeout) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            stream.write_all(b"?").await.unwrap();
+            stream.flush().await.unwrap();
+            let answer = frame::read::<JobEvent>(&mut stream, MAX_EVENT_FRAME);
+            (timeout(Duration::from_secs(10), answer).await, stream)
+        }
+    };
+    let outcomes: Vec<_> = stream::iter(0..1_000).map(open).buffer_unordered(1_000).collect().await;
+    let refused =
+        outcomes.iter().filter(|(answer, _)| matches!(answer, Ok(Ok(JobEvent::Refused(Refusal::Busy))))).count();
+    let silent = outcomes.iter().filter(|(answer, _)| answer.is_err()).count();
+    assert_eq!((refused, silent), (1_000 - INBOUND_QUEUE, INBOUND_QUEUE));
+    for _ in 0..INBOUND_QUEUE {
+        let mut inbound = timeout(PATIENCE, node.inbound.jobs.recv()).await.unwrap().unwrap();
+        let mut word = [0; 1];
+        inbound.stream.read_exact(&mut word).await.unwrap();
+    }
+    assert!(node.inbound.jobs.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_over_tcp_loses_no_stream() {
+    a_burst_loses_no_stream("tcp").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_over_quic_loses_no_stream() {
+    a_burst_loses_no_stream("quic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opens_that_cannot_be_say_why() {
+    let (bootstrap, gateway, node) = trio("tcp").await;
+    assert_eq!(gateway.handle.open_job(PeerId::random()).await.unwrap_err(), OpenError::NotConnected);
+    assert_eq!(gateway.handle.open_job(bootstrap.id()).await.unwrap_err(), OpenError::Unsupported);
+    assert_eq!(node.handle.open_job(gateway.id()).await.unwrap_err(), OpenError::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_stops_is_seen_to_go_at_once() {
+    let (_bootstrap, gateway, node) = trio("tcp").await;
+    let id = node.id();
+    let TestPeer { _stop: stop, task, .. } = node;
+    drop(stop);
+    timeout(PATIENCE, task).await.unwrap().unwrap();
+    gateway.sees("the node go", |peers| peers.get(&id).is_none()).await;
+    assert_eq!(gateway.handle.open_job(id).await.unwrap_err(), OpenError::NotConnected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_bootstrap_peer_is_dialled_again() {
+    let address: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+    let identity = Identity::generate().unwrap();
+    let config = |listen: Multiaddr| Config {
+        identity: identity.clone(),
+        swarm: "test".parse().unwrap(),
+        role: Role::Bootstrap,
+        listen: vec![listen],
+        external: vec![],
+        bootstrap: vec![],
+        serve_relay: true,
+        agent: "test".into(),
+    };
+    let (handle, _inbound, actor) = swarm::new(config(address)).unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(actor.run(stop.clone()));
+    let mut addresses = handle.addresses();
+    let address = timeout(PATIENCE, addresses.wait_for(|a| !a.is_empty())).await.unwrap().unwrap()[0].clone();
+    let node = TestPeer::start(Role::Node, "tcp", vec![address.clone()]).await;
+    let id = handle.local_peer();
+    node.sees("the bootstrap peer", |peers| peers.get(&id).is_some()).await;
+    stop.cancel();
+    task.await.unwrap();
+    node.sees("it go", |peers| peers.get(&id).is_none()).await;
+
+    let mut listen = address;
+    listen.pop();
+    let (_handle, _inbound, actor) = swarm::new(config(listen)).unwrap();
+    let stop = CancellationToken::new();
+    let _guard = stop.clone().drop_guard();
+    tokio::spawn(actor.run(stop));
+    node.sees("it come back", |peers| peers.get(&id).is_some()).await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said_with_the_next_step() {
+    let first = TestPeer::start(Role::Node, "tcp", vec![]).await;
+    let mut taken = first.address().await;
+    taken.pop();
+    let config = Config {
+        identity: Identity::generate().unwrap(),
+        swarm: "test".parse().unwrap(),
+        role: Role::Node,
+        listen: vec![taken],
+        external: vec![],
+        bootstrap: vec![],
+        serve_relay: false,
+        agent: "test".into(),
+    };
+    let error = swarm::new(config).err().unwrap();
+    assert!(error.to_string().contains("cannot listen on /ip4/127.0.0.1/tcp/"), "{error}");
+    assert!(error.hint().contains("--listen"));
+}
