@@ -1,1 +1,25 @@
-//! placeholder
+//! Text in, text out: the engines of a Starling node and the runner that drives them.
+//!
+//! [`open`] gives a [`Handle`] for any number of tasks and a [`Runner`] for one thread. The handle takes a [`Request`]
+//! and gives a [`Generation`], a stream of [`Output`]s with exactly one end. Nothing here knows of networks, users or
+//! files other than model files, and nothing spawns a thread or a task.
+#![warn(missing_docs)]
+
+pub use engine::{ModelInfo, scripted};
+pub use handle::{Handle, Load, Refused};
+pub use output::{Failure, Finish, Output, Timings, Usage};
+pub use request::{
+    Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, Message, Request, Role, Sampling,
+};
+pub use runner::Runner;
+pub use source::{OpenError, Source, open};
+pub use stream::Generation;
+
+pub mod engine;
+mod handle;
+mod output;
+mod request;
+mod runner;
+mod source;
+mod stream;
+pub mod text;

@@ -1,0 +1,136 @@
+//! What the runner asks of an engine.
+//!
+//! An engine knows slots and tokens. It does not know stop strings, lengths, readers, or what a piece of text is:
+//! that is the runner's. It is driven step by step on one thread, so that it needs no locks and can be cancelled
+//! between any two steps.
+
+use std::time::Instant;
+
+use crate::{Failure, Invalid, Message, Sampling};
+
+pub mod scripted;
+
+/// Index of a slot, room for one running sequence: below [`ModelInfo::slots`].
+pub type SlotId = usize;
+
+/// What an engine serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// SHA-256 of the model file: two nodes mean the same by it.
+    pub id: [u8; 32],
+    /// The name as people write it.
+    pub name: String,
+    /// Tokens of prompt and answer together that one slot holds.
+    pub context_tokens: u32,
+    /// Answers that run at once.
+    pub slots: u32,
+    /// The tiny model that is built in: people should be told that it is one.
+    pub demo: bool,
+    /// What it computes on, such as `CPU`.
+    pub device: String,
+}
+
+/// A sequence for a slot.
+pub struct Sequence {
+    /// The prompt, and behind it what was already answered. Never empty.
+    pub tokens: Vec<u32>,
+    /// How many at the end of `tokens` belong to the answer: the next token is number `answered` of it.
+    pub answered: usize,
+    /// How to choose tokens.
+    pub sampling: Sampling,
+}
+
+/// A slot that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Which one; it stays taken until [`Engine::release`].
+    pub slot: SlotId,
+    /// Tokens at the front of the sequence that the slot still held.
+    pub cached_tokens: u32,
+}
+
+/// What one step may do.
+pub struct Plan<'a> {
+    /// The slots to move on, in the order in which their prompts are read.
+    pub slots: &'a [SlotId],
+    /// Most prompt tokens to read in this step, all slots together, so that no step is long.
+    pub prompt_tokens: usize,
+    /// Whether nobody waits for any answer any more; a step that takes long may look here.
+    pub abandoned: &'a dyn Fn() -> bool,
+}
+
+/// What a step did in one slot. At most one token a slot and step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The slot, one of the plan.
+    pub slot: SlotId,
+    /// What happened there.
+    pub event: Event,
+}
+
+/// What happened in a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The next token of the answer.
+    Token(u32),
+    /// The model's end token.
+    End,
+    /// This sequence cannot go on; the others can.
+    Failed(Failure),
+}
+
+/// When the next step makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At once.
+    Ready,
+    /// Nothing happens in the planned slots before then.
+    Until(Instant),
+}
+
+/// Why a whole step failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// No memory for the slots of this step; they fail, the engine lives on.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// The engine cannot be used any more.
+    #[error("{reason}")]
+    Died {
+        /// What is known, without any text of the chat.
+        reason: String,
+    },
+}
+
+/// Something that turns tokens into more tokens.
+pub trait Engine {
+    /// What it serves; does not change.
+    fn info(&self) -> &ModelInfo;
+
+    /// Number of token ids; every id is below it.
+    fn vocabulary(&self) -> u32;
+
+    /// Turns a conversation into the tokens of a prompt, ready for the assistant's answer.
+    ///
+    /// # Errors
+    /// Names `messages` when the model's template does not take this conversation.
+    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>, Invalid>;
+
+    /// Appends the bytes of `token`, which may end inside a character. `token` is below [`Engine::vocabulary`].
+    fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>);
+
+    /// Takes a free slot for a sequence. The runner never admits more than [`ModelInfo::slots`] at once.
+    ///
+    /// # Errors
+    /// When there is no memory, or the engine is broken.
+    fn admit(&mut self, sequence: Sequence) -> Result<Admitted, EngineError>;
+
+    /// Ends the sequence of a slot, at whatever point it is.
+    fn release(&mut self, slot: SlotId);
+
+    /// Moves the planned slots on by at most one token each and appends what happened.
+    ///
+    /// # Errors
+    /// When the step as a whole failed; `progress` then does not count.
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError>;
+}

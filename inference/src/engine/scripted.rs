@@ -1,0 +1,214 @@
+//! An engine without a model: token i of an answer is a function of (seed, i), so that any lost, doubled or swapped
+//! token shows in the text byte for byte.
+//!
+//! It is in every build, for tests, load and work on the pages. Speeds are kept by deadlines: a step gives what is due
+//! and says when the next token is, and costs nothing in between. Faults come on demand, at token N of every answer.
+
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::{Admitted, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::{Invalid, Message, Request};
+
+pub use options::{Fault, FaultKind, Options, OptionsError};
+
+mod options;
+
+/// Tokens of the answer are below this; tokens of the prompt too. What is above is garbage.
+const VOCABULARY: u32 = 0xffff_0000;
+/// Every token's number has to fit in it.
+pub(crate) const MAX_CONTEXT_TOKENS: u32 = 0xffff;
+/// Bytes of a message that count as one token.
+const BYTES_PER_TOKEN: usize = 4;
+/// What is due so soon comes now, so that many slots share a step instead of waking the thread for each token.
+const COALESCE: Duration = Duration::from_micros(500);
+/// An answer that is later than this (its reader paused it) goes on at its speed instead of catching up.
+const MAX_LAG: Duration = Duration::from_millis(250);
+/// How often an engine that hangs looks whether anybody is left.
+const HANG_POLL: Duration = Duration::from_millis(20);
+
+/// The engine. See [`Options`].
+pub struct Scripted {
+    options: Options,
+    info: ModelInfo,
+    slots: Vec<Option<Script>>,
+}
+
+/// A running answer.
+struct Script {
+    seed: u64,
+    index: u32,
+    due: Instant,
+}
+
+impl Scripted {
+    /// An engine of these options; they are valid by construction.
+    pub fn new(options: Options) -> Self {
+        let slots = (0..options.slots).map(|_| None).collect();
+        Self { info: info(&options), options, slots }
+    }
+
+    /// Whether the fault comes now: at its token of an answer.
+    fn fault_at(&self, index: u32) -> Option<FaultKind> {
+        self.options.fault.filter(|fault| fault.token == index).map(|fault| fault.kind)
+    }
+
+    /// What is due in one slot, if something is; then moves its deadline.
+    fn event(&mut self, slot: SlotId, now: Instant) -> Result<Option<Event>, FaultKind> {
+        let Some(script) = self.slots.get(slot).and_then(Option::as_ref) else { return Ok(None) };
+        if script.due > now + COALESCE {
+            return Ok(None);
+        }
+        let index = script.index;
+        match self.fault_at(index) {
+            Some(FaultKind::Garbage) => return Ok(Some(Event::Token(u32::MAX))),
+            Some(kind) => return Err(kind),
+            None if index >= self.options.answer_tokens => return Ok(Some(Event::End)),
+            None => {}
+        }
+        let interval = interval(self.options.tokens_per_second);
+        let script = self.slots[slot].as_mut().expect("the slot was just read");
+        script.due = script.due.max(now.checked_sub(MAX_LAG).unwrap_or(now)) + interval;
+        script.index += 1;
+        Ok(Some(Event::Token(token(script.seed, index))))
+    }
+}
+
+impl Engine for Scripted {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn vocabulary(&self) -> u32 {
+        VOCABULARY
+    }
+
+    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>, Invalid> {
+        Ok(encode(messages))
+    }
+
+    fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(text(token).as_bytes());
+    }
+
+    fn admit(&mut self, sequence: Sequence) -> Result<Admitted, EngineError> {
+        let Some(slot) = self.slots.iter().position(Option::is_none) else {
+            return Err(EngineError::Died { reason: "more was admitted than there are slots".into() });
+        };
+        let prompt = sequence.tokens.len() - sequence.answered;
+        let seed = self.options.answer_seed(sequence.sampling.seed, &sequence.tokens[..prompt]);
+        let reading = seconds(sequence.tokens.len(), self.options.prefill_tokens_per_second);
+        let index = u32::try_from(sequence.answered).unwrap_or(u32::MAX);
+        self.slots[slot] = Some(Script { seed, index, due: Instant::now() + reading });
+        Ok(Admitted { slot, cached_tokens: 0 })
+    }
+
+    fn release(&mut self, slot: SlotId) {
+        self.slots[slot] = None;
+    }
+
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {
+        let now = Instant::now();
+        for &slot in plan.slots {
+            match self.event(slot, now) {
+                Ok(Some(event)) => progress.push(Progress { slot, event }),
+                Ok(None) => {}
+                Err(kind) => fail(kind, plan)?,
+            }
+        }
+        let due = plan.slots.iter().filter_map(|&slot| self.slots[slot].as_ref()).map(|script| script.due).min();
+        Ok(due.filter(|&due| due > now + COALESCE).map_or(Pace::Ready, Pace::Until))
+    }
+}
+
+impl Options {
+    /// The whole text that an engine of these options answers to `request` when nothing fails and no stop string
+    /// cuts it: what a test compares with.
+    pub fn expected_text(&self, request: &Request) -> String {
+        let prompt = encode(&request.messages);
+        let seed = self.answer_seed(request.sampling.seed, &prompt);
+        let room = self.context_tokens.saturating_sub(u32::try_from(prompt.len()).unwrap_or(u32::MAX));
+        let length = self.answer_tokens.min(room).min(request.max_tokens.unwrap_or(u32::MAX));
+        (0..length).map(|index| text(token(seed, index))).collect()
+    }
+
+    /// The seed of one answer: the request's, or a hash of its prompt.
+    fn answer_seed(&self, asked: Option<u64>, prompt: &[u32]) -> u64 {
+        let own = asked.unwrap_or_else(|| prompt.iter().fold(0, |hash, &token| mix(hash ^ u64::from(token))));
+        mix(self.seed ^ mix(own))
+    }
+}
+
+/// Never returns for a fault that ends or blocks the thread.
+fn fail(kind: FaultKind, plan: &Plan<'_>) -> Result<(), EngineError> {
+    match kind {
+        FaultKind::Die => panic!("the scripted engine was told to die"),
+        FaultKind::OutOfMemory => Err(EngineError::OutOfMemory),
+        FaultKind::Hang => {
+            // A step that hangs cannot be cancelled; only when nobody is left does the thread come back.
+            while !(plan.abandoned)() {
+                std::thread::sleep(HANG_POLL);
+            }
+            Err(EngineError::Died { reason: "it hung".into() })
+        }
+        FaultKind::Garbage => Ok(()),
+    }
+}
+
+fn info(options: &Options) -> ModelInfo {
+    let same_text = format!("starling scripted 1 seed={} answer_tokens={}", options.seed, options.answer_tokens);
+    ModelInfo {
+        id: Sha256::digest(same_text).into(),
+        name: "scripted".into(),
+        context_tokens: options.context_tokens,
+        slots: options.slots,
+        demo: false,
+        device: "CPU".into(),
+    }
+}
+
+/// One token for each message's role and for every four bytes of its text.
+fn encode(messages: &[Message]) -> Vec<u32> {
+    let mut tokens = Vec::new();
+    for message in messages {
+        tokens.push(hash_token(message.role.as_str().as_bytes()));
+        tokens.extend(message.content.as_bytes().chunks(BYTES_PER_TOKEN).map(hash_token));
+    }
+    tokens
+}
+
+fn hash_token(bytes: &[u8]) -> u32 {
+    let hash = bytes.iter().fold(bytes.len() as u64, |hash, &byte| mix(hash ^ u64::from(byte)));
+    u32::try_from(hash % u64::from(VOCABULARY)).unwrap_or_default()
+}
+
+/// Token `index` of the answer of `seed`: the index above, a hash of both below.
+fn token(seed: u64, index: u32) -> u32 {
+    let hash = mix(seed ^ mix(u64::from(index))) & 0xffff;
+    index << 16 | u32::try_from(hash).unwrap_or_default()
+}
+
+fn text(token: u32) -> String {
+    format!("{}-{:04x} ", token >> 16, token & 0xffff)
+}
+
+/// Spreads every bit of the input over the output (the finaliser of splitmix64).
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// Time for `count` tokens; none when the speed is 0, which means unlimited.
+fn seconds(count: usize, per_second: f64) -> Duration {
+    if per_second == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(count as f64 / per_second) }
+}
+
+fn interval(per_second: f64) -> Duration {
+    seconds(1, per_second)
+}
+
+#[cfg(test)]
+mod tests;

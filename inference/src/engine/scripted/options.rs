@@ -1,0 +1,182 @@
+//! Options of the scripted engine, as `KEY=VALUE,...` on a command line.
+
+use std::str::FromStr;
+
+use super::MAX_CONTEXT_TOKENS;
+
+/// Most slots; the load test uses 256.
+const MAX_SLOTS: u32 = 4096;
+/// Slower than this would be a hang, faster than this is unlimited.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1e9;
+const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_tokens, slots, context_tokens, fault";
+
+/// How a scripted engine answers. Parse one from text such as `seed=1,tokens_per_second=50,fault=hang@10`; the rest
+/// are the defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Changes every answer, and the model's id with it.
+    pub seed: u64,
+    /// Speed of each answer; 0 is as fast as the machine can.
+    pub tokens_per_second: f64,
+    /// Speed at which each prompt is read; 0 takes no time.
+    pub prefill_tokens_per_second: f64,
+    /// Length of an answer that nothing cuts. Changes the model's id.
+    pub answer_tokens: u32,
+    /// Answers at once.
+    pub slots: u32,
+    /// Tokens of prompt and answer together.
+    pub context_tokens: u32,
+    /// What goes wrong.
+    pub fault: Option<Fault>,
+}
+
+/// Something that goes wrong in every answer that gets that far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// Instead of which token of an answer, counted from 0.
+    pub token: u32,
+}
+
+/// Ways to go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The step never returns while anybody holds a handle (`hang`).
+    Hang,
+    /// The engine panics (`die`).
+    Die,
+    /// The step has no memory (`oom`).
+    OutOfMemory,
+    /// A token comes that does not exist (`garbage`).
+    Garbage,
+}
+
+/// What is wrong with the text of some options.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// A part is not `KEY=VALUE`.
+    #[error("`{0}` is not KEY=VALUE")]
+    NotAPair(String),
+    /// There is no such option.
+    #[error("there is no option `{0}`; there are {KEYS}")]
+    UnknownKey(String),
+    /// The value does not fit.
+    #[error("{key}={value}: expected {expected}")]
+    BadValue {
+        /// The option.
+        key: String,
+        /// As it was given.
+        value: String,
+        /// What fits.
+        expected: &'static str,
+    },
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            tokens_per_second: 50.0,
+            prefill_tokens_per_second: 0.0,
+            answer_tokens: 64,
+            slots: 4,
+            context_tokens: 4096,
+            fault: None,
+        }
+    }
+}
+
+impl FromStr for Options {
+    type Err = OptionsError;
+
+    fn from_str(text: &str) -> Result<Self, OptionsError> {
+        let mut options = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').ok_or_else(|| OptionsError::NotAPair(part.to_owned()))?;
+            options.set(key.trim(), value.trim())?;
+        }
+        Ok(options)
+    }
+}
+
+impl Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), OptionsError> {
+        let bad = |expected| OptionsError::BadValue { key: key.to_owned(), value: value.to_owned(), expected };
+        match key {
+            "seed" => self.seed = value.parse().map_err(|_| bad("a whole number"))?,
+            "tokens_per_second" => self.tokens_per_second = speed(value).ok_or_else(|| bad(SPEED))?,
+            "prefill_tokens_per_second" => self.prefill_tokens_per_second = speed(value).ok_or_else(|| bad(SPEED))?,
+            "answer_tokens" => self.answer_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
+            "context_tokens" => self.context_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
+            "slots" => self.slots = count(value, MAX_SLOTS).ok_or_else(|| bad("a whole number from 1 to 4096"))?,
+            "fault" => self.fault = Some(fault(value).ok_or_else(|| bad(FAULT))?),
+            _ => return Err(OptionsError::UnknownKey(key.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+const SPEED: &str = "a number from 0.001 to 1000000000, or 0 for unlimited";
+const TOKENS: &str = "a whole number from 1 to 65535";
+const FAULT: &str = "hang, die, oom or garbage, then @ and the number of a token, such as hang@10";
+
+fn speed(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|speed| *speed == 0.0 || SPEEDS.contains(speed))
+}
+
+fn count(value: &str, most: u32) -> Option<u32> {
+    value.parse().ok().filter(|count| (1..=most).contains(count))
+}
+
+fn fault(value: &str) -> Option<Fault> {
+    let (kind, token) = value.split_once('@')?;
+    let kind = match kind {
+        "hang" => FaultKind::Hang,
+        "die" => FaultKind::Die,
+        "oom" => FaultKind::OutOfMemory,
+        "garbage" => FaultKind::Garbage,
+        _ => return None,
+    };
+    Some(Fault { kind, token: token.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_error(text: &str, part: &str) {
+        let error = text.parse::<Options>().expect_err(text).to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "seed=7, tokens_per_second=0,prefill_tokens_per_second=1e3,answer_tokens=5,slots=256,\
+                    context_tokens=100,fault=oom@3";
+        let expected = Options {
+            seed: 7,
+            tokens_per_second: 0.0,
+            prefill_tokens_per_second: 1000.0,
+            answer_tokens: 5,
+            slots: 256,
+            context_tokens: 100,
+            fault: Some(Fault { kind: FaultKind::OutOfMemory, token: 3 }),
+        };
+        assert_eq!(text.parse(), Ok(expected));
+        assert_eq!("".parse(), Ok(Options::default()));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_what_fits() {
+        check_error("speed=3", "there is no option `speed`; there are seed");
+        check_error("seed", "`seed` is not KEY=VALUE");
+        check_error("seed=-1", "seed=-1: expected a whole number");
+        check_error("slots=0", "from 1 to 4096");
+        check_error("answer_tokens=65536", "from 1 to 65535");
+        check_error("tokens_per_second=NaN", "0 for unlimited");
+        check_error("tokens_per_second=-5", "0 for unlimited");
+        check_error("fault=hang", "hang@10");
+        check_error("fault=boom@1", "hang, die, oom or garbage");
+    }
+}

@@ -1,0 +1,158 @@
+//! What the rest of a node holds of an engine: a cheap handle.
+//!
+//! Nothing here waits for the engine except admission, which waits for the step that is running. One slot is one
+//! permit: who gets none is refused at once, because queueing is done elsewhere.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+
+use crate::stream::{Bell, Reader, stream};
+use crate::{Generation, Invalid, ModelInfo, Request};
+
+/// Asks an engine for answers. Cheap to clone; the runner ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+    bell: Bell,
+    load: watch::Receiver<Load>,
+}
+
+/// How busy an engine is and how fast it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Answers in progress.
+    pub running: u32,
+    /// Slots without an answer.
+    pub slots_free: u32,
+    /// Prompt tokens read per second and answer, lately; 0 until known.
+    pub prefill_tokens_per_second: f64,
+    /// Tokens given per second and answer, lately; 0 until known.
+    pub decode_tokens_per_second: f64,
+    /// False once the engine died or was stopped.
+    pub alive: bool,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Every slot is taken.
+    #[error("every slot is busy")]
+    Busy,
+    /// A parameter is out of its limits, or the model's template does not take the conversation.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt has {tokens} tokens, the limit is {limit}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: u32,
+        /// Most tokens that a prompt may have.
+        limit: u32,
+    },
+    /// The engine died or was stopped.
+    #[error("the engine is stopped")]
+    Stopped,
+}
+
+impl Handle {
+    /// What the engine serves.
+    pub fn info(&self) -> &ModelInfo {
+        &self.shared.info
+    }
+
+    /// How busy it is, as a level to look at or wait on.
+    pub fn load(&self) -> watch::Receiver<Load> {
+        self.load.clone()
+    }
+
+    /// Starts an answer. Returns when the prompt is accepted and has its slot, which takes up to one step; an engine
+    /// that hangs never answers, so give this a deadline. Dropping the future cancels.
+    ///
+    /// # Errors
+    /// [`Refused`] says why there is no answer; nothing was started then.
+    pub async fn generate(&self, request: Request) -> Result<Generation, Refused> {
+        request.validate()?;
+        let seat = Arc::clone(&self.shared.seats).try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::NoPermits => Refused::Busy,
+            TryAcquireError::Closed => Refused::Stopped,
+        })?;
+        let (reader, generation) = stream(seat, self.bell.clone());
+        let (reply, admitted) = oneshot::channel();
+        self.jobs.try_send(Job { request, reply, reader }).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Stopped,
+        })?;
+        self.bell.ring();
+        admitted.await.unwrap_or(Err(Refused::Stopped))?;
+        Ok(generation)
+    }
+}
+
+/// A request on its way to the runner.
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    reply: oneshot::Sender<Result<(), Refused>>,
+    pub(crate) reader: Reader,
+}
+
+impl Job {
+    /// Tells the caller that it runs.
+    pub(crate) fn accept(self) -> Reader {
+        // The caller may have left; then the reader is gone too, which the runner notices.
+        let _ = self.reply.send(Ok(()));
+        self.reader
+    }
+
+    /// Tells the caller why not; the seat is free before it knows.
+    pub(crate) fn refuse(self, refused: Refused) {
+        drop(self.reader);
+        let _ = self.reply.send(Err(refused));
+    }
+}
+
+/// What the handles share.
+struct Shared {
+    info: ModelInfo,
+    seats: Arc<Semaphore>,
+}
+
+/// The runner's ends of everything that a handle holds.
+pub(crate) struct Ends {
+    pub(crate) jobs: Receiver<Job>,
+    pub(crate) bell: Receiver<()>,
+    pub(crate) load: watch::Sender<Load>,
+    seats: Arc<Semaphore>,
+    handles: Weak<Shared>,
+}
+
+impl Ends {
+    /// Whether every handle was dropped.
+    pub(crate) fn abandoned(&self) -> bool {
+        self.handles.strong_count() == 0
+    }
+
+    /// From now on every request is refused as `Stopped`, also those on their way.
+    pub(crate) fn close(&self) {
+        self.seats.close();
+        while self.jobs.try_recv().is_ok() {}
+        self.load.send_modify(|load| *load = Load { alive: false, ..*load });
+    }
+}
+
+/// A handle for an engine that serves `info`, and the runner's ends of it.
+pub(crate) fn pair(info: ModelInfo) -> (Handle, Ends) {
+    let slots = info.slots as usize;
+    // Whoever queues holds a seat, so this queue is never full.
+    let (jobs, jobs_end) = sync_channel(slots);
+    let (bell, bell_end) = sync_channel(1);
+    let load = Load { slots_free: info.slots, alive: true, ..Load::default() };
+    let (load_end, load) = watch::channel(load);
+    let seats = Arc::new(Semaphore::new(slots));
+    let shared = Arc::new(Shared { info, seats: Arc::clone(&seats) });
+    let handles = Arc::downgrade(&shared);
+    let handle = Handle { shared, jobs, bell: Bell(bell), load };
+    (handle, Ends { jobs: jobs_end, bell: bell_end, load: load_end, seats, handles })
+}

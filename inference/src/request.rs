@@ -1,0 +1,242 @@
+//! What is asked of an engine: messages, how to choose tokens, and where to end.
+//!
+//! Everything here is plain data with its limits. It does not know which engine will answer, nor how the request came.
+//! What people said never shows in a `Debug` output.
+
+use std::fmt;
+
+/// Most messages in one request; more than any conversation that fits a context window.
+pub const MAX_MESSAGES: usize = 4096;
+/// Most bytes of text in one request. A bound on the work of the tokenizer, which runs between two steps.
+pub const MAX_PROMPT_BYTES: usize = 4 << 20;
+/// Most stop strings in one request.
+pub const MAX_STOPS: usize = 16;
+/// Longest stop string in bytes: text of that length may have to be held back.
+pub const MAX_STOP_BYTES: usize = 256;
+
+/// One request for an answer.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// The conversation, oldest message first; at least one.
+    pub messages: Vec<Message>,
+    /// How each token is chosen.
+    pub sampling: Sampling,
+    /// Longest answer in tokens, `continue_from` included. `None`: until the context is full.
+    pub max_tokens: Option<u32>,
+    /// The answer ends before the first of these that it would contain.
+    pub stop: Vec<String>,
+    /// Tokens of this answer that were given before, perhaps by another node. The answer goes on behind them;
+    /// they are not given again.
+    pub continue_from: Vec<u32>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who wrote it.
+    pub role: Role,
+    /// Its text; may be empty.
+    pub content: String,
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions for the whole conversation.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// How a token is chosen from the engine's logits. Applied in this order: repetition penalty, `top_k`, `top_p`,
+/// `min_p`, temperature, which is llama.cpp's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// 0 always takes the likeliest token; up to 2.
+    pub temperature: f32,
+    /// Smallest set of tokens whose probabilities reach this; 0 to 1, 1 is off.
+    pub top_p: f32,
+    /// Only this many of the likeliest tokens; 0 is off.
+    pub top_k: u32,
+    /// Only tokens at least this likely relative to the likeliest; 0 to 1, 0 is off.
+    pub min_p: f32,
+    /// Divides the logits of tokens seen lately; above 0 and up to 2, 1 is off.
+    pub repetition_penalty: f32,
+    /// The random number of a position depends on this and the position only. `None`: the engine picks one.
+    pub seed: Option<u64>,
+}
+
+/// A parameter that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// The field as people write it, such as `top_p`.
+    pub field: &'static str,
+    /// What is wrong with it, with the limit.
+    pub reason: String,
+}
+
+impl Invalid {
+    /// Says what is wrong with `field`.
+    pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { field, reason: reason.into() }
+    }
+}
+
+impl Request {
+    /// Checks everything that can be checked without an engine.
+    ///
+    /// # Errors
+    /// The first field out of its limits.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        self.sampling.validate()?;
+        validate_messages(&self.messages)?;
+        validate_stops(&self.stop)?;
+        if self.max_tokens == Some(0) {
+            return Err(Invalid::new("max_tokens", "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Message {
+    /// A message by `role`.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into() }
+    }
+}
+
+impl Role {
+    /// The name that chat templates and APIs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0.05, repetition_penalty: 1.0, seed: None }
+    }
+}
+
+impl Sampling {
+    /// Always the likeliest token.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Checks each parameter against its range.
+    ///
+    /// # Errors
+    /// The first parameter that is outside, or not a number.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        within("temperature", self.temperature, 0.0, 2.0)?;
+        within("top_p", self.top_p, 0.0, 1.0)?;
+        within("min_p", self.min_p, 0.0, 1.0)?;
+        within("repetition_penalty", self.repetition_penalty, 0.01, 2.0)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("messages", &self.messages.len())
+            .field("sampling", &self.sampling)
+            .field("max_tokens", &self.max_tokens)
+            .field("stop", &self.stop.len())
+            .field("continue_from", &self.continue_from.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}, {} bytes)", self.role.as_str(), self.content.len())
+    }
+}
+
+fn within(field: &'static str, value: f32, low: f32, high: f32) -> Result<(), Invalid> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("must be from {low} to {high}, is {value}")))
+}
+
+fn validate_messages(messages: &[Message]) -> Result<(), Invalid> {
+    if messages.is_empty() {
+        return Err(Invalid::new("messages", "must have at least one message"));
+    }
+    if messages.len() > MAX_MESSAGES {
+        return Err(Invalid::new("messages", format!("at most {MAX_MESSAGES} messages, there are {}", messages.len())));
+    }
+    let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+    if bytes > MAX_PROMPT_BYTES {
+        return Err(Invalid::new("messages", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
+    }
+    Ok(())
+}
+
+fn validate_stops(stops: &[String]) -> Result<(), Invalid> {
+    if stops.len() > MAX_STOPS {
+        return Err(Invalid::new("stop", format!("at most {MAX_STOPS} strings, there are {}", stops.len())));
+    }
+    for stop in stops {
+        if stop.is_empty() {
+            return Err(Invalid::new("stop", "a stop string must not be empty"));
+        }
+        if stop.len() > MAX_STOP_BYTES {
+            return Err(Invalid::new("stop", format!("at most {MAX_STOP_BYTES} bytes each, one has {}", stop.len())));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request { messages: vec![Message::new(Role::User, "the secret")], ..Request::default() }
+    }
+
+    fn check(field: &str, change: impl FnOnce(&mut Request)) {
+        let mut request = request();
+        change(&mut request);
+        assert_eq!(request.validate().expect_err(field).field, field);
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(request().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named() {
+        check("messages", |r| r.messages.clear());
+        check("messages", |r| r.messages = vec![Message::new(Role::User, ""); MAX_MESSAGES + 1]);
+        check("messages", |r| r.messages[0].content = "x".repeat(MAX_PROMPT_BYTES + 1));
+        check("max_tokens", |r| r.max_tokens = Some(0));
+        check("stop", |r| r.stop = vec![String::new()]);
+        check("stop", |r| r.stop = vec!["x".repeat(MAX_STOP_BYTES + 1)]);
+        check("stop", |r| r.stop = vec!["x".into(); MAX_STOPS + 1]);
+        check("temperature", |r| r.sampling.temperature = f32::NAN);
+        check("temperature", |r| r.sampling.temperature = -0.1);
+        check("top_p", |r| r.sampling.top_p = 1.1);
+        check("min_p", |r| r.sampling.min_p = f32::INFINITY);
+        check("repetition_penalty", |r| r.sampling.repetition_penalty = 0.0);
+    }
+
+    #[test]
+    fn debug_output_holds_no_text() {
+        let mut request = request();
+        request.stop = vec!["secret stop".into()];
+        let shown = format!("{request:?} {:?}", request.messages);
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

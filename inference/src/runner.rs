@@ -1,0 +1,295 @@
+//! The loop of an engine's thread: take jobs, drop cancelled ones, step every running slot as one batch, hand out
+//! what came, wait when there is nothing to do.
+//!
+//! A reader that is slow pauses its own slot and nobody else's. An engine that panics or gives nonsense ends as typed
+//! failures, never as text.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
+use crate::handle::{Ends, Handle, Job, Load, pair};
+use crate::stream::Reader;
+use crate::{Failure, Finish, Invalid, Output, Refused};
+
+use answer::Answer;
+use meter::Meter;
+
+mod answer;
+mod meter;
+
+/// Prompt tokens that one step reads at most: a cancelled prompt is gone, and a running answer goes on, after at most
+/// that many. At the slowest prefill measured so far (94 tokens/s) that is near a second.
+const STEP_PROMPT_TOKENS: usize = 128;
+
+/// Drives one engine on the thread that calls [`Runner::run`].
+pub struct Runner {
+    engine: Box<dyn Engine>,
+    ends: Ends,
+    /// One place for each slot of the engine.
+    slots: Vec<Option<Running>>,
+    meter: Meter,
+    progress: Vec<Progress>,
+    bytes: Vec<u8>,
+}
+
+/// An answer in its slot.
+struct Running {
+    answer: Answer,
+    reader: Reader,
+}
+
+impl Runner {
+    /// A runner for `engine` and the handle to it. Spawns nothing.
+    pub fn new(engine: Box<dyn Engine>) -> (Handle, Self) {
+        let (handle, ends) = pair(engine.info().clone());
+        let slots = (0..engine.info().slots).map(|_| None).collect();
+        let (meter, progress, bytes) = (Meter::default(), Vec::new(), Vec::new());
+        (handle, Self { engine, ends, slots, meter, progress, bytes })
+    }
+
+    /// Serves until every [`Handle`] is dropped and no answer runs, or until the engine died: then every answer got
+    /// its failure and [`Load::alive`] is false. Blocks.
+    pub fn run(mut self) {
+        let reason = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            // The message of a panic may quote what it stumbled over, so it goes no further.
+            Err(_) => Some("it panicked".to_owned()),
+        };
+        self.close(reason);
+    }
+
+    fn serve(&mut self) -> Result<(), EngineError> {
+        while self.take_jobs()? {
+            self.drop_cancelled();
+            let ready = self.ready();
+            let pace = self.step(&ready)?;
+            self.wait(pace);
+        }
+        Ok(())
+    }
+
+    /// Admits what came. Waits for a job while nothing runs; false when none can come any more.
+    fn take_jobs(&mut self) -> Result<bool, EngineError> {
+        while self.running() == 0 {
+            let Ok(job) = self.ends.jobs.recv() else { return Ok(false) };
+            self.admit(job)?;
+        }
+        while let Ok(job) = self.ends.jobs.try_recv() {
+            self.admit(job)?;
+        }
+        Ok(true)
+    }
+
+    fn admit(&mut self, job: Job) -> Result<(), EngineError> {
+        if job.reader.is_gone() {
+            return Ok(());
+        }
+        match self.prepare(&job) {
+            Ok((answer, tokens)) => self.start(job, answer, tokens),
+            Err(refused) => {
+                job.refuse(refused);
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything that can refuse a request: template, prompt length, tokens to continue from. Returns the answer at
+    /// its start and all tokens of its sequence.
+    fn prepare(&mut self, job: &Job) -> Result<(Answer, Vec<u32>), Refused> {
+        let request = &job.request;
+        let mut tokens = self.engine.encode(&request.messages)?;
+        let limit = self.engine.info().context_tokens.saturating_sub(1);
+        let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        if prompt_tokens > limit {
+            return Err(Refused::PromptTooLong { tokens: prompt_tokens, limit });
+        }
+        if tokens.is_empty() {
+            return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
+        }
+        let room = self.engine.info().context_tokens - prompt_tokens;
+        let mut answer = Answer::new(request, prompt_tokens, room);
+        for &token in &request.continue_from {
+            if token >= self.engine.vocabulary() {
+                return Err(Invalid::new("continue_from", format!("{token} is no token of this model")).into());
+            }
+            self.decode(token);
+            answer.recall(token, &self.bytes);
+        }
+        tokens.extend(&request.continue_from);
+        Ok((answer, tokens))
+    }
+
+    /// Gives an answer its slot, or its end where nothing is left to compute.
+    fn start(&mut self, job: Job, mut answer: Answer, tokens: Vec<u32>) -> Result<(), EngineError> {
+        if let Some(finish) = answer.over() {
+            let reader = job.accept();
+            reader.send(answer.started(0));
+            reader.end(answer.done(finish));
+            return Ok(());
+        }
+        let sampling = job.request.sampling;
+        let sequence = Sequence { tokens, answered: job.request.continue_from.len(), sampling };
+        let admitted = match self.engine.admit(sequence) {
+            Err(EngineError::OutOfMemory) => {
+                job.accept().end(Output::Failed(Failure::OutOfMemory));
+                return Ok(());
+            }
+            admitted => admitted?,
+        };
+        let Some(place @ None) = self.slots.get_mut(admitted.slot) else {
+            return Err(nonsense("it gave a slot that is taken or not there"));
+        };
+        let reader = job.accept();
+        reader.send(answer.started(admitted.cached_tokens));
+        *place = Some(Running { answer, reader });
+        self.publish();
+        Ok(())
+    }
+
+    fn drop_cancelled(&mut self) {
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].as_ref().is_some_and(|running| running.reader.is_gone()) {
+                self.free(slot);
+            }
+        }
+    }
+
+    /// The slots whose readers can take what a step gives.
+    fn ready(&mut self) -> Vec<SlotId> {
+        let mut ready = Vec::with_capacity(self.slots.len());
+        for (slot, running) in self.slots.iter_mut().enumerate() {
+            let Some(running) = running else { continue };
+            if running.reader.has_room() {
+                ready.push(slot);
+            } else {
+                running.answer.pause();
+            }
+        }
+        ready
+    }
+
+    /// Moves `ready` on. `None` when there is nothing to move.
+    fn step(&mut self, ready: &[SlotId]) -> Result<Option<Pace>, EngineError> {
+        if ready.is_empty() {
+            return Ok(None);
+        }
+        let abandoned = || self.ends.abandoned();
+        let plan = Plan { slots: ready, prompt_tokens: STEP_PROMPT_TOKENS, abandoned: &abandoned };
+        let mut progress = std::mem::take(&mut self.progress);
+        progress.clear();
+        let pace = match self.engine.step(&plan, &mut progress) {
+            Err(EngineError::OutOfMemory) => {
+                ready.iter().for_each(|&slot| self.fail(slot, Failure::OutOfMemory));
+                Pace::Ready
+            }
+            pace => pace?,
+        };
+        for Progress { slot, event } in progress.drain(..) {
+            self.take(slot, event)?;
+        }
+        self.progress = progress;
+        self.publish();
+        Ok(Some(pace))
+    }
+
+    /// One event of a step. What comes behind an answer's end in the same step is dropped.
+    fn take(&mut self, slot: SlotId, event: Event) -> Result<(), EngineError> {
+        if slot >= self.slots.len() {
+            return Err(nonsense("it spoke of a slot that is not there"));
+        }
+        match event {
+            Event::Token(token) if token >= self.engine.vocabulary() => {
+                self.fail(slot, Failure::Garbage { what: "a token that the model does not have" });
+            }
+            Event::Token(token) => self.token(slot, token),
+            Event::End => self.finish(slot, Finish::Stop),
+            Event::Failed(failure) => self.fail(slot, failure),
+        }
+        Ok(())
+    }
+
+    fn token(&mut self, slot: SlotId, token: u32) {
+        let Some(mut running) = self.slots[slot].take() else { return };
+        self.decode(token);
+        let finish = running.answer.push(token, &self.bytes, &mut self.meter);
+        if finish.is_none() {
+            running.answer.ready().into_iter().for_each(|piece| running.reader.send(piece));
+        }
+        self.slots[slot] = Some(running);
+        if let Some(finish) = finish {
+            self.finish(slot, finish);
+        }
+    }
+
+    fn finish(&mut self, slot: SlotId, finish: Finish) {
+        let Some(mut running) = self.free(slot) else { return };
+        running.answer.close(&mut self.meter).into_iter().for_each(|piece| running.reader.send(piece));
+        running.reader.end(running.answer.done(finish));
+    }
+
+    fn fail(&mut self, slot: SlotId, failure: Failure) {
+        let Some(running) = self.free(slot) else { return };
+        running.reader.end(Output::Failed(failure));
+    }
+
+    /// Empties a slot here and in the engine; the load shows it before the reader hears of the end.
+    fn free(&mut self, slot: SlotId) -> Option<Running> {
+        let running = self.slots[slot].take()?;
+        self.engine.release(slot);
+        self.publish();
+        Some(running)
+    }
+
+    /// Waits until a step makes sense or the bell rings.
+    fn wait(&mut self, pace: Option<Pace>) {
+        match pace {
+            Some(Pace::Ready) => {}
+            Some(Pace::Until(due)) => {
+                let _ = self.ends.bell.recv_timeout(due.saturating_duration_since(Instant::now()));
+            }
+            // Every reader is slow. With none left at all the bell says so at once.
+            None if self.running() > 0 => {
+                let _ = self.ends.bell.recv();
+            }
+            None => {}
+        }
+    }
+
+    /// The end: refuse what comes, fail what runs.
+    fn close(self, reason: Option<String>) {
+        self.ends.close();
+        let Some(reason) = reason else { return };
+        tracing::error!(%reason, "the engine died");
+        for running in self.slots.into_iter().flatten() {
+            running.reader.end(Output::Failed(Failure::EngineDied { reason: reason.clone() }));
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    fn publish(&self) {
+        let running = u32::try_from(self.running()).unwrap_or(u32::MAX);
+        let load = Load {
+            running,
+            slots_free: self.engine.info().slots.saturating_sub(running),
+            prefill_tokens_per_second: self.meter.prefill(),
+            decode_tokens_per_second: self.meter.decode(),
+            alive: true,
+        };
+        self.ends.load.send_if_modified(|shown| std::mem::replace(shown, load) != load);
+    }
+
+    /// Leaves the bytes of `token` in `self.bytes`.
+    fn decode(&mut self, token: u32) {
+        self.bytes.clear();
+        self.engine.token_bytes(token, &mut self.bytes);
+    }
+}
+
+fn nonsense(what: &str) -> EngineError {
+    EngineError::Died { reason: what.to_owned() }
+}

@@ -1,0 +1,144 @@
+//! One answer in progress: its text, its length, its clock. Knows neither engine nor reader.
+
+use std::time::Instant;
+
+use super::meter::Meter;
+use crate::text::{AnswerText, Piece, Scan};
+use crate::{Finish, Output, Request, Timings, Usage};
+
+/// Tokens between two looks at the decode speed: enough to be a speed, soon enough to be current.
+const METER_TOKENS: u32 = 32;
+/// Fewer tokens than this say nothing about a speed.
+const METER_LEAST: u32 = 8;
+
+/// State of one answer between two steps.
+pub(super) struct Answer {
+    text: AnswerText,
+    /// What the text gave and the reader has not yet.
+    ready: Piece,
+    usage: Usage,
+    /// Longest answer in tokens, those to continue from included.
+    limit: u32,
+    stopped: bool,
+    read: u32,
+    admitted: Instant,
+    first: Option<Instant>,
+    /// Where the speed is measured from: a moment, and the tokens given since.
+    window: Option<(Instant, u32)>,
+}
+
+impl Answer {
+    /// An answer to `request` with `room` tokens left in its context.
+    pub(super) fn new(request: &Request, prompt_tokens: u32, room: u32) -> Self {
+        Self {
+            text: AnswerText::new(request.stop.clone()),
+            ready: Piece::default(),
+            usage: Usage { prompt_tokens, ..Usage::default() },
+            limit: request.max_tokens.unwrap_or(room).min(room),
+            stopped: false,
+            read: prompt_tokens,
+            admitted: Instant::now(),
+            first: None,
+            window: None,
+        }
+    }
+
+    /// Takes a token that was given before: it counts, but its text is not given again. Half a character or a
+    /// possible stop at its end comes out with what follows.
+    pub(super) fn recall(&mut self, token: u32, bytes: &[u8]) {
+        self.usage.completion_tokens += 1;
+        self.read += 1;
+        self.stopped |= matches!(self.text.push(token, bytes), Scan::Stopped(_));
+    }
+
+    /// Why nothing is left to compute, if so.
+    pub(super) fn over(&self) -> Option<Finish> {
+        if self.stopped {
+            return Some(Finish::Stop);
+        }
+        (self.usage.completion_tokens >= self.limit).then_some(Finish::Length)
+    }
+
+    /// The first output.
+    pub(super) fn started(&mut self, cached_tokens: u32) -> Output {
+        self.usage.cached_tokens = cached_tokens;
+        Output::Started { prompt_tokens: self.usage.prompt_tokens, cached_tokens }
+    }
+
+    /// Takes the next token; says whether the answer is over with it.
+    pub(super) fn push(&mut self, token: u32, bytes: &[u8], meter: &mut Meter) -> Option<Finish> {
+        self.usage.completion_tokens += 1;
+        self.measure(meter);
+        match self.text.push(token, bytes) {
+            Scan::Ready(piece) => self.add(piece),
+            Scan::Stopped(piece) => {
+                self.add(piece);
+                self.stopped = true;
+            }
+        }
+        self.over()
+    }
+
+    /// What can go to the reader.
+    pub(super) fn ready(&mut self) -> Option<Output> {
+        if self.ready.tokens.is_empty() {
+            return None;
+        }
+        let Piece { tokens, text } = std::mem::take(&mut self.ready);
+        Some(Output::Piece { tokens, text })
+    }
+
+    /// The rest of the text, at the end of the answer.
+    pub(super) fn close(&mut self, meter: &mut Meter) -> Option<Output> {
+        self.end_window(meter);
+        let rest = self.text.finish();
+        self.add(rest);
+        self.ready()
+    }
+
+    /// The last output.
+    pub(super) fn done(&self, finish: Finish) -> Output {
+        let now = Instant::now();
+        let first = self.first.unwrap_or(now);
+        let timings = Timings {
+            prefill_ms: first.duration_since(self.admitted).as_secs_f64() * 1e3,
+            decode_ms: now.duration_since(first).as_secs_f64() * 1e3,
+        };
+        Output::Done { finish, usage: self.usage, timings }
+    }
+
+    /// The reader is slow: the time until the next token says nothing about the engine.
+    pub(super) fn pause(&mut self) {
+        self.window = None;
+    }
+
+    fn add(&mut self, piece: Piece) {
+        self.ready.tokens.extend(piece.tokens);
+        self.ready.text.push_str(&piece.text);
+    }
+
+    fn measure(&mut self, meter: &mut Meter) {
+        let now = Instant::now();
+        if self.first.is_none() {
+            self.first = Some(now);
+            let read = self.read.saturating_sub(self.usage.cached_tokens);
+            if read >= METER_LEAST {
+                meter.add_prefill(read, now.duration_since(self.admitted));
+            }
+        }
+        let (_, tokens) = self.window.get_or_insert((now, 0));
+        *tokens += 1;
+        if *tokens > METER_TOKENS {
+            self.end_window(meter);
+            self.window = Some((now, 1));
+        }
+    }
+
+    /// The first token of a window is its start, not part of its speed.
+    fn end_window(&mut self, meter: &mut Meter) {
+        let Some((since, tokens)) = self.window.take() else { return };
+        if tokens > METER_LEAST {
+            meter.add_decode(tokens - 1, since.elapsed());
+        }
+    }
+}

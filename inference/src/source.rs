@@ -1,0 +1,118 @@
+//! Where an engine comes from, and what can go wrong on the way.
+
+use std::path::PathBuf;
+
+use crate::engine::scripted::{self, Scripted};
+use crate::{Handle, Runner};
+
+/// Which engine to open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// No model: answers by a script.
+    Scripted(scripted::Options),
+    /// A chat model in a GGUF file, on llama.cpp.
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for, at most 4,096.
+        context_tokens: Option<u32>,
+        /// Answers at once. `None`: 4.
+        slots: Option<u32>,
+        /// Threads to compute on. `None`: 1 for a file under 200 MB, else one for each core.
+        threads: Option<u32>,
+    },
+    /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
+    Demo {
+        /// Folder to which the file is written once; made if it is not there.
+        cache_dir: PathBuf,
+        /// As for a file.
+        context_tokens: Option<u32>,
+        /// As for a file.
+        slots: Option<u32>,
+        /// As for a file.
+        threads: Option<u32>,
+    },
+}
+
+/// Why an engine cannot be opened. Shows as one line; [`OpenError::hint`] is the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("there is no model file at {}", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is there but cannot be read.
+    #[error("cannot read the model file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a whole GGUF file.
+    #[error("{} is not a usable GGUF file: {problem}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A good file that this engine cannot chat with.
+    #[error("cannot serve {}: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// An option does not fit the model.
+    #[error("{option}: {reason}")]
+    Option {
+        /// The option as people write it.
+        option: &'static str,
+        /// What is wrong with it, with the limit.
+        reason: String,
+    },
+    /// The demo model cannot be written to its folder.
+    #[error("cannot write the demo model to {}: {source}", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The engine itself failed.
+    #[error("the engine cannot start: {reason}")]
+    Engine {
+        /// What is known.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    /// The next step for the person who reads the error.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "check the path; without a model the built-in demo model is served",
+            Self::Unreadable { .. } => "check that it is a file that this user may read",
+            Self::Corrupt { .. } => "download the file again and compare its size and checksum with the source",
+            Self::Unsupported { .. } => "use a GGUF file of a chat model, with its chat template, in one part",
+            Self::Option { .. } => "change the option, or leave it out for the default",
+            Self::Cache { .. } => "name a data folder that this user may write, with 4 MB free",
+            Self::Engine { .. } => "try fewer slots or a smaller context; the log at level debug has more",
+        }
+    }
+}
+
+/// Opens an engine. Blocks while it loads; call it on the thread that will call [`Runner::run`]. Spawns nothing.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
+    match source {
+        Source::Scripted(options) => Ok(Runner::new(Box::new(Scripted::new(options.clone())))),
+        Source::Gguf { .. } | Source::Demo { .. } => Err(OpenError::Engine { reason: "not built yet".into() }),
+    }
+}
