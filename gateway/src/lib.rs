@@ -4,3 +4,5 @@ pub mod api;
 pub mod clock;
 pub mod dispatch;
 pub mod id;
+pub mod secret;
+pub mod store;

@@ -1,0 +1,168 @@
+//! What was said in a conversation.
+
+use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use starling_protocol::message::{Private, Role};
+
+use super::{
+    Store, StoreError,
+    rows::{self, words},
+};
+use crate::{
+    clock::Timestamp,
+    id::{ConversationId, MessageId, UserId},
+};
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// An answer that is being given.
+    Running,
+    /// Whole.
+    Complete,
+    /// Cut short, with some text.
+    Partial,
+    /// Cut short before any text.
+    Failed,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it.
+    Stop,
+    /// It reached the most tokens it may have.
+    Length,
+    /// Its reader ended it.
+    Cancelled,
+    /// Something broke.
+    Error,
+}
+
+words!(Role { Role::System = "system", Role::User = "user", Role::Assistant = "assistant" });
+words!(Status {
+    Status::Running = "running",
+    Status::Complete = "complete",
+    Status::Partial = "partial",
+    Status::Failed = "failed",
+});
+words!(FinishReason {
+    FinishReason::Stop = "stop",
+    FinishReason::Length = "length",
+    FinishReason::Cancelled = "cancelled",
+    FinishReason::Error = "error",
+});
+
+/// A question or an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Who it is from.
+    pub role: Role,
+    /// What it says.
+    pub text: Private,
+    /// How far it has come.
+    pub status: Status,
+    /// When it was begun.
+    pub created_at: Timestamp,
+    /// What broke, if anything did.
+    pub error: Option<TurnError>,
+    /// Who gave it, if a node did.
+    pub answer: Option<Answer>,
+}
+
+/// What broke, in the words that the reader was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnError {
+    /// Stable.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Who gave an answer, and how fast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The node's name at that time.
+    pub node_name: String,
+    /// The node.
+    pub node_peer: String,
+    /// The model's name at that time.
+    pub model: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Tokens of the prompt; 0 when the node was lost before it could say.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer.
+    pub completion_tokens: u32,
+    /// From question to first token, in milliseconds, at the gateway.
+    pub first_token_ms: Option<f64>,
+    /// After the first token.
+    pub tokens_per_second: Option<f64>,
+}
+
+impl FromRow<'_, SqliteRow> for Message {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: rows::parse("id", row.try_get("id")?)?,
+            role: rows::word("role", row.try_get("role")?)?,
+            text: Private(row.try_get("text")?),
+            status: rows::word("status", row.try_get("status")?)?,
+            created_at: Timestamp(row.try_get("created_at")?),
+            error: error(row)?,
+            answer: answer(row)?,
+        })
+    }
+}
+
+impl Store {
+    /// A conversation's messages, oldest first, without an answer that is still being given.
+    pub async fn messages(&self, conversation: ConversationId) -> Result<Vec<Message>, StoreError> {
+        let messages = sqlx::query_as(
+            "SELECT * FROM messages WHERE conversation_id = ? AND status <> 'running' ORDER BY position",
+        )
+        .bind(conversation.to_string())
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(messages)
+    }
+
+    /// One message of a user's conversation.
+    pub async fn message(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        let message = sqlx::query_as(
+            "SELECT messages.* FROM messages JOIN conversations ON conversations.id = conversation_id
+             WHERE messages.id = ? AND conversation_id = ? AND user_id = ?",
+        )
+        .bind(id.to_string())
+        .bind(conversation.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(message)
+    }
+}
+
+fn error(row: &SqliteRow) -> Result<Option<TurnError>, sqlx::Error> {
+    let Some(code) = row.try_get("error_code")? else { return Ok(None) };
+    let message: Option<String> = row.try_get("error_message")?;
+    Ok(Some(TurnError { code, message: message.unwrap_or_default() }))
+}
+
+fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
+    let Some(node_peer) = row.try_get("node_peer")? else { return Ok(None) };
+    Ok(Some(Answer {
+        node_peer,
+        node_name: row.try_get("node_name")?,
+        model: row.try_get("model")?,
+        finish_reason: rows::word("finish_reason", row.try_get("finish_reason")?)?,
+        prompt_tokens: row.try_get("prompt_tokens")?,
+        completion_tokens: row.try_get("completion_tokens")?,
+        first_token_ms: row.try_get("first_token_ms")?,
+        tokens_per_second: row.try_get("tokens_per_second")?,
+    }))
+}

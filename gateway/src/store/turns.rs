@@ -1,0 +1,181 @@
+//! A turn's two writes: the question before anything is computed, the answer when it has ended.
+
+use sqlx::{Sqlite, Transaction};
+use starling_protocol::message::{Private, Role};
+
+use super::{
+    Store, StoreError,
+    conversations::{self, Conversation},
+    messages::{Answer, Message, Status, TurnError},
+    rows::Word,
+};
+use crate::{
+    clock::Timestamp,
+    id::{ConversationId, MessageId, TurnId, UserId},
+};
+
+/// Where a question belongs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a conversation that is there.
+    In(ConversationId),
+    /// In a new one.
+    New {
+        /// Its id.
+        id: ConversationId,
+        /// Its title.
+        title: Private,
+    },
+}
+
+impl Place {
+    /// The conversation.
+    #[must_use]
+    pub fn id(&self) -> ConversationId {
+        match self {
+            Self::In(id) | Self::New { id, .. } => *id,
+        }
+    }
+}
+
+/// A question as it was stored.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Where.
+    pub conversation: Conversation,
+    /// The question.
+    pub question: Message,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// All there is of the answer.
+    pub text: Private,
+    /// Whole or not.
+    pub status: Status,
+    /// What broke, if anything did.
+    pub error: Option<TurnError>,
+    /// Who gave it, if a node did.
+    pub answer: Option<Answer>,
+}
+
+impl Store {
+    /// Stores a question and the place of its answer; `None` when the user has no such conversation.
+    pub async fn accept(
+        &self,
+        user: UserId,
+        place: &Place,
+        turn: TurnId,
+        text: &Private,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let now = Timestamp::now();
+        let mut write = self.write().await?;
+        let Some(conversation) = enter(&mut write, user, place, now).await? else { return Ok(None) };
+        let question = Message {
+            id: MessageId::generate(),
+            role: Role::User,
+            text: text.clone(),
+            status: Status::Complete,
+            created_at: now,
+            error: None,
+            answer: None,
+        };
+        let answer = Message {
+            id: turn,
+            role: Role::Assistant,
+            text: Private::default(),
+            status: Status::Running,
+            ..question.clone()
+        };
+        insert(&mut write, conversation.id, &question).await?;
+        insert(&mut write, conversation.id, &answer).await?;
+        write.commit().await?;
+        Ok(Some(Accepted { conversation, question }))
+    }
+
+    /// Stores how a turn ended; `None` when its conversation has been deleted meanwhile.
+    pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
+        let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
+        let message = sqlx::query_as(
+            "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
+                 node_peer = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
+                 first_token_ms = ?, tokens_per_second = ?
+             WHERE id = ? AND status = 'running' RETURNING *",
+        )
+        .bind(&ending.text.0)
+        .bind(ending.status.word())
+        .bind(error.map(|error| &error.code))
+        .bind(error.map(|error| &error.message))
+        .bind(answer.map(|answer| &answer.node_name))
+        .bind(answer.map(|answer| &answer.node_peer))
+        .bind(answer.map(|answer| &answer.model))
+        .bind(answer.map(|answer| answer.finish_reason.word()))
+        .bind(answer.map(|answer| answer.prompt_tokens))
+        .bind(answer.map(|answer| answer.completion_tokens))
+        .bind(answer.and_then(|answer| answer.first_token_ms))
+        .bind(answer.and_then(|answer| answer.tokens_per_second))
+        .bind(turn.to_string())
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(message)
+    }
+
+    /// At the start: the answers that an earlier process left running are marked as cut short by `error`.
+    pub async fn interrupt_running(&self, error: &TurnError) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE messages SET status = 'partial', error_code = ?, error_message = ? WHERE status = 'running'",
+        )
+        .bind(&error.code)
+        .bind(&error.message)
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// The conversation that a question goes to, made or marked as used now.
+async fn enter(
+    write: &mut Transaction<'static, Sqlite>,
+    user: UserId,
+    place: &Place,
+    now: Timestamp,
+) -> Result<Option<Conversation>, StoreError> {
+    match place {
+        Place::In(id) => {
+            let found =
+                sqlx::query_as("UPDATE conversations SET updated_at = ? WHERE id = ? AND user_id = ? RETURNING *")
+                    .bind(now.0)
+                    .bind(id.to_string())
+                    .bind(user.to_string())
+                    .fetch_optional(&mut **write)
+                    .await?;
+            Ok(found)
+        }
+        Place::New { id, title } => {
+            let new = Conversation { id: *id, title: title.clone(), created_at: now, updated_at: now };
+            conversations::insert(&mut **write, user, &new).await?;
+            Ok(Some(new))
+        }
+    }
+}
+
+async fn insert(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: ConversationId,
+    message: &Message,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO messages (id, conversation_id, position, role, text, status, created_at)
+         SELECT ?1, ?2, COALESCE(MAX(position), 0) + 1, ?3, ?4, ?5, ?6 FROM messages WHERE conversation_id = ?2",
+    )
+    .bind(message.id.to_string())
+    .bind(conversation.to_string())
+    .bind(message.role.word())
+    .bind(&message.text.0)
+    .bind(message.status.word())
+    .bind(message.created_at.0)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
