@@ -1,0 +1,179 @@
+// A gateway made of nothing, for work on the page: `npm run mock`, then `npm run dev` or `npm run build` and its address.
+// The first word of a question chooses what happens: long, slow, wait, fail, lost, demo; POST /mock changes the swarm.
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname } from 'node:path'
+import { WebSocketServer } from 'ws'
+import { answers } from './answers.mjs'
+
+const PORT = Number(process.env.PORT ?? 8080)
+const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
+const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU', version: '0.1.0', ...more })
+const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, nodes: 1, slots_free: 3, slots_total: 4, ...more })
+const demo = { nodes: [node('attic')], models: [model('swarm-demo-3M', { demo: true })] }
+const rich = {
+  nodes: [node('workshop', { models: ['Qwen3-8B-Q4_K_M'], device: 'NVIDIA GeForce RTX 4070', decode_tokens_per_second: 61, rtt_ms: 18.4 }), node('attic', { path: 'relayed', rtt_ms: 74 })],
+  models: [model('Qwen3-8B-Q4_K_M', { context_tokens: 32768 }), model('swarm-demo-3M', { demo: true })],
+}
+const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], turns: new Map(), sockets: new Set() }
+
+let last = 0
+const newId = () => {
+  last = Math.max(Date.now(), last + 1)
+  return `${last.toString(16).padStart(12, '0').replace(/(.{8})/, '$1-')}-7000-8000-${Math.random().toString(16).slice(2, 14).padEnd(12, '0')}`
+}
+const now = () => new Date().toISOString()
+const fail = (status, code, message, field) => ({ status, body: { error: { code, message, field } } })
+const ok = (body, status = 200) => ({ status, body })
+
+function addConversation(title, when = now()) {
+  const conversation = { id: newId(), title, created_at: when, updated_at: when }
+  state.conversations.set(conversation.id, { conversation, messages: [] })
+  return conversation
+}
+
+const routes = {
+  'GET /api/setup': () => ok({ needed: state.setup }),
+  'POST /api/setup': ({ code, username, password }) => {
+    if (code !== 'TEST-CODE') return fail(403, 'wrong_code', 'That is not the code. It is printed where the gateway was started.')
+    if (password.length < 8) return fail(400, 'invalid', 'The password needs at least 8 characters.', 'password')
+    Object.assign(state, { setup: false, signedIn: true, user: { id: newId(), username, role: 'admin' } })
+    return ok({ user: state.user }, 201)
+  },
+  'POST /api/session': ({ password }) => {
+    if (password === 'wrong') return fail(401, 'wrong_credentials', 'Name or password is not right.')
+    state.signedIn = true
+    return ok({ user: state.user })
+  },
+  'DELETE /api/session': () => { state.signedIn = false; return { status: 204 } },
+  'GET /api/me': () => ok({ user: state.user }),
+  'GET /api/models': () => ok({ models: state.swarm.models }),
+  'GET /api/swarm': () => ok({ nodes: state.swarm.nodes, peers: state.swarm.nodes.length + 1 }),
+  'GET /api/conversations': () => ok({ conversations: [...state.conversations.values()].map((c) => c.conversation).sort((a, b) => (a.updated_at < b.updated_at ? 1 : -1)).slice(0, 50) }),
+  'GET /api/conversations/:id': (_, id) => state.conversations.has(id) ? ok(state.conversations.get(id)) : fail(404, 'no_such_conversation', 'There is no such conversation.'),
+  'PATCH /api/conversations/:id': ({ title }, id) => { state.conversations.get(id).conversation.title = title; return ok(state.conversations.get(id)) },
+  'DELETE /api/conversations/:id': (_, id) => { state.conversations.delete(id); return { status: 204 } },
+  'GET /api/keys': () => ok({ keys: state.keys }),
+  'POST /api/keys': ({ label }) => {
+    const key = { id: newId(), label, created_at: now(), last_used_at: null }
+    state.keys.unshift(key)
+    return ok({ key, secret: `sk-starling-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}` }, 201)
+  },
+  'DELETE /api/keys/:id': (_, id) => { state.keys = state.keys.filter((k) => k.id !== id); return { status: 204 } },
+  'POST /mock': mockControl,
+}
+const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /mock'])
+
+function mockControl({ swarm, expire, down, reset, seed }) {
+  if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], down: false, swarm: demo })
+  if (reset) state.conversations.clear()
+  if (seed) for (const [title, daysAgo] of seed) addConversation(title, new Date(Date.now() - daysAgo * 86_400_000).toISOString())
+  if (swarm) state.swarm = { demo, rich, none: { nodes: [], models: [] } }[swarm]
+  if (expire) state.signedIn = false
+  if (down !== undefined) state.down = down
+  if (expire || down) for (const socket of state.sockets) socket.terminate()
+  if (swarm) tell({ type: 'swarm', ...summary() })
+  return { status: 204 }
+}
+
+const summary = () => ({ nodes: state.swarm.nodes.length, models: state.swarm.models.map((m) => m.id) })
+const tell = (frame) => { for (const socket of state.sockets) socket.send(JSON.stringify(frame)) }
+
+async function answer(request) {
+  const url = new URL(request.url, 'http://x')
+  const exact = `${request.method} ${url.pathname}`
+  const [, parent, id] = /^(.*)\/([^/]+)$/.exec(exact) ?? []
+  const name = exact in routes ? exact : `${parent}/:id`
+  if (!(name in routes)) return fail(404, 'no_such_path', 'There is nothing here.')
+  if (state.down && name !== 'POST /mock') return fail(502, 'bad_gateway', 'The gateway is down.')
+  if (!open.has(name) && !state.signedIn) return fail(401, 'not_signed_in', 'Sign in first.')
+  let text = ''
+  for await (const chunk of request) text += chunk
+  return routes[name](text ? JSON.parse(text) : {}, id)
+}
+
+async function file(path) {
+  const name = path.includes('.') ? path : '/index.html'
+  const data = await readFile(new URL(`../dist${name}`, import.meta.url)).catch(() => null)
+  return { data, type: types[extname(name)] ?? 'application/octet-stream' }
+}
+
+const server = createServer(async (request, response) => {
+  const path = new URL(request.url, 'http://x').pathname
+  response.setHeader('content-security-policy', CSP)
+  if (path.startsWith('/api') || path === '/mock') {
+    const { status, body } = await answer(request)
+    response.writeHead(status, { 'content-type': 'application/json' })
+    return response.end(body ? JSON.stringify(body) : undefined)
+  }
+  const { data, type } = await file(path)
+  response.writeHead(data ? 200 : 404, { 'content-type': type })
+  response.end(data ?? 'not found')
+})
+
+const sockets = new WebSocketServer({ noServer: true })
+server.on('upgrade', (request, socket, head) => {
+  if (state.down || !state.signedIn) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+  sockets.handleUpgrade(request, socket, head, (ws) => {
+    state.sockets.add(ws)
+    ws.on('close', () => state.sockets.delete(ws))
+    ws.on('message', (data) => onFrame(ws, JSON.parse(String(data))))
+    ws.send(JSON.stringify({ type: 'hello', version: 1, swarm: summary() }))
+  })
+})
+
+const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms))
+
+function onFrame(ws, frame) {
+  const send = (value) => ws.readyState === 1 && ws.send(JSON.stringify(value))
+  if (frame.type === 'ask') return void ask(frame, send)
+  const turn = [...state.turns.values()].find((t) => (frame.type === 'stop' ? t.id === frame.turn : t.conversation === frame.conversation))
+  if (frame.type === 'stop') { if (turn) turn.stopped = true; return }
+  if (!turn) return send({ type: 'idle', conversation: frame.conversation })
+  send({ ...turn.started })
+  if (turn.pieces.length > frame.last_seq) send({ type: 'piece', turn: turn.id, seq: turn.pieces.length, text: turn.pieces.slice(frame.last_seq).join('') })
+  turn.listeners.add(send)
+}
+
+async function ask({ request, conversation, text, model: wanted }, send) {
+  const kind = text.split(' ')[0].toLowerCase()
+  const chat = state.conversations.get(conversation ?? addConversation(text.split(/\s+/).slice(0, 7).join(' ')).id)
+  const message = { id: newId(), role: 'user', text, created_at: now(), status: 'complete', error: null, answer: null }
+  chat.messages.push(message)
+  chat.conversation.updated_at = now()
+  const by = state.swarm.nodes.find((n) => n.models.includes(wanted)) ?? state.swarm.nodes[0]
+  const turn = { id: newId(), conversation: chat.conversation.id, pieces: [], listeners: new Set([send]), stopped: false }
+  const emit = (frame) => { for (const listener of turn.listeners) listener(frame) }
+  send({ type: 'accepted', request, conversation: chat.conversation, message, turn: turn.id })
+  if (!by) return send({ type: 'failed', turn: turn.id, request, conversation: turn.conversation, error: { code: 'no_node', message: 'No node of this swarm is here.' }, message: null })
+  turn.started = { type: 'started', turn: turn.id, conversation: turn.conversation, node_name: by.name, node_peer: by.peer, path: by.path, model: by.models[0] }
+  state.turns.set(turn.id, turn)
+  if (kind === 'wait') { send({ type: 'waiting', turn: turn.id }); await sleep(4000) }
+  emit(turn.started)
+  await sleep(kind === 'slow' ? 2500 : 150)
+  await stream(turn, answers(kind, text), emit, kind)
+  finish(turn, chat, by, kind, emit)
+}
+
+async function stream(turn, text, emit, kind) {
+  for (const piece of text.match(/\s*\S+/g)) {
+    if (turn.stopped || (kind === 'lost' && turn.pieces.length > 30) || kind === 'fail') return
+    turn.pieces.push(piece)
+    emit({ type: 'piece', turn: turn.id, seq: turn.pieces.length, text: piece })
+    await sleep(kind === 'long' ? 8 : kind === 'slow' ? 60 : 14)
+  }
+}
+
+function finish(turn, chat, by, kind, emit) {
+  const broken = kind === 'lost' || kind === 'fail'
+  const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
+  const answer = { node_name: by.name, node_peer: by.peer, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
+  const message = { id: newId(), role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer }
+  chat.messages.push(message)
+  state.turns.delete(turn.id)
+  if (broken) emit({ type: 'failed', turn: turn.id, request: null, conversation: turn.conversation, error, message })
+  else emit({ type: 'done', turn: turn.id, conversation: turn.conversation, message })
+}
+
+server.listen(PORT, '127.0.0.1', () => console.log(`mock http://127.0.0.1:${PORT}/setup#code=TEST-CODE`))

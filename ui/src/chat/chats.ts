@@ -1,0 +1,207 @@
+// All conversations this page has touched, and which frame belongs to which. Knows the protocol's order
+// of events (ask, accept, join after a break); knows neither Vue nor WebSocket.
+import type { ClientFrame, Conversation, ErrorBody, Message, ServerFrame } from '../wire'
+import { emptyChat, reduce, type Chat, type ChatEvent } from './state'
+
+/** The key of the conversation that has no id yet. */
+export const NEW = 'new'
+
+export interface ChatsOutside {
+  send(frame: ClientFrame): boolean
+  load(id: string): Promise<{ conversation: Conversation; messages: Message[] }>
+  /** Something that is shown has changed. */
+  changed(): void
+  /** The gateway told of a conversation: a new one, or one that moved to the top. */
+  touched(conversation: Conversation, fromNew: boolean): void
+  newRequest(): string
+}
+
+const LINE_DOWN: ErrorBody = {
+  code: 'not_connected',
+  message: 'There is no connection to the gateway, so nothing was sent. Your text is back in the box.',
+}
+const LINE_LOST: ErrorBody = {
+  code: 'connection_lost',
+  message: 'The connection was lost before the gateway confirmed your message. Your text is back in the box.',
+}
+
+export class Chats {
+  private readonly chats = new Map<string, Chat>()
+  private readonly turns = new Map<string, string>()
+  private readonly requests = new Map<string, string>()
+  /** Joins without an answer yet, oldest first: the first frame of an unknown turn belongs to the oldest. */
+  private joins: string[] = []
+  private online = false
+
+  constructor(private readonly outside: ChatsOutside) {}
+
+  get(key: string): Chat {
+    return this.chats.get(key) ?? emptyChat
+  }
+
+  /** Shows a conversation: what is stored, and then the turn that runs in it, if one does. */
+  async open(id: string): Promise<void> {
+    this.apply(id, { type: 'loading' })
+    if (!(await this.reload(id))) return
+    const { turn } = this.get(id)
+    if (!turn) this.join(id)
+  }
+
+  startNew(): void {
+    if (this.get(NEW).turn) return
+    this.chats.delete(NEW)
+    this.outside.changed()
+  }
+
+  ask(key: string, text: string, model: string | null): void {
+    if (this.get(key).turn) return
+    const request = this.outside.newRequest()
+    this.requests.set(request, key)
+    this.apply(key, { type: 'asked', request, text })
+    const conversation = key === NEW ? null : key
+    const sent = this.outside.send({ type: 'ask', request, conversation, text, model })
+    if (!sent) this.apply(key, { type: 'not-sent', error: LINE_DOWN })
+  }
+
+  stop(key: string): void {
+    const { turn } = this.get(key)
+    if (!turn || turn.stopping) return
+    this.apply(key, { type: 'stopping' })
+    if (turn.id) this.outside.send({ type: 'stop', turn: turn.id })
+  }
+
+  takeBack(key: string): void {
+    if (this.get(key).unsent !== null) this.apply(key, { type: 'taken-back' })
+  }
+
+  renamed(id: string, title: string): void {
+    if (this.chats.has(id)) this.apply(id, { type: 'renamed', title })
+  }
+
+  forget(id: string): void {
+    this.chats.delete(id)
+    this.outside.changed()
+  }
+
+  /** After a break each running turn is joined where it was left; an unconfirmed question is looked up. */
+  lineIs(online: boolean): void {
+    if (online === this.online) return
+    this.online = online
+    this.joins = []
+    if (!online) return
+    for (const [key, chat] of this.chats) {
+      if (chat.turn?.id) this.join(key)
+      else if (chat.turn) void this.lookUp(key, chat.turn.question ?? '')
+      else if (chat.loading === 'failed') void this.open(key)
+      else if (unanswered(chat)) this.join(key)
+    }
+  }
+
+  frame(frame: ServerFrame): void {
+    if (frame.type === 'idle') return this.idle(frame.conversation)
+    const key = this.keyOf(frame)
+    if (key === null) return
+    if (frame.type === 'accepted') return this.accepted(key, frame)
+    this.apply(key, frame)
+    if (frame.type === 'done') this.turns.delete(frame.turn)
+    if (frame.type === 'failed') this.failed(key, frame)
+  }
+
+  private accepted(key: string, frame: Extract<ServerFrame, { type: 'accepted' }>): void {
+    const id = frame.conversation.id
+    const fromNew = key === NEW
+    if (fromNew) {
+      this.chats.set(id, this.get(NEW))
+      this.chats.delete(NEW)
+    }
+    this.turns.set(frame.turn, id)
+    if (frame.request) this.requests.delete(frame.request)
+    this.apply(id, frame)
+    // Stop was pressed before the turn had a name.
+    if (this.get(id).turn?.stopping) this.outside.send({ type: 'stop', turn: frame.turn })
+    this.outside.touched(frame.conversation, fromNew)
+  }
+
+  private failed(key: string, frame: Extract<ServerFrame, { type: 'failed' }>): void {
+    if (frame.turn) this.turns.delete(frame.turn)
+    if (frame.request) this.requests.delete(frame.request)
+    // Another window asked first: show its answer.
+    if (frame.error.code === 'turn_running' && key !== NEW) this.join(key)
+  }
+
+  /** Nothing runs there: what we thought was running has ended meanwhile, so its end is in the store. */
+  private idle(id: string): void {
+    this.joins = this.joins.filter((join) => join !== id)
+    const chat = this.get(id)
+    if (chat.turn?.id) {
+      this.apply(id, { type: 'ended' })
+      void this.reload(id)
+    } else if (!chat.turn && unanswered(chat)) {
+      void this.reload(id)
+    }
+  }
+
+  private join(id: string): void {
+    const { turn } = this.get(id)
+    const frame: ClientFrame = { type: 'join', conversation: id, turn: turn?.id ?? null, last_seq: turn?.seq ?? 0 }
+    if (this.outside.send(frame)) this.joins.push(id)
+  }
+
+  private async reload(id: string): Promise<boolean> {
+    try {
+      const { conversation, messages } = await this.outside.load(id)
+      this.apply(id, { type: 'loaded', title: conversation.title, messages })
+      return true
+    } catch (cause) {
+      const { status, body } = cause as { status?: number; body?: ErrorBody }
+      const error = body ?? { code: 'unknown', message: 'The conversation could not be loaded.' }
+      this.apply(id, { type: 'load-failed', missing: status === 404, error })
+      return false
+    }
+  }
+
+  /** Did the question arrive before the line broke? Only the store can tell. */
+  private async lookUp(key: string, question: string): Promise<void> {
+    const before = new Set(this.get(key).messages.map((m) => m.id))
+    if (key !== NEW && (await this.reload(key))) {
+      const arrived = this.get(key).messages.some((m) => m.role === 'user' && m.text === question && !before.has(m.id))
+      if (arrived) {
+        this.apply(key, { type: 'ended' })
+        return this.join(key)
+      }
+    }
+    this.apply(key, { type: 'not-sent', error: LINE_LOST })
+  }
+
+  private keyOf(frame: ServerFrame): string | null {
+    const stated = statedConversation(frame)
+    if (frame.type === 'accepted' || frame.type === 'failed') {
+      const asked = frame.request ? this.requests.get(frame.request) : undefined
+      if (asked) return asked
+    }
+    const turn = 'turn' in frame ? frame.turn : null
+    const key = stated ?? (turn ? this.turns.get(turn) : undefined) ?? (turn ? this.joins[0] : undefined)
+    if (key === undefined) return null
+    if (turn) this.turns.set(turn, key)
+    this.joins = this.joins.filter((join) => join !== key)
+    return key
+  }
+
+  private apply(key: string, event: ChatEvent): void {
+    const before = this.get(key)
+    const after = reduce(before, event)
+    if (after === before && this.chats.has(key)) return
+    this.chats.set(key, after)
+    this.outside.changed()
+  }
+}
+
+function statedConversation(frame: ServerFrame): string | undefined {
+  if (frame.type === 'accepted') return frame.conversation.id
+  if (frame.type === 'started' || frame.type === 'done' || frame.type === 'failed') return frame.conversation ?? undefined
+  return undefined
+}
+
+function unanswered(chat: Chat): boolean {
+  return chat.loading === 'ready' && chat.messages.at(-1)?.role === 'user'
+}

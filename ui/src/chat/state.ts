@@ -1,0 +1,170 @@
+// One conversation as it stands, and what each event makes of it. Pure: no socket, no clock, no Vue.
+import type { ErrorBody, Message, Path, ServerFrame } from '../wire'
+
+export interface RunningNode {
+  name: string
+  peer: string
+  path: Path
+  model: string
+}
+
+export type Phase = 'sending' | 'accepted' | 'waiting' | 'answering'
+
+/** A question on its way and the answer so far. */
+export interface Turn {
+  /** Null until the gateway has accepted it. */
+  id: string | null
+  /** The request this page made; null when the turn was found by joining. */
+  request: string | null
+  /** The question, until it is one of the messages. */
+  question: string | null
+  phase: Phase
+  text: string
+  /** The last piece seen; a join goes on after it. */
+  seq: number
+  node: RunningNode | null
+  stopping: boolean
+}
+
+export type Loading = 'new' | 'loading' | 'ready' | 'missing' | 'failed'
+
+export interface Chat {
+  loading: Loading
+  title: string
+  messages: readonly Message[]
+  turn: Turn | null
+  /** Why the last try gave nothing, when no message says so. */
+  problem: ErrorBody | null
+  /** A question that did not arrive and goes back into the box. */
+  unsent: string | null
+  /** How the node of an answer was reached. The gateway tells it only while the answer runs. */
+  paths: Readonly<Record<string, Path>>
+}
+
+export type LocalEvent =
+  | { type: 'asked'; request: string; text: string }
+  | { type: 'stopping' }
+  | { type: 'loading' }
+  | { type: 'loaded'; title: string; messages: readonly Message[] }
+  | { type: 'load-failed'; missing: boolean; error: ErrorBody }
+  | { type: 'not-sent'; error: ErrorBody }
+  | { type: 'ended' }
+  | { type: 'taken-back' }
+  | { type: 'renamed'; title: string }
+
+export type ChatEvent = LocalEvent | ServerFrame
+
+export const emptyChat: Chat = {
+  loading: 'new', title: '', messages: [], turn: null, problem: null, unsent: null, paths: {},
+}
+
+const freshTurn: Turn = {
+  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, stopping: false,
+}
+
+export function reduce(chat: Chat, event: ChatEvent): Chat {
+  switch (event.type) {
+    case 'accepted': return accepted(chat, event)
+    case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting' }))
+    case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event) }))
+    case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event.seq, event.text))
+    case 'done': return done(chat, event)
+    case 'failed': return failed(chat, event)
+    case 'hello': case 'swarm': case 'idle': case 'error': return chat
+    default: return local(chat, event)
+  }
+}
+
+function local(chat: Chat, event: LocalEvent): Chat {
+  switch (event.type) {
+    case 'asked': return asked(chat, event.request, event.text)
+    case 'stopping': return chat.turn ? { ...chat, turn: { ...chat.turn, stopping: true } } : chat
+    case 'loading': return chat.loading === 'ready' ? chat : { ...chat, loading: 'loading', problem: null }
+    case 'loaded': return { ...chat, loading: 'ready', title: event.title, messages: merged(chat.messages, event.messages) }
+    case 'load-failed': return loadFailed(chat, event.missing, event.error)
+    case 'not-sent': return notSent(chat, event.error)
+    case 'ended': return { ...chat, turn: null }
+    case 'taken-back': return { ...chat, unsent: null }
+    case 'renamed': return { ...chat, title: event.title }
+  }
+}
+
+function asked(chat: Chat, request: string, text: string): Chat {
+  const turn: Turn = { ...freshTurn, request, question: text, phase: 'sending' }
+  return { ...chat, turn, problem: null, unsent: null }
+}
+
+function accepted(chat: Chat, frame: Extract<ServerFrame, { type: 'accepted' }>): Chat {
+  const known = chat.turn?.id === frame.turn ? chat.turn : null
+  const ours = chat.turn?.id === null && chat.turn.request === frame.request ? chat.turn : null
+  const turn: Turn = known ?? { ...(ours ?? freshTurn), id: frame.turn, phase: 'accepted', question: null }
+  return {
+    ...chat, loading: 'ready', title: frame.conversation.title, messages: put(chat.messages, frame.message),
+    turn, problem: null,
+  }
+}
+
+function done(chat: Chat, frame: Extract<ServerFrame, { type: 'done' }>): Chat {
+  const over = chat.turn === null || chat.turn.id === frame.turn
+  return {
+    ...chat, messages: put(chat.messages, frame.message), paths: pathsWith(chat, frame.turn, frame.message.id),
+    turn: over ? null : chat.turn,
+  }
+}
+
+function failed(chat: Chat, frame: Extract<ServerFrame, { type: 'failed' }>): Chat {
+  const turn = chat.turn
+  const ours = turn !== null && (turn.id === null ? turn.request === frame.request : turn.id === frame.turn)
+  const messages = frame.message ? put(chat.messages, frame.message) : chat.messages
+  const paths = frame.message ? pathsWith(chat, frame.turn, frame.message.id) : chat.paths
+  if (turn && !ours) return { ...chat, messages, paths }
+  return {
+    ...chat, messages, paths, turn: null,
+    problem: frame.message ? null : frame.error,
+    // Not accepted means not stored: the text must not be lost with it.
+    unsent: turn?.question ?? chat.unsent,
+  }
+}
+
+function notSent(chat: Chat, error: ErrorBody): Chat {
+  return { ...chat, turn: null, problem: error, unsent: chat.turn?.question ?? chat.unsent }
+}
+
+function loadFailed(chat: Chat, missing: boolean, error: ErrorBody): Chat {
+  if (missing) return { ...emptyChat, loading: 'missing' }
+  // What is already on the page stays there; only an empty page turns into an error.
+  return chat.loading === 'ready' ? { ...chat, problem: error } : { ...chat, loading: 'failed', problem: error }
+}
+
+function withTurn(chat: Chat, id: string, change: (turn: Turn) => Turn): Chat {
+  // Our own question is on its way: another device's turn must not push it aside.
+  if (chat.turn?.id === null) return chat
+  const turn = chat.turn?.id === id ? chat.turn : { ...freshTurn, id }
+  return { ...chat, turn: change(turn), problem: null }
+}
+
+/** A piece that was seen before comes again after a quick reconnect: it is dropped by its number. */
+function grown(turn: Turn, seq: number, text: string): Turn {
+  if (seq <= turn.seq) return turn
+  return { ...turn, phase: 'answering', text: turn.text + text, seq }
+}
+
+function put(messages: readonly Message[], message: Message): readonly Message[] {
+  const at = messages.findIndex((m) => m.id === message.id)
+  return at < 0 ? [...messages, message] : messages.with(at, message)
+}
+
+/** What the store says, and what came by frame while the store was read (ids are in order of time). */
+function merged(shown: readonly Message[], stored: readonly Message[]): readonly Message[] {
+  const last = stored.at(-1)?.id ?? ''
+  return [...stored, ...shown.filter((message) => message.id > last)]
+}
+
+function pathsWith(chat: Chat, turn: string | null, message: string): Chat['paths'] {
+  const path = chat.turn?.id === turn ? chat.turn?.node?.path : undefined
+  return path ? { ...chat.paths, [message]: path } : chat.paths
+}
+
+function nodeOf(frame: Extract<ServerFrame, { type: 'started' }>): RunningNode {
+  return { name: frame.node_name, peer: frame.node_peer, path: frame.path, model: frame.model }
+}

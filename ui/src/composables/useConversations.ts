@@ -1,0 +1,74 @@
+// The list of conversations, newest first, a page at a time.
+import { computed, ref, shallowRef } from 'vue'
+import { api, ApiError } from '../net/api'
+import type { Conversation } from '../wire'
+import { noteExpiry } from './useSession'
+
+const PAGE = 50
+
+const list = shallowRef<readonly Conversation[]>([])
+const state = ref<'loading' | 'ready' | 'failed'>('loading')
+const more = ref(false)
+/** The last conversation of the last page read, in the gateway's order. */
+let cursor: string | null = null
+
+async function load(): Promise<void> {
+  await page(null)
+}
+
+async function loadMore(): Promise<void> {
+  await page(cursor)
+}
+
+async function page(before: string | null): Promise<void> {
+  try {
+    const found = await api.conversations(PAGE, before)
+    const known = before ? list.value : []
+    const ids = new Set(known.map((c) => c.id))
+    list.value = newestFirst([...known, ...found.filter((c) => !ids.has(c.id))])
+    cursor = found.at(-1)?.id ?? null
+    more.value = found.length === PAGE
+    state.value = 'ready'
+  } catch (error) {
+    noteExpiry(error)
+    if (state.value === 'loading') state.value = 'failed'
+  }
+}
+
+/** A conversation that was made or spoken in is the newest. */
+function touch(conversation: Conversation): void {
+  list.value = newestFirst([conversation, ...list.value.filter((c) => c.id !== conversation.id)])
+}
+
+function newestFirst(all: readonly Conversation[]): Conversation[] {
+  return [...all].sort((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at))
+}
+
+async function rename(id: string, title: string): Promise<void> {
+  const before = list.value
+  list.value = before.map((c) => (c.id === id ? { ...c, title } : c))
+  await api.rename(id, title).catch((error: unknown) => {
+    list.value = before
+    noteExpiry(error)
+    throw error
+  })
+}
+
+async function remove(id: string): Promise<void> {
+  await api.remove(id).catch((error: unknown) => {
+    noteExpiry(error)
+    // Deleted elsewhere already: what was wanted is so.
+    if (!(error instanceof ApiError) || error.status !== 404) throw error
+  })
+  list.value = list.value.filter((c) => c.id !== id)
+}
+
+function clear(): void {
+  list.value = []
+  state.value = 'loading'
+  more.value = false
+}
+
+export function useConversations() {
+  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, remove, clear }
+}

@@ -1,0 +1,98 @@
+// The live line to the gateway, made once when somebody is signed in: joins socket, chats and swarm together.
+import { shallowRef, type ShallowRef } from 'vue'
+import { Chats } from '../chat/chats'
+import { api } from '../net/api'
+import { ChatSocket, type Link } from '../net/socket'
+import type { Conversation, ServerFrame } from '../wire'
+import { frameBatch } from './frameBatch'
+import { useConversations } from './useConversations'
+import { noteExpiry } from './useSession'
+import { useSwarm } from './useSwarm'
+
+/** From this version of the protocol on, this page would misread frames. */
+const VERSION = 1
+
+const link = shallowRef<Link>({ state: 'closed' })
+const outdated = shallowRef(false)
+/** Goes up when a chat has changed, at most once a frame. */
+const version = shallowRef(0)
+const created = shallowRef<string | null>(null)
+
+const bump = frameBatch(() => { version.value += 1 })
+
+const socket = new ChatSocket(
+  () => new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/chat`),
+  { frame: onFrame, link: onLink },
+)
+
+let chats = makeChats()
+
+function makeChats(): Chats {
+  return new Chats({
+    send: (frame) => socket.send(frame),
+    load: (id) => api.conversation(id).catch((error: unknown) => {
+      noteExpiry(error)
+      throw error
+    }),
+    changed: bump,
+    touched,
+    newRequest: () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`,
+  })
+}
+
+function touched(conversation: Conversation, fromNew: boolean): void {
+  useConversations().touch(conversation)
+  if (fromNew) created.value = conversation.id
+}
+
+function onFrame(frame: ServerFrame): void {
+  if (frame.type === 'hello') {
+    outdated.value = frame.version !== VERSION
+    useSwarm().saw(frame.swarm)
+  } else if (frame.type === 'swarm') {
+    useSwarm().saw({ nodes: frame.nodes, models: frame.models })
+  } else {
+    chats.frame(frame)
+  }
+}
+
+function onLink(next: Link): void {
+  link.value = next
+  chats.lineIs(next.state === 'open')
+  // A refused upgrade looks like a dead gateway from here; asking tells an expired session from it.
+  if (next.state === 'waiting') void api.me().catch(noteExpiry)
+}
+
+function start(): void {
+  addEventListener('online', retry)
+  addEventListener('offline', lost)
+  socket.start()
+}
+
+/** Nothing of one person's chats stays behind for the next. */
+function stop(): void {
+  removeEventListener('online', retry)
+  removeEventListener('offline', lost)
+  socket.stop()
+  chats = makeChats()
+  created.value = null
+  useSwarm().clear()
+  useConversations().clear()
+  bump()
+}
+
+const retry = () => socket.retryNow()
+const lost = () => socket.networkLost()
+
+export function useLive(): {
+  link: ShallowRef<Link>
+  outdated: ShallowRef<boolean>
+  version: ShallowRef<number>
+  created: ShallowRef<string | null>
+  chats(): Chats
+  start(): void
+  stop(): void
+  retry(): void
+} {
+  return { link, outdated, version, created, chats: () => chats, start, stop, retry }
+}

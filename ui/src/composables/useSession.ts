@@ -1,0 +1,82 @@
+// Who is signed in. The cookie itself cannot be read here; a small mark says that there may be one,
+// so that a first visit does not begin with a refused request.
+import { computed, readonly, ref } from 'vue'
+import { api, ApiError } from '../net/api'
+import type { User } from '../wire'
+import { recall, remember } from './storage'
+
+export type Standing = 'unknown' | 'unreachable' | 'setup' | 'out' | 'in'
+
+const MARK = 'signed-in'
+const user = ref<User | null>(null)
+const standing = ref<Standing>('unknown')
+/** Why the person is asked to sign in again, when they had been signed in. */
+const expired = ref(false)
+
+async function load(): Promise<Standing> {
+  try {
+    standing.value = recall(MARK) ? await fromCookie() : await fromSetup()
+  } catch {
+    standing.value = 'unreachable'
+  }
+  return standing.value
+}
+
+async function fromCookie(): Promise<Standing> {
+  try {
+    user.value = await api.me()
+    return 'in'
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error
+    expired.value = true
+    remember(MARK, null)
+    return fromSetup()
+  }
+}
+
+async function fromSetup(): Promise<Standing> {
+  return (await api.setupNeeded()) ? 'setup' : 'out'
+}
+
+function entered(who: User): void {
+  user.value = who
+  standing.value = 'in'
+  expired.value = false
+  remember(MARK, '1')
+}
+
+function left(becauseExpired: boolean): void {
+  user.value = null
+  standing.value = 'out'
+  expired.value = becauseExpired
+  remember(MARK, null)
+}
+
+async function setUp(code: string, username: string, password: string): Promise<void> {
+  entered(await api.setUp(code, username, password))
+}
+
+async function signIn(username: string, password: string): Promise<void> {
+  entered(await api.signIn(username, password))
+}
+
+async function signOut(): Promise<void> {
+  await api.signOut().catch((error: unknown) => {
+    // An expired session is signed out already.
+    if (!(error instanceof ApiError) || error.status !== 401) throw error
+  })
+  left(false)
+}
+
+/** For a request that may find the session expired: notes it, and lets the caller handle the rest. */
+export function noteExpiry(error: unknown): void {
+  if (error instanceof ApiError && error.status === 401 && standing.value === 'in') left(true)
+}
+
+export function useSession() {
+  return {
+    user: readonly(user), standing: readonly(standing), expired: readonly(expired),
+    signedIn: computed(() => standing.value === 'in'),
+    load, setUp, signIn, signOut,
+  }
+}

@@ -1,0 +1,42 @@
+// Reads one server frame. What is not a frame we know gives null: the socket goes on without it.
+import type { ServerFrame } from '../wire'
+
+type Check = (value: unknown) => boolean
+
+const text: Check = (v) => typeof v === 'string'
+const number: Check = (v) => typeof v === 'number' && Number.isFinite(v)
+const texts: Check = (v) => Array.isArray(v) && v.every(text)
+const orNull = (check: Check): Check => (v) => v === null || v === undefined || check(v)
+const shape = (fields: Record<string, Check>): Check => (v) =>
+  typeof v === 'object' && v !== null &&
+  Object.entries(fields).every(([name, check]) => check((v as Record<string, unknown>)[name]))
+
+const error = shape({ code: text, message: text })
+const message = shape({ id: text, role: text, text: text, created_at: text, status: text })
+const conversation = shape({ id: text, title: text })
+
+const known: Record<ServerFrame['type'], Check> = {
+  hello: shape({ version: number, swarm: shape({ nodes: number, models: texts }) }),
+  swarm: shape({ nodes: number, models: texts }),
+  accepted: shape({ conversation, message, turn: text }),
+  waiting: shape({ turn: text }),
+  started: shape({ turn: text, conversation: text, node_name: text, model: text }),
+  piece: shape({ turn: text, seq: number, text: text }),
+  done: shape({ turn: text, conversation: text, message }),
+  failed: shape({ turn: orNull(text), request: orNull(text), conversation: orNull(text), error, message: orNull(message) }),
+  idle: shape({ conversation: text }),
+  error: shape({ error }),
+}
+
+export function readFrame(data: unknown): ServerFrame | null {
+  if (typeof data !== 'string') return null
+  let value: unknown
+  try {
+    value = JSON.parse(data)
+  } catch {
+    return null
+  }
+  const type = (value as { type?: unknown } | null)?.type
+  if (typeof type !== 'string' || !Object.hasOwn(known, type)) return null
+  return known[type as ServerFrame['type']](value) ? (value as ServerFrame) : null
+}

@@ -1,0 +1,45 @@
+// The pages, and who may see which. All together they weigh less than one more round trip; the Markdown reader,
+// which is the heavy part, is fetched when there is something to read.
+import { createRouter, createWebHistory } from 'vue-router'
+import { useSession, type Standing } from './composables/useSession'
+import ChatPage from './pages/ChatPage.vue'
+import KeysPage from './pages/KeysPage.vue'
+import MissingPage from './pages/MissingPage.vue'
+import SetupPage from './pages/SetupPage.vue'
+import ShellPage from './pages/ShellPage.vue'
+import SignInPage from './pages/SignInPage.vue'
+import UnreachablePage from './pages/UnreachablePage.vue'
+
+/** Pages of people who are not signed in, each for one standing; everything else is behind the door. */
+const doors: Partial<Record<Standing, string>> = { setup: '/setup', out: '/sign-in', unreachable: '/unreachable' }
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: [
+    { path: '/setup', component: SetupPage },
+    { path: '/sign-in', component: SignInPage },
+    { path: '/unreachable', component: UnreachablePage },
+    {
+      path: '/',
+      component: ShellPage,
+      children: [
+        { path: '', redirect: '/c' },
+        { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
+        { path: 'keys', component: KeysPage },
+        { path: ':rest(.*)*', component: MissingPage },
+      ],
+    },
+  ],
+})
+
+router.beforeEach(async (to) => {
+  const session = useSession()
+  const standing = session.standing.value === 'unknown' ? await session.load() : session.standing.value
+  const door = doors[standing]
+  const atDoor = Object.values(doors).includes(to.path)
+  if (door === undefined) return atDoor ? '/c' : true
+  if (to.path === door) return true
+  // After an expiry, signing in leads back to where one was.
+  const next = standing === 'out' && !atDoor && to.path.length > 1 && to.path !== '/c' ? { next: to.fullPath } : {}
+  return { path: door, query: next }
+})

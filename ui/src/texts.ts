@@ -1,0 +1,50 @@
+// Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
+// in the gateway's own words.
+import type { Answer, ErrorBody, Path } from './wire'
+
+const titles: Record<string, string> = {
+  no_node: 'No node is here to answer',
+  all_busy: 'All nodes are busy',
+  node_lost: 'The node went away in the middle of its answer',
+  turn_running: 'An answer is already running in this conversation',
+  prompt_too_long: 'That is more text than the model can read',
+  model_not_found: 'That model is not in the swarm any more',
+  not_connected: 'Not sent',
+  connection_lost: 'Not confirmed',
+  unreachable: 'The gateway cannot be reached',
+}
+
+export function errorTitle(error: ErrorBody): string {
+  return titles[error.code] ?? 'That did not work'
+}
+
+export function pathWord(path: Path): string {
+  return path === 'direct' ? 'direct' : 'relayed'
+}
+
+export function pathMeaning(path: Path): string {
+  return path === 'direct'
+    ? 'The gateway speaks with this node over a connection of its own.'
+    : 'The node could not be reached directly, so another peer passes the encrypted answer on.'
+}
+
+/** Why an answer is shorter than it might be; null when it is simply complete. */
+export function endingOf(answer: Answer | null): string | null {
+  if (answer?.finish_reason === 'cancelled') return 'You stopped this answer.'
+  if (answer?.finish_reason === 'length') return 'The answer reached the length limit.'
+  return null
+}
+
+export function milliseconds(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)} ms`
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
+}
+
+export function speed(tokensPerSecond: number): string {
+  return `${tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : Math.round(tokensPerSecond)} tokens/s`
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
