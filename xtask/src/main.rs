@@ -1,1 +1,90 @@
-fn main() {}
+//! The repository's own commands: `cargo xtask up` runs a whole swarm on this computer, `cargo xtask
+//! test` runs every check there is, `cargo xtask bench` measures.
+//!
+//! It knows the programs only by what they show from outside: flags, lines on stdout, HTTP. So it
+//! is compiled in seconds, without any of the workspace's other crates.
+#![expect(clippy::print_stderr, reason = "a command-line tool")]
+
+mod api;
+mod bench;
+mod binaries;
+mod blocked;
+mod hold;
+mod node_js;
+mod places;
+mod process;
+mod say;
+mod stop;
+mod suite;
+mod swarm;
+mod system;
+mod ui;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use blocked::Blocked;
+use clap::{Parser, Subcommand};
+use stop::{Interrupted, Stop};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The repository's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything and run a bootstrap, a gateway and nodes on this computer.
+    Up(up::Options),
+    /// Install what the tests need and run all of them.
+    Test(suite::Options),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::What),
+    /// Become PROGRAM, and die when PARENT does (used by the other commands).
+    #[command(hide = true)]
+    Hold {
+        parent: u32,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        program: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Hold { parent, program } => hold::become_program(parent, &program),
+        command => work(command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => explain(&error),
+    }
+}
+
+fn work(command: Command) -> anyhow::Result<()> {
+    let stop = Stop::install()?;
+    process::tie_children_to_us()?;
+    match command {
+        Command::Up(options) => up::run(&options, &stop),
+        Command::Test(options) => suite::run(&options, &stop),
+        Command::Bench(what) => bench::run(&what, &stop),
+        Command::Hold { .. } => unreachable!("handled before"),
+    }
+}
+
+/// Says what went wrong. 2: something for the person to change; 130: they ended it; 1: all else.
+fn explain(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Interrupted>() {
+        eprintln!("stopped");
+        return ExitCode::from(130);
+    }
+    let Some(blocked) = error.downcast_ref::<Blocked>() else {
+        eprintln!("error: {error:#}");
+        return ExitCode::from(1);
+    };
+    eprintln!("error: {}\nhint: {}", blocked.message, blocked.hint);
+    ExitCode::from(2)
+}

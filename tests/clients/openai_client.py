@@ -1,0 +1,231 @@
+"""The official `openai` package against a gateway, as its users would use it.
+
+    openai_client.py [BASE_URL KEY]
+
+or with STARLING_BASE_URL (ending in /v1) and STARLING_API_KEY, which keeps the key out of the list
+of processes. Every check runs for every model that the gateway offers. No answer is compared with a
+fixed text, so any model will do. The last line is `N passed, M failed`.
+"""
+
+import asyncio
+import os
+import sys
+import time
+import traceback
+
+import openai
+
+PROMPT = [{"role": "user", "content": "Tell me a short story about a bird."}]
+# A whole answer of the slowest model used here takes about two seconds.
+LIMIT_S = 60
+
+
+class Bench:
+    """What a check gets: a client, where it points, and the model it is about."""
+
+    def __init__(self, base_url, key, model):
+        self.base_url = base_url
+        self.key = key
+        self.model = model
+        self.client = self.connect(key)
+
+    def connect(self, key):
+        # No retries: a failure that a second try hides is still a failure.
+        return openai.OpenAI(base_url=self.base_url, api_key=key, max_retries=0, timeout=LIMIT_S)
+
+    def ask(self, **changes):
+        wish = {"model": self.model, "messages": PROMPT, "temperature": 0, "max_tokens": 32}
+        return self.client.chat.completions.create(**(wish | changes))
+
+    def text(self, **changes):
+        return self.ask(**changes).choices[0].message.content
+
+
+def models_are_listed_and_found_by_name(bench):
+    listed = [model.id for model in bench.client.models.list()]
+    assert bench.model in listed, listed
+    found = bench.client.models.retrieve(bench.model)
+    assert (found.id, found.object, found.owned_by) == (bench.model, "model", "starling"), found
+
+
+def a_whole_answer(bench):
+    answer = bench.ask()
+    assert answer.object == "chat.completion", answer.object
+    assert answer.model == bench.model, answer.model
+    [choice] = answer.choices
+    assert choice.message.role == "assistant"
+    assert choice.message.content
+    assert choice.finish_reason in ("stop", "length"), choice.finish_reason
+    usage = answer.usage
+    assert usage.prompt_tokens > 0 and 0 < usage.completion_tokens <= 32, usage
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens, usage
+
+
+def a_streamed_answer_is_the_whole_one_in_pieces(bench):
+    chunks = list(bench.ask(stream=True, stream_options={"include_usage": True}))
+    assert len({chunk.id for chunk in chunks}) == 1, "one id for the whole stream"
+    assert all(chunk.object == "chat.completion.chunk" for chunk in chunks)
+    *pieces, last = chunks
+    assert last.choices == [] and last.usage.completion_tokens > 0, last
+    assert pieces[0].choices[0].delta.role == "assistant", pieces[0]
+    reasons = [piece.choices[0].finish_reason for piece in pieces]
+    assert reasons[-1] in ("stop", "length") and not any(reasons[:-1]), reasons
+    texts = [piece.choices[0].delta.content or "" for piece in pieces]
+    assert len([text for text in texts if text]) > 1, "it came in one piece"
+    assert "".join(texts) == bench.text()
+
+
+def a_stream_without_usage_has_none(bench):
+    chunks = list(bench.ask(stream=True))
+    assert all(chunk.usage is None for chunk in chunks)
+    assert all(chunk.choices for chunk in chunks)
+
+
+def pieces_come_while_the_answer_is_being_made(bench):
+    started = time.monotonic()
+    arrivals = [time.monotonic() - started for _ in bench.ask(stream=True)]
+    assert arrivals[0] < arrivals[-1], arrivals
+
+
+def max_tokens_ends_with_length(bench):
+    answer = bench.ask(max_tokens=3)
+    assert answer.choices[0].finish_reason == "length", answer.choices[0].finish_reason
+    assert answer.usage.completion_tokens == 3, answer.usage
+
+
+def a_stop_string_ends_before_itself(bench):
+    whole = bench.text()
+    middle = len(whole) // 2
+    stop = whole[middle : middle + 4]
+    answer = bench.ask(stop=[stop, "this is never said"]).choices[0]
+    assert answer.finish_reason == "stop", answer.finish_reason
+    assert answer.message.content == whole[: whole.index(stop)], (stop, whole, answer.message.content)
+    streamed = bench.ask(stop=stop, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in streamed)
+    assert text == whole[: whole.index(stop)], (stop, whole, text)
+
+
+def a_seed_repeats_itself(bench):
+    hot = {"temperature": 1.0, "top_p": 0.95, "seed": 42}
+    assert bench.text(**hot) == bench.text(**hot)
+
+
+def system_and_earlier_messages_are_taken(bench):
+    earlier = [
+        {"role": "system", "content": "You are brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": [{"type": "text", "text": "And now a story."}]},
+    ]
+    assert bench.ask(messages=earlier).usage.prompt_tokens > bench.ask().usage.prompt_tokens
+
+
+def an_unknown_model_is_answered_with_those_there_are(bench):
+    error = refused(openai.NotFoundError, lambda: bench.ask(model="no-such-model"))
+    assert error.code == "model_not_found", error.body
+    assert bench.model in error.message, error.message
+    refused(openai.NotFoundError, lambda: bench.client.models.retrieve("no-such-model"))
+
+
+def a_wrong_key_is_refused(bench):
+    for key in ("sk-starling-wrong", "nonsense"):
+        stranger = bench.connect(key)
+        refused(openai.AuthenticationError, lambda: stranger.models.list())
+        wish = {"model": bench.model, "messages": PROMPT}
+        refused(openai.AuthenticationError, lambda: stranger.chat.completions.create(**wish))
+
+
+def a_bad_request_names_its_field(bench):
+    wishes = {
+        "messages": [
+            {"messages": [{"role": "wizard", "content": "Hello"}]},
+            {"messages": [{"role": "user", "content": 5}]},
+            {"messages": "Hello"},
+            {"messages": []},
+        ],
+        "temperature": [{"temperature": "hot"}, {"temperature": -1}],
+        "max_tokens": [{"max_tokens": "many"}, {"max_tokens": -3}],
+        "top_p": [{"top_p": 7}],
+        "stream": [{"stream": "yes"}],
+        "stop": [{"stop": 5}],
+    }
+    for field, bad in wishes.items():
+        for wish in bad:
+            error = refused(openai.BadRequestError, lambda wish=wish: bench.ask(**wish))
+            assert field in f"{error.param} {error.message}", (wish, error.param, error.message)
+
+
+def a_reader_who_leaves_frees_the_slot(bench):
+    # More than any node here has slots: leftovers would block the last one.
+    for _ in range(8):
+        with bench.ask(stream=True, max_tokens=400) as stream:
+            next(iter(stream))
+    started = time.monotonic()
+    assert bench.text(max_tokens=4)
+    assert time.monotonic() - started < 20
+
+
+def four_at_once(bench):
+    async def all_four():
+        options = {"base_url": bench.base_url, "api_key": bench.key, "max_retries": 0}
+        async with openai.AsyncOpenAI(timeout=LIMIT_S, **options) as client:
+            wish = {"model": bench.model, "messages": PROMPT, "temperature": 0, "max_tokens": 16}
+            one = client.chat.completions.create
+            return await asyncio.gather(*(one(**wish) for _ in range(4)))
+
+    answers = asyncio.run(all_four())
+    assert len({answer.id for answer in answers}) == 4
+    assert all(answer.choices[0].message.content for answer in answers)
+
+
+CHECKS = [
+    models_are_listed_and_found_by_name,
+    a_whole_answer,
+    a_streamed_answer_is_the_whole_one_in_pieces,
+    a_stream_without_usage_has_none,
+    pieces_come_while_the_answer_is_being_made,
+    max_tokens_ends_with_length,
+    a_stop_string_ends_before_itself,
+    a_seed_repeats_itself,
+    system_and_earlier_messages_are_taken,
+    an_unknown_model_is_answered_with_those_there_are,
+    a_wrong_key_is_refused,
+    a_bad_request_names_its_field,
+    a_reader_who_leaves_frees_the_slot,
+    four_at_once,
+]
+
+
+def refused(kind, call):
+    """The error of the given kind that the call ends with."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def run(check, bench):
+    try:
+        check(bench)
+    except Exception:  # a check that breaks in any way has failed, and the others still run
+        print(f"FAILED {bench.model}: {check.__name__}\n{traceback.format_exc()}")
+        return False
+    print(f"ok {bench.model}: {check.__name__}")
+    return True
+
+
+def main():
+    given = sys.argv[1:] or [os.environ["STARLING_BASE_URL"], os.environ["STARLING_API_KEY"]]
+    base_url, key = given
+    with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIMIT_S) as client:
+        models = [model.id for model in client.models.list()]
+    results = [run(check, Bench(base_url, key, model)) for model in models for check in CHECKS]
+    failed = results.count(False)
+    print(f"{results.count(True)} passed, {failed} failed")
+    # No model at all means that nothing was tested.
+    sys.exit(1 if failed or not models else 0)
+
+
+if __name__ == "__main__":
+    main()

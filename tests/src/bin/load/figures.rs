@@ -1,0 +1,70 @@
+//! What is made of the arrival times.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Answer;
+
+/// A stream is starved when a token lets it wait longer than this, or …
+const STARVED: Duration = Duration::from_secs(1);
+/// … longer than this many times the usual gap.
+const STARVED_GAPS: u32 = 10;
+
+/// All figures of a run, in milliseconds.
+pub(crate) fn times(answers: &[Answer], wall: Duration) -> Value {
+    let first = answers.iter().filter_map(|answer| Some(*answer.arrivals.first()? - answer.started));
+    let gaps = sorted(answers.iter().flat_map(Answer::gaps));
+    let limit = STARVED.min(percentile(&gaps, 50) * STARVED_GAPS);
+    let starved = answers.iter().filter(|answer| answer.gaps().any(|gap| gap > limit)).count();
+    let tokens: usize = answers.iter().map(|answer| answer.arrivals.len()).sum();
+    json!({
+        "answers": answers.len(),
+        "first_token_ms": spread(&sorted(first)),
+        "gap_ms": spread(&gaps),
+        "starved": starved,
+        "tokens": tokens,
+        "tokens_per_second": tokens as f64 / wall.as_secs_f64(),
+        "wall_seconds": wall.as_secs_f64(),
+    })
+}
+
+fn sorted(durations: impl Iterator<Item = Duration>) -> Vec<Duration> {
+    let mut sorted: Vec<Duration> = durations.collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+fn spread(sorted: &[Duration]) -> Value {
+    let ms = |percent| percentile(sorted, percent).as_secs_f64() * 1e3;
+    json!({"p50": ms(50), "p99": ms(99), "max": ms(100)})
+}
+
+/// The smallest value that so many percent of all are not above (nearest rank).
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+/// CPU time of this process so far, from Linux's /proc; 0 elsewhere.
+pub(crate) fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields are counted behind the name, which may hold anything: utime and stime, in 1/100 s.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        let check = |percent, ms| assert_eq!(percentile(&values, percent), Duration::from_millis(ms));
+        check(50, 100);
+        check(99, 198);
+        check(100, 200);
+        assert_eq!(percentile(&[], 50), Duration::ZERO);
+    }
+}

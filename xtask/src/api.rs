@@ -1,0 +1,139 @@
+//! The little of the gateway's HTTP API that the commands use.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use crate::blocked::Blocked;
+use crate::stop::Stop;
+
+/// argon2 on a busy computer is the slowest thing asked for here.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Somebody signed in at a gateway.
+pub(crate) struct Session {
+    agent: Agent,
+    url: String,
+    cookie: String,
+}
+
+/// A user's name and password, as given to `--setup`.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+impl std::str::FromStr for Login {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+                Ok(Self { username: name.to_owned(), password: password.to_owned() })
+            }
+            _ => Err("write it as USER:PASSWORD".into()),
+        }
+    }
+}
+
+impl Session {
+    /// Makes the first administrator.
+    pub(crate) fn set_up(url: &str, code: &str, login: &Login) -> Result<Self> {
+        let body = json!({"code": code, "username": login.username, "password": login.password});
+        Self::open(url, "/api/setup", &body)
+    }
+
+    pub(crate) fn sign_in(url: &str, login: &Login) -> Result<Self> {
+        let body = json!({"username": login.username, "password": login.password});
+        Self::open(url, "/api/session", &body)
+    }
+
+    fn open(url: &str, path: &str, body: &Value) -> Result<Self> {
+        let agent = agent();
+        let mut response = agent.post(format!("{url}{path}")).send_json(body)?;
+        let cookie = cookie_of(&response);
+        match response.status().as_u16() {
+            200 | 201 => {}
+            _ => return Err(refusal(&mut response)),
+        }
+        let cookie = cookie.context("the gateway sent no session cookie")?;
+        Ok(Self { agent, url: url.to_owned(), cookie })
+    }
+
+    /// A new API key.
+    pub(crate) fn make_key(&self, label: &str) -> Result<String> {
+        let request = self.agent.post(format!("{}/api/keys", self.url)).header("cookie", &self.cookie);
+        let mut response = request.send_json(json!({"label": label}))?;
+        if response.status() != 201 {
+            return Err(refusal(&mut response));
+        }
+        let answer: Value = response.body_mut().read_json()?;
+        Ok(answer["secret"].as_str().context("no secret in the answer")?.to_owned())
+    }
+
+    /// Waits until the gateway has found that many nodes.
+    pub(crate) fn wait_for_nodes(&self, nodes: usize, limit: Duration, stop: &Stop) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.nodes()? < nodes {
+            ensure!(Instant::now() < deadline, "the gateway found no {nodes} nodes within {limit:?}");
+            stop.pause()?;
+        }
+        Ok(())
+    }
+
+    /// How many nodes the gateway has found.
+    pub(crate) fn nodes(&self) -> Result<usize> {
+        let request = self.agent.get(format!("{}/api/swarm", self.url)).header("cookie", &self.cookie);
+        let mut response = request.call()?;
+        if response.status() != 200 {
+            return Err(refusal(&mut response));
+        }
+        let answer: Value = response.body_mut().read_json()?;
+        Ok(answer["nodes"].as_array().map_or(0, Vec::len))
+    }
+}
+
+fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .timeout_global(Some(ANSWER_LIMIT))
+        .http_status_as_error(false)
+        // Loopback only: a proxy that is meant for the internet would not find us.
+        .proxy(None);
+    config.build().into()
+}
+
+/// `name=value` of the session's cookie.
+fn cookie_of(response: &Response<Body>) -> Option<String> {
+    let header = response.headers().get("set-cookie")?.to_str().ok()?;
+    header.split(';').next().map(|pair| pair.trim().to_owned())
+}
+
+/// The gateway's own words for why not.
+fn refusal(response: &mut Response<Body>) -> anyhow::Error {
+    let status = response.status();
+    let answer: Value = response.body_mut().read_json().unwrap_or_default();
+    let message = answer["error"]["message"].as_str().unwrap_or("no message").to_owned();
+    match answer["error"]["code"].as_str() {
+        Some("wrong_credentials") => Blocked::error(
+            format!("the data is there already, and this is not its administrator: {message}"),
+            "give the name and password of the first run to --setup, or another folder to --data",
+        ),
+        _ => anyhow::anyhow!("the gateway answered {status}: {message}"),
+    }
+}
+
+/// Waits-free look at a page that needs no session.
+pub(crate) fn get(url: &str) -> Result<Value> {
+    let mut response = agent().get(url).call()?;
+    if !response.status().is_success() {
+        bail!("{url} answered {}", response.status());
+    }
+    Ok(response.body_mut().read_json()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! `cargo xtask bench path`: what gateway and swarm add to the engine alone.
+//!
+//! The engine alone and the whole path take turns in one run, several rounds of them, so that a
+//! computer that is slower for a minute is slower for both.
+
+mod figures;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::Seek as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::api::{Login, Session};
+use crate::binaries::{self, PROGRAMS, Profile};
+use crate::node_js::NodeJs;
+use crate::places::Places;
+use crate::process::{self, Running};
+use crate::say::{self, Waiting};
+use crate::stop::Stop;
+use crate::swarm::{Plan, Swarm};
+use crate::system::{self, Consent};
+use crate::ui;
+use figures::{Round, Row};
+use usage::Usage;
+
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
+/// The load's own figure for a stream that hangs is a minute.
+const LOAD_LIMIT: Duration = Duration::from_secs(300);
+/// Answers in one run at least, so that there is something to take percentiles of.
+const ANSWERS: usize = 32;
+
+#[derive(Subcommand)]
+pub(crate) enum What {
+    /// Time that gateway and swarm add, on loopback, with the scripted engine.
+    Path(Options),
+}
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Streams at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    streams: Vec<usize>,
+    /// How often engine and path take turns.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Speed of the scripted engine, for each stream.
+    #[arg(long, default_value_t = 50)]
+    tokens_per_second: u32,
+    /// Length of each answer.
+    #[arg(long, default_value_t = 50)]
+    tokens: u32,
+    /// Install missing system packages without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// A running swarm and how it is asked.
+struct Route {
+    swarm: Swarm,
+    key: String,
+    dir: TempDir,
+}
+
+pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
+    let What::Path(options) = what;
+    let places = Places::find()?;
+    let consent = Consent::from(options.yes);
+    system::provide(&system::TO_BUILD, consent, stop)?;
+    ui::build(&places, &NodeJs::provide(&places, consent, stop)?, stop)?;
+    let programs = binaries::build(&places, Profile::Release, &PROGRAMS, stop)?;
+    // Built apart: what the tests ask of shared crates must not leak into the programs.
+    binaries::build(&places, Profile::Release, &["starling-tests"], stop)?;
+    let mut route = Route::start(&programs, &options.script(), stop)?;
+    figures::print_head(options);
+    let measured = options.streams.iter().try_for_each(|&streams| {
+        route.measure(options, streams, &programs, stop)?.print();
+        Ok(())
+    });
+    route.swarm.stop(stop);
+    if measured.is_err() {
+        say::note(&format!("logs are kept in {}", route.dir.keep().display()));
+    }
+    measured
+}
+
+impl Options {
+    /// The engine's options: the same alone and behind the path.
+    fn script(&self) -> String {
+        let slots = self.streams.iter().max().copied().unwrap_or(1);
+        let (speed, tokens) = (self.tokens_per_second, self.tokens);
+        format!("seed=1,tokens_per_second={speed},answer_tokens={tokens},slots={slots}")
+    }
+}
+
+impl Route {
+    fn start(programs: &Path, script: &str, stop: &Stop) -> Result<Self> {
+        let dir = TempDir::with_prefix("starling-bench-")?;
+        let node = ["--engine", "scripted", "--scripted", script].map(OsString::from).to_vec();
+        let plan = Plan { programs: programs.into(), data: dir.path().into(), port: 0, nodes: vec![node] };
+        let swarm = Swarm::start(&plan, stop)?;
+        let code = swarm.setup_code().context("a fresh gateway has a one-time code")?;
+        let login = Login { username: "bench".into(), password: "a long enough password".into() };
+        let session = Session::set_up(swarm.url(), code, &login)?;
+        session.wait_for_nodes(1, DISCOVERY_LIMIT, stop)?;
+        let key = session.make_key("bench")?;
+        Ok(Self { swarm, key, dir })
+    }
+
+    fn measure(&mut self, options: &Options, streams: usize, programs: &Path, stop: &Stop) -> Result<Row> {
+        let waves = ANSWERS.div_ceil(streams).max(2);
+        let script = options.script();
+        let load = |target: &[&str]| {
+            let mut command = process::command(programs.join(format!("load{}", std::env::consts::EXE_SUFFIX)));
+            command.args(target).args(["--scripted", &script]);
+            command.args(["--streams", &streams.to_string(), "--waves", &waves.to_string()]);
+            command
+        };
+        let mut rounds = Vec::new();
+        for round in 1..=options.rounds {
+            let _waiting = Waiting::new(format!("{streams} streams, round {round} of {}", options.rounds));
+            let engine = json_of(load(&["engine"]), stop)?;
+            let before = self.usage_since_now();
+            let gateway = self.swarm.url().trim_start_matches("http://").to_owned();
+            let mut path = load(&["path", "--gateway", &gateway]);
+            path.env("STARLING_API_KEY", &self.key);
+            let path = json_of(path, stop)?;
+            self.swarm.check()?;
+            rounds.push(Round { engine, path, usage: self.usage_after(&before) });
+        }
+        Ok(Row { streams, rounds })
+    }
+
+    fn usage_since_now(&self) -> Vec<Usage> {
+        let processes = self.swarm.processes();
+        processes.iter().for_each(|(_, pid)| usage::forget_peak(*pid));
+        processes.iter().map(|(_, pid)| Usage::of(*pid)).collect()
+    }
+
+    fn usage_after(&self, before: &[Usage]) -> Vec<(String, Usage)> {
+        let processes = self.swarm.processes().into_iter().zip(before);
+        let used = |((name, pid), before): ((String, u32), &Usage)| {
+            let now = Usage::of(pid);
+            (name, Usage { cpu_seconds: now.cpu_seconds - before.cpu_seconds, ..now })
+        };
+        processes.map(used).collect()
+    }
+}
+
+/// Runs the load and reads what it found.
+fn json_of(mut command: Command, stop: &Stop) -> Result<Value> {
+    let file = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?);
+    let mut running = Running::start(command)?;
+    let deadline = Instant::now() + LOAD_LIMIT;
+    let status = loop {
+        match running.ended()? {
+            Some(status) => break status,
+            None if Instant::now() >= deadline => bail!("the load did not end within {LOAD_LIMIT:?}"),
+            None => stop.pause()?,
+        }
+    };
+    ensure!(status.success(), "the load failed ({status})");
+    let mut file = file;
+    file.rewind()?;
+    Ok(serde_json::from_reader(file)?)
+}

@@ -1,0 +1,53 @@
+//! Builds the three programs with cargo.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::places::Places;
+use crate::process;
+use crate::say;
+use crate::stop::Stop;
+
+/// The programs of a swarm.
+pub(crate) const PROGRAMS: [&str; 3] = ["starling-bootstrap", "starling-gateway", "starling-node"];
+
+/// Cargo's profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build: for tests.
+    Dev,
+    Release,
+}
+
+/// Builds the packages and returns the folder that their programs lie in.
+pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: &Stop) -> Result<PathBuf> {
+    let (flags, folder): (&[&str], _) = match profile {
+        Profile::Dev => (&[], "debug"),
+        Profile::Release => (&["--release"], "release"),
+    };
+    say::step(&format!("Building {} ({folder})", packages.join(", ")));
+    let mut cargo = cargo(places);
+    cargo.arg("build").args(flags);
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
+    process::run(cargo, stop)?;
+    Ok(places.target.join(folder))
+}
+
+/// Cargo, in the checkout, with its output where we look for it.
+pub(crate) fn cargo(places: &Places) -> Command {
+    let mut command = process::command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&places.root).env("CARGO_TARGET_DIR", &places.target);
+    // What `cargo run` tells us about our own package is wrong for the packages built from here.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}

@@ -1,0 +1,77 @@
+//! The tests from outside: a browser and the official `openai` client, each against a fresh swarm
+//! of separate processes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use super::{Context, Passed, tools};
+use crate::api::{Login, Session};
+use crate::process;
+use crate::say;
+use crate::swarm::{Plan, Swarm};
+
+/// Far more than either takes; a hanging test must not hang the whole run.
+const LIMIT: Duration = Duration::from_secs(300);
+/// The gateway finds a node within about a second.
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// A swarm in a folder that goes with it.
+struct Fresh {
+    swarm: Swarm,
+    dir: TempDir,
+}
+
+/// First sign-in, a prompt, a streamed answer, reload: with the demo model.
+pub(super) fn browser(context: &Context) -> Result<Passed> {
+    let fresh = Fresh::start(context, &[&[]])?;
+    let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
+    let mut script = context.node()?.command("node");
+    script.arg("tests/browser/first-prompt.mjs").args([fresh.swarm.url(), code]);
+    script.current_dir(&context.places.root);
+    run_to_end(context, script, fresh)
+}
+
+/// Once with the demo model and once with the scripted engine, which is slow enough to be cut off.
+pub(super) fn openai(context: &Context) -> Result<Passed> {
+    let scripted = ["--engine", "scripted", "--scripted", "seed=7,tokens_per_second=40,answer_tokens=48,slots=2"];
+    let fresh = Fresh::start(context, &[&[], &scripted])?;
+    let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
+    let login = Login { username: "admin".into(), password: "a long enough password".into() };
+    let session = Session::set_up(fresh.swarm.url(), code, &login)?;
+    session.wait_for_nodes(2, DISCOVERY_LIMIT, &context.stop)?;
+    let key = session.make_key("openai client test")?;
+    let python = tools::openai(context)?.bin().join("python");
+    let mut script = process::command(python);
+    script.arg("tests/clients/openai_client.py").current_dir(&context.places.root);
+    script.env("STARLING_BASE_URL", format!("{}/v1", fresh.swarm.url()));
+    script.env("STARLING_API_KEY", key);
+    run_to_end(context, script, fresh)
+}
+
+fn run_to_end(context: &Context, script: std::process::Command, mut fresh: Fresh) -> Result<Passed> {
+    let line = process::describe(&script);
+    let status = process::status(script, LIMIT, &context.stop);
+    let alive = fresh.swarm.check();
+    fresh.swarm.stop(&context.stop);
+    if let (Ok(status), Ok(_)) = (&status, &alive)
+        && status.success()
+    {
+        return Ok(Passed::Plainly);
+    }
+    say::note(&format!("data and logs are kept in {}", fresh.dir.keep().display()));
+    alive?;
+    bail!("`{line}` failed ({})", status?);
+}
+
+impl Fresh {
+    fn start(context: &Context, nodes: &[&[&str]]) -> Result<Self> {
+        let programs = context.programs()?;
+        let dir = TempDir::with_prefix("starling-test-")?;
+        let nodes = nodes.iter().map(|args| args.iter().map(|arg| arg.into()).collect()).collect();
+        let plan = Plan { programs, data: dir.path().to_path_buf(), port: 0, nodes };
+        let swarm = Swarm::start(&plan, &context.stop)?;
+        Ok(Self { swarm, dir })
+    }
+}

@@ -1,0 +1,112 @@
+//! The steps, in their order: what fails quickly comes first.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::tools::{self, Tool};
+use super::{Context, Passed, client_tests, error_lines};
+use crate::binaries;
+use crate::places::in_path;
+use crate::process;
+use crate::say;
+use crate::ui;
+
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) needs: &'static [Tool],
+    pub(super) run: fn(&Context) -> Result<Passed>,
+}
+
+/// The gateway carries the built UI inside, so Node.js belongs to building.
+const BUILD: &[Tool] = &[Tool::Compilers, Tool::Node];
+const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
+const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
+
+#[rustfmt::skip]
+pub(super) const STEPS: [Step; 10] = [
+    Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
+    Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
+    Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
+    Step { name: "clippy", about: "clippy on everything, no warning", needs: BUILD, run: clippy },
+    Step { name: "build", about: "the three programs, dev profile", needs: BUILD, run: build },
+    Step { name: "rust", about: "unit and end-to-end tests", needs: BUILD, run: rust },
+    Step { name: "doc", about: "examples in the documentation", needs: BUILD, run: doc },
+    Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
+    Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
+    Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
+];
+
+/// Fetching the advisories is a small git clone where it is possible at all.
+const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
+
+fn cargo(context: &Context, args: &[&str]) -> Result<Passed> {
+    let mut command = binaries::cargo(&context.places);
+    command.args(args);
+    process::run(command, &context.stop)?;
+    Ok(Passed::Plainly)
+}
+
+fn fmt(context: &Context) -> Result<Passed> {
+    cargo(context, &["fmt", "--all", "--check"])
+}
+
+fn clippy(context: &Context) -> Result<Passed> {
+    ui::build(&context.places, context.node()?, &context.stop)?;
+    cargo(context, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+}
+
+fn build(context: &Context) -> Result<Passed> {
+    ui::build(&context.places, context.node()?, &context.stop)?;
+    context.programs().map(|_| Passed::Plainly)
+}
+
+fn rust(context: &Context) -> Result<Passed> {
+    ui::build(&context.places, context.node()?, &context.stop)?;
+    if in_path("cargo-nextest").is_some() {
+        return cargo(context, &["nextest", "run", "--workspace", "--no-fail-fast"]);
+    }
+    cargo(context, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
+}
+
+fn doc(context: &Context) -> Result<Passed> {
+    cargo(context, &["test", "--workspace", "--doc", "--quiet"])
+}
+
+fn ui(context: &Context) -> Result<Passed> {
+    let node = context.node()?;
+    for args in [["run", "check"], ["run", "test"], ["run", "build"]] {
+        ui::npm(&context.places, node, &args, &context.stop)?;
+    }
+    Ok(Passed::Plainly)
+}
+
+/// The advisory database is a git repository that not every build machine can reach; then the step
+/// passes and the summary says what was not looked at.
+fn deny(context: &Context) -> Result<Passed> {
+    check_deny(context, &["bans", "licenses", "sources"])?;
+    let mut fetch = deny_command(context)?;
+    fetch.args(["fetch", "db"]);
+    let fetched = process::status(fetch, ADVISORIES_LIMIT, &context.stop);
+    if context.stop.asked() || !fetched.is_ok_and(|status| status.success()) {
+        let remark = "advisories NOT checked: their database cannot be fetched from here";
+        say::note(remark);
+        return Ok(Passed::With(remark.into()));
+    }
+    check_deny(context, &["advisories"])?;
+    Ok(Passed::Plainly)
+}
+
+fn check_deny(context: &Context, what: &[&str]) -> Result<()> {
+    let mut check = deny_command(context)?;
+    check.args(["--all-features", "--log-level", "error", "check"]).args(what);
+    process::run(check, &context.stop)
+}
+
+fn deny_command(context: &Context) -> Result<std::process::Command> {
+    let program = tools::cargo_deny(context).context("cargo-deny is not installed")?;
+    let mut command = process::command(program);
+    command.current_dir(&context.places.root);
+    Ok(command)
+}

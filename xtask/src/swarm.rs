@@ -1,0 +1,180 @@
+//! A whole swarm on this computer: a bootstrap, a gateway and nodes as separate processes, over
+//! real libp2p on loopback. `up`, the tests and the benchmark all start theirs here.
+//!
+//! Each part says on its stdout what it has reached (`peer …`, `listening …`, `ready …`); nothing
+//! is read out of logs and nothing waits for a fixed time.
+
+mod part;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use part::Part;
+
+use crate::blocked::Blocked;
+use crate::say::Waiting;
+use crate::stop::Stop;
+
+/// Starting without a model to load is a matter of a second; this is for a very busy computer.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A large model from a slow disk takes minutes.
+const MODEL_LIMIT: Duration = Duration::from_secs(600);
+/// How long a part may take to finish its work after it was asked to end.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The bootstrap listens on one address for each transport, and says so in one line for each.
+const LISTEN: [&str; 4] = ["--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+/// The order of the parts.
+const BOOTSTRAP: usize = 0;
+const GATEWAY: usize = 1;
+
+/// What to start.
+pub(crate) struct Plan {
+    /// The folder with the three programs.
+    pub(crate) programs: PathBuf,
+    /// The swarm's data; each part has a folder in it.
+    pub(crate) data: PathBuf,
+    /// The gateway's port; 0 takes a free one.
+    pub(crate) port: u16,
+    /// One node for each, with these further arguments.
+    pub(crate) nodes: Vec<Vec<OsString>>,
+}
+
+/// A running swarm. Dropping it kills it; [`Swarm::stop`] ends it in order.
+pub(crate) struct Swarm {
+    programs: PathBuf,
+    data: PathBuf,
+    /// In the order they were started.
+    parts: Vec<Part>,
+    url: String,
+    setup_code: Option<String>,
+}
+
+impl Swarm {
+    /// Starts the parts one after the other, each with the addresses of the ones before.
+    pub(crate) fn start(plan: &Plan, stop: &Stop) -> Result<Self> {
+        let mut swarm = Self {
+            programs: plan.programs.clone(),
+            data: plan.data.clone(),
+            parts: Vec::new(),
+            url: String::new(),
+            setup_code: None,
+        };
+        swarm.launch("bootstrap", "bootstrap", &LISTEN.map(OsString::from))?;
+        let known = swarm.bootstrap_addresses(stop)?;
+        let http = format!("127.0.0.1:{}", plan.port).into();
+        let gateway = [vec!["--http".into(), http], known.clone()].concat();
+        swarm.launch("gateway", "gateway", &gateway)?;
+        swarm.url = swarm.wait_for(GATEWAY, "ready", START_LIMIT, stop)?;
+        swarm.setup_code = swarm.parts[GATEWAY].news("setup-code");
+        for (index, args) in plan.nodes.iter().enumerate() {
+            let args = [known.clone(), args.clone()].concat();
+            swarm.launch(&format!("node-{}", index + 1), "node", &args)?;
+        }
+        swarm.wait_for_nodes(stop)?;
+        Ok(swarm)
+    }
+
+    /// Where the gateway answers: `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The one-time code, while there is no administrator yet.
+    pub(crate) fn setup_code(&self) -> Option<&str> {
+        self.setup_code.as_deref()
+    }
+
+    /// Names and process ids, in the order of their start.
+    pub(crate) fn processes(&self) -> Vec<(String, u32)> {
+        self.parts.iter().map(|part| (part.name().to_owned(), part.id())).collect()
+    }
+
+    /// Fails when a part has ended; to be called again and again while the swarm is used. Returns
+    /// the newest one-time code if the gateway made another.
+    pub(crate) fn check(&mut self) -> Result<Option<String>> {
+        let mut code = None;
+        for part in &mut self.parts {
+            part.check("while it was in use")?;
+            code = part.news("setup-code").or(code);
+        }
+        Ok(code)
+    }
+
+    /// Ends all parts: first the gateway, which takes no more work, then the nodes, then the
+    /// bootstrap. What does not end within its grace, or once asked twice, is killed.
+    pub(crate) fn stop(mut self, stop: &Stop) {
+        for role in ["gateway", "node", "bootstrap"] {
+            let mut group: Vec<Part> = self.parts.extract_if(.., |part| part.name().starts_with(role)).collect();
+            group.iter().for_each(Part::ask_to_end);
+            let deadline = Instant::now() + GRACE;
+            group.iter_mut().for_each(|part| part.wait_for_end(deadline, stop));
+        }
+    }
+
+    fn launch(&mut self, name: &str, role: &str, args: &[OsString]) -> Result<()> {
+        let program = self.programs.join(format!("starling-{role}{}", std::env::consts::EXE_SUFFIX));
+        if !program.is_file() {
+            bail!("{} is not built", program.display());
+        }
+        let data = self.data.join(name);
+        let fixed = [OsStr::new("run"), OsStr::new("--data"), data.as_os_str()].map(OsString::from);
+        let all = [&fixed, args].concat();
+        self.parts.push(Part::start(name, &program, &all, &self.data.join("logs"))?);
+        Ok(())
+    }
+
+    /// Waits for a line of one part. Any part's death ends the wait.
+    fn wait_for(&mut self, part: usize, key: &str, limit: Duration, stop: &Stop) -> Result<String> {
+        let _waiting = Waiting::new(format!("waiting for {}: {key}", self.parts[part].name()));
+        let deadline = Instant::now() + limit;
+        loop {
+            for part in &mut self.parts {
+                part.check("while the swarm was starting")?;
+            }
+            if let Some(value) = self.parts[part].said(key) {
+                return Ok(value.to_owned());
+            }
+            if Instant::now() >= deadline {
+                return Err(self.parts[part].too_slow(key, limit));
+            }
+            stop.pause()?;
+        }
+    }
+
+    /// One after the other, while they all load at the same time.
+    fn wait_for_nodes(&mut self, stop: &Stop) -> Result<()> {
+        for node in GATEWAY + 1..self.parts.len() {
+            self.wait_for(node, "serving", MODEL_LIMIT, stop)?;
+        }
+        Ok(())
+    }
+
+    /// `--bootstrap ADDRESS` for each address that the bootstrap listens on.
+    fn bootstrap_addresses(&mut self, stop: &Stop) -> Result<Vec<OsString>> {
+        let known = |swarm: &Self| swarm.parts[BOOTSTRAP].all_said("listening").count();
+        while known(self) < LISTEN.len() / 2 {
+            self.wait_for(BOOTSTRAP, "listening", START_LIMIT, stop)?;
+            stop.pause()?;
+        }
+        let addresses = self.parts[BOOTSTRAP].all_said("listening");
+        Ok(addresses.flat_map(|address| ["--bootstrap".into(), address.into()]).collect())
+    }
+}
+
+/// One clear line when the port is taken, before anything is built or started.
+pub(crate) fn check_port(port: u16) -> Result<()> {
+    match std::net::TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Blocked::error(
+            format!("port {port} is in use by another program"),
+            format!("end that program, or choose another port: --port {}", port.wrapping_add(1)),
+        )),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on port {port}")),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,123 @@
+//! One process of a swarm: its lines on stdout, its log file, its end.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::process::{self, Running};
+use crate::stop::Stop;
+
+/// Lines of stdout that we have not looked at yet. A part prints a dozen in its life; what comes
+/// beyond is dropped rather than letting the part wait for us.
+const UNREAD_LINES: usize = 256;
+/// How much of a log is shown when a part dies.
+const LAST_LINES: usize = 8;
+
+pub(super) struct Part {
+    name: String,
+    running: Running,
+    lines: Receiver<String>,
+    /// What it said, as key and value, oldest first.
+    said: Vec<(String, String)>,
+    log: PathBuf,
+}
+
+impl Part {
+    /// Starts the program with its stderr in `logs/NAME.log`; the log of the run before is kept as
+    /// `NAME.log.1`.
+    pub(super) fn start(name: &str, program: &Path, args: &[OsString], logs: &Path) -> Result<Self> {
+        let log = logs.join(format!("{name}.log"));
+        let open = || {
+            fs::create_dir_all(logs)?;
+            let _ = fs::rename(&log, log.with_extension("log.1"));
+            File::create(&log)
+        };
+        let file = open().with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = process::command(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let mut running = Running::start(command)?;
+        let stdout = running.stdout().context("stdout was asked for")?;
+        let (sender, lines) = sync_channel(UNREAD_LINES);
+        std::thread::spawn(move || read_lines(stdout, &sender));
+        Ok(Self { name: name.to_owned(), running, lines, said: Vec::new(), log })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// The newest value said for a key.
+    pub(super) fn said(&self, key: &str) -> Option<&str> {
+        self.said.iter().rev().find(|(said, _)| said == key).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn all_said(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.said.iter().filter(move |(said, _)| said == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Takes in what was printed, and fails with its last words when it has ended.
+    pub(super) fn check(&mut self, when: &str) -> Result<()> {
+        // First the state, then the lines: what it said before it ended is not lost.
+        let ended = self.running.ended()?;
+        self.said.extend(self.lines.try_iter().map(|line| split_fact(&line)));
+        let Some(status) = ended else { return Ok(()) };
+        let words = last_lines(&self.log);
+        let log = self.log.display();
+        Err(anyhow!("{} ended {when} ({status}); its last words:\n{words}\nnext: read {log}", self.name))
+    }
+
+    /// Like `said`, but each value once.
+    pub(super) fn news(&mut self, key: &str) -> Option<String> {
+        let value = self.said(key)?.to_owned();
+        self.said.retain(|(said, _)| said != key);
+        Some(value)
+    }
+
+    pub(super) fn too_slow(&self, key: &str, limit: Duration) -> anyhow::Error {
+        let (words, log) = (last_lines(&self.log), self.log.display());
+        let seconds = limit.as_secs();
+        anyhow!("{} did not say `{key}` within {seconds} s; its last words:\n{words}\nnext: read {log}", self.name)
+    }
+
+    pub(super) fn ask_to_end(&self) {
+        self.running.ask();
+    }
+
+    /// Waits; what has not ended by then is killed when the part is dropped.
+    pub(super) fn wait_for_end(&mut self, deadline: Instant, stop: &Stop) {
+        if self.running.wait_until(deadline, stop).is_none() {
+            crate::say::note(&format!("{} did not end in time and is killed", self.name));
+        }
+    }
+}
+
+fn read_lines(stdout: ChildStdout, lines: &SyncSender<String>) {
+    for line in BufReader::new(stdout).lines() {
+        let Ok(line) = line else { return };
+        let _ = lines.try_send(line);
+    }
+}
+
+/// `key rest of the line`
+fn split_fact(line: &str) -> (String, String) {
+    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+    (key.to_owned(), value.trim().to_owned())
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut lines: Vec<&str> = text.lines().rev().take(LAST_LINES).collect();
+    lines.reverse();
+    if lines.is_empty() { "  (nothing)".into() } else { format!("  {}", lines.join("\n  ")) }
+}

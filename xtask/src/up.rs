@@ -1,0 +1,148 @@
+//! `cargo xtask up`: from a fresh clone to a running swarm with a link to open.
+
+mod browser;
+mod data;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use data::Data;
+
+use crate::api::{self, Login, Session};
+use crate::binaries::{self, PROGRAMS, Profile};
+use crate::blocked::Blocked;
+use crate::node_js::NodeJs;
+use crate::places::{self, Places};
+use crate::say::{self, Waiting};
+use crate::stop::Stop;
+use crate::swarm::{self, Plan, Swarm};
+use crate::system::{self, Consent};
+use crate::ui;
+
+/// Finding a node on loopback takes about a second.
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Where the gateway answers, on 127.0.0.1.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Where accounts, chats and keys are kept; a second run finds them there.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many nodes to start.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    nodes: u8,
+    /// A chat model (GGUF) in place of the tiny demo model.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Do not open the browser.
+    #[arg(long)]
+    no_browser: bool,
+    /// Install missing system packages without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Make the first administrator (or sign in as one) and print an API key. Other users of this
+    /// computer can read a command line; the variable is not shown to them.
+    #[arg(long, value_name = "USER:PASSWORD", env = "STARLING_SETUP", hide_env_values = true)]
+    setup: Option<Login>,
+}
+
+pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
+    swarm::check_port(options.port)?;
+    let node_args = model_args(options)?;
+    let data = match &options.data {
+        Some(dir) => std::path::absolute(dir)?,
+        None => places::default_data()?,
+    };
+    let data = Data::take(data)?;
+    let programs = build(options, stop)?;
+    say::step(&format!("Starting the swarm (data and logs in {})", data.dir().display()));
+    let nodes = vec![node_args; usize::from(options.nodes)];
+    let plan = Plan { programs, data: data.dir().to_path_buf(), port: options.port, nodes };
+    let mut swarm = Swarm::start(&plan, stop)?;
+    let outcome = serve(options, &mut swarm, stop);
+    say::step("Stopping");
+    swarm.stop(stop);
+    outcome
+}
+
+fn model_args(options: &Options) -> Result<Vec<OsString>> {
+    let Some(model) = &options.model else { return Ok(Vec::new()) };
+    if !model.is_file() {
+        let message = format!("there is no model file {}", model.display());
+        return Err(Blocked::error(message, "give --model the path of a GGUF file, or leave it out"));
+    }
+    Ok(vec!["--model".into(), std::path::absolute(model)?.into()])
+}
+
+/// Everything up to runnable programs.
+fn build(options: &Options, stop: &Stop) -> Result<PathBuf> {
+    let places = Places::find()?;
+    let consent = Consent::from(options.yes);
+    system::provide(&system::TO_BUILD, consent, stop)?;
+    let node = NodeJs::provide(&places, consent, stop)?;
+    ui::build(&places, &node, stop)?;
+    binaries::build(&places, Profile::Release, &PROGRAMS, stop)
+}
+
+/// Shows the way in, and watches over the swarm until asked to stop.
+fn serve(options: &Options, swarm: &mut Swarm, stop: &Stop) -> Result<()> {
+    let session = options.setup.as_ref().map(|login| enter(swarm, login)).transpose()?;
+    wait_until_found(swarm, session.as_ref(), stop)?;
+    if let Some(session) = &session {
+        say::fact(&format!("api-key {}", session.make_key("cargo xtask up")?));
+    }
+    let code = swarm.setup_code().filter(|_| session.is_none()).map(str::to_owned);
+    let link = link(swarm.url(), code.as_deref());
+    say::fact(&link);
+    say::fact(&format!("ready {}", swarm.url()));
+    if !options.no_browser {
+        browser::open(&link);
+    }
+    say::note("Ctrl-C ends everything");
+    while !stop.asked() {
+        if let Some(code) = swarm.check()? {
+            say::fact(&self::link(swarm.url(), Some(&code)));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// The first administrator on a first run, a sign-in on later ones.
+fn enter(swarm: &Swarm, login: &Login) -> Result<Session> {
+    match swarm.setup_code() {
+        Some(code) => Session::set_up(swarm.url(), code, login),
+        None => Session::sign_in(swarm.url(), login),
+    }
+}
+
+/// `ready` promises that a prompt would be answered: the gateway has found a node by itself. How
+/// many it sees is shown to the signed-in, and as a bare number to all on /readyz.
+fn wait_until_found(swarm: &mut Swarm, session: Option<&Session>, stop: &Stop) -> Result<()> {
+    let _waiting = Waiting::new("waiting for gateway: a node in sight".into());
+    let deadline = Instant::now() + DISCOVERY_LIMIT;
+    let readyz = format!("{}/readyz", swarm.url());
+    loop {
+        let nodes = match session {
+            Some(session) => session.nodes()?,
+            None => api::get(&readyz)?["nodes"].as_u64().map_or(0, |nodes| nodes as usize),
+        };
+        if nodes > 0 {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!("the gateway found no node within {} s", DISCOVERY_LIMIT.as_secs());
+        }
+        swarm.check()?;
+        stop.pause()?;
+    }
+}
+
+fn link(url: &str, code: Option<&str>) -> String {
+    code.map_or_else(|| url.to_owned(), |code| format!("{url}/setup#code={code}"))
+}
