@@ -1,1 +1,125 @@
-//! placeholder
+//! A node: engines on one side, the swarm on the other.
+//!
+//! [`start`] opens the engines, joins the swarm and spawns every task there is. It has no HTTP server
+//! and no SQL, and the only text it handles passes through [`job`] on its way between the two.
+
+mod accept;
+mod announce;
+pub mod config;
+mod convert;
+mod engines;
+mod job;
+
+use std::time::Duration;
+
+use starling_protocol::{
+    ModelId,
+    program::Exit,
+    swarm::{self, Handle},
+};
+use tokio::task::JoinSet;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info, info_span};
+
+pub use config::Config;
+pub use engines::Served;
+
+/// Running answers get this long to finish when the node stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running node.
+pub struct Node {
+    handle: Handle,
+    served: engines::Models,
+    stops: Stops,
+    /// The few long-lived parts; each of them ends only when told to.
+    parts: JoinSet<()>,
+    jobs: TaskTracker,
+}
+
+/// The three things that are told to stop, in this order.
+#[derive(Clone, Debug, Default)]
+struct Stops {
+    /// Take no more jobs.
+    accepting: CancellationToken,
+    /// End the jobs that still run.
+    jobs: CancellationToken,
+    /// Leave the swarm.
+    swarm: CancellationToken,
+}
+
+/// Opens the engines and joins the swarm.
+///
+/// # Errors
+/// When a model cannot be opened or an address cannot be listened on.
+pub async fn start(config: Config) -> Result<Node, Exit> {
+    // First what fails quickly: a port in use should not wait for a model to load.
+    let (handle, inbound, actor) = swarm::new(config.swarm)?;
+    let served = engines::open(config.sources).await?;
+    let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
+    parts.spawn(actor.run(stops.swarm.clone()));
+    handle.serve(served.iter().map(|model| model.id).collect()).await;
+    let status = announce::Board::new(config.name, served.clone(), stops.accepting.clone());
+    let seen = status.subscribe();
+    parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
+    parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
+    let door = accept::Door { models: served.clone(), stops: stops.clone(), jobs: jobs.clone() };
+    parts.spawn(door.run(inbound.jobs).instrument(info_span!("accept")));
+    Ok(Node { handle, served, stops, parts, jobs })
+}
+
+impl Node {
+    /// The swarm, for its addresses and peers.
+    #[must_use]
+    pub fn swarm(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The models served.
+    #[must_use]
+    pub fn models(&self) -> &[Served] {
+        &self.served
+    }
+
+    /// Jobs that run now.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether this node serves the model.
+    #[must_use]
+    pub fn serves(&self, model: ModelId) -> bool {
+        self.served.iter().any(|served| served.id == model)
+    }
+
+    /// Runs until `cancel` and then stops in order.
+    ///
+    /// # Errors
+    /// When a part ended by itself, or every engine died: better no node than half a one.
+    pub async fn run(mut self, cancel: CancellationToken) -> Result<(), Exit> {
+        let broken = tokio::select! {
+            () = cancel.cancelled() => None,
+            Some(part) = self.parts.join_next() => Some(match part {
+                Ok(()) => "a part of the node ended by itself".to_owned(),
+                Err(error) => format!("a part of the node failed: {error}"),
+            }),
+            reason = engines::all_dead(self.served.clone()) => Some(reason),
+        };
+        self.stop(GRACE).await;
+        broken.map_or(Ok(()), |what| Err(Exit::failed(what)))
+    }
+
+    /// Takes no more jobs, lets those that run finish for `grace`, ends the rest, leaves the swarm.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stops.accepting.cancel();
+        self.jobs.close();
+        info!(jobs = self.jobs.len(), "taking no more jobs");
+        if tokio::time::timeout(grace, self.jobs.wait()).await.is_err() {
+            self.stops.jobs.cancel();
+            self.jobs.wait().await;
+        }
+        self.stops.swarm.cancel();
+        while self.parts.join_next().await.is_some() {}
+    }
+}

@@ -1,1 +1,65 @@
-fn main() {}
+//! The `starling-node` program.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use starling_node::{Node, config::Options};
+use starling_protocol::program::{self, Exit, say};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Computes answers for a Starling swarm. Connections go out only: no port has to be opened.
+#[derive(Parser)]
+#[command(name = "starling-node", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Join the swarm and serve until stopped.
+    Run(Box<Options>),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Command::Run(options) = program::parse::<Cli>().command;
+    program::finish(run(*options).await)
+}
+
+async fn run(options: Options) -> Result<(), Exit> {
+    program::init_log(&options.swarm.log)?;
+    let first_peers = !options.swarm.bootstrap.is_empty();
+    let cancel = CancellationToken::new();
+    program::cancel_on_signal(cancel.clone());
+    let config = options.config()?;
+    let Some(node) = cancel.run_until_cancelled(starling_node::start(config)).await else { return Ok(()) };
+    let node = node?;
+    program::say_addresses(node.swarm());
+    if node.models().iter().any(|model| model.engine.info().demo) {
+        info!(
+            "this is the tiny demo model: it shows that all works and knows next to nothing; --model takes a real one"
+        );
+    }
+    if first_peers {
+        joined(&node, &cancel).await;
+    } else {
+        warn!("no --bootstrap address was given: nobody will find this node");
+    }
+    for model in node.models() {
+        say(format_args!("serving {}", model.engine.info().name));
+    }
+    node.run(cancel).await
+}
+
+/// Waits for the first peer, and says so when that takes long.
+async fn joined(node: &Node, cancel: &CancellationToken) {
+    let mut peers = node.swarm().peers();
+    let patience = std::time::Duration::from_secs(5);
+    let mut met = Box::pin(cancel.run_until_cancelled(peers.wait_for(|peers| !peers.is_empty())));
+    if tokio::time::timeout(patience, &mut met).await.is_err() {
+        warn!("no peer answers at the --bootstrap addresses; still trying");
+        met.await;
+    }
+}

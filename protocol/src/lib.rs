@@ -9,6 +9,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod message;
+pub mod program;
 pub mod swarm;
 
 pub use id::{JobId, ModelId, SwarmName};

@@ -1,0 +1,158 @@
+//! Tells every gateway what this node offers and how busy it is.
+//!
+//! [`Board`] puts the state together, as a level that others watch; [`run`] keeps one task for each
+//! connected gateway, which pushes that level on change and at least once a second.
+
+use std::{collections::HashMap, io, time::Duration};
+
+use starling_protocol::{
+    frame,
+    limits::{MAX_LABEL_BYTES, STATUS_INTERVAL, WRITE_TIMEOUT},
+    message::Status,
+    swarm::{Handle, PeerId},
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::debug;
+
+use crate::{convert, engines::Models};
+
+/// Between two pushes at least: under load a slot changes hands hundreds of times a second.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
+/// Before a broken status stream is opened again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Gateways told at one time. A stranger can call itself one.
+const MAX_GATEWAYS: usize = 64;
+
+/// Puts the node's status together.
+pub(crate) struct Board {
+    models: Models,
+    stopping: CancellationToken,
+    status: watch::Sender<Status>,
+}
+
+impl Board {
+    pub(crate) fn new(name: String, models: Models, stopping: CancellationToken) -> Self {
+        let device = models.first().map(|model| model.engine.info().device.clone()).unwrap_or_default();
+        let status = Status {
+            name: cut(name),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: cut(device),
+            offers: offers(&models),
+            stopping: false,
+        };
+        Self { models, stopping, status: watch::channel(status).0 }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Keeps the status true until `cancel`.
+    pub(crate) async fn run(self, cancel: CancellationToken) {
+        let mut changes = JoinSet::new();
+        for model in self.models.iter() {
+            changes.spawn(next_change(model.engine.load()));
+        }
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.stopping.cancelled(), if !self.status.borrow().stopping => {}
+                Some(Ok(Some(load))) = changes.join_next() => { changes.spawn(next_change(load)); }
+            }
+            let (offers, stopping) = (offers(&self.models), self.stopping.is_cancelled());
+            self.status.send_if_modified(|status| {
+                let changed = (&status.offers, status.stopping) != (&offers, stopping);
+                (status.offers, status.stopping) = (offers, stopping);
+                changed
+            });
+        }
+    }
+}
+
+type LoadSeen = watch::Receiver<starling_inference::Load>;
+
+/// Waits for one change; none when there will be no more.
+async fn next_change(mut load: LoadSeen) -> Option<LoadSeen> {
+    load.changed().await.ok()?;
+    load.borrow_and_update();
+    Some(load)
+}
+
+fn offers(models: &Models) -> Vec<starling_protocol::message::Offer> {
+    models.iter().filter_map(|model| convert::offer(model.id, &model.engine)).collect()
+}
+
+/// Pushes to every gateway that is connected, until `cancel`.
+pub(crate) async fn run(swarm: Handle, status: watch::Receiver<Status>, cancel: CancellationToken) {
+    let mut peers = swarm.peers();
+    let mut told: HashMap<PeerId, DropGuard> = HashMap::new();
+    loop {
+        let gateways: Vec<PeerId> = {
+            let peers = peers.borrow_and_update();
+            peers.iter().filter(|(_, peer)| peer.takes_status).map(|(id, _)| *id).take(MAX_GATEWAYS).collect()
+        };
+        told.retain(|gateway, _| gateways.contains(gateway));
+        for gateway in gateways {
+            told.entry(gateway).or_insert_with(|| {
+                let stop = cancel.child_token();
+                let push = push(swarm.clone(), gateway, status.clone());
+                tokio::spawn({
+                    let stop = stop.clone();
+                    async move { stop.run_until_cancelled(push).await }
+                });
+                stop.drop_guard()
+            });
+        }
+        match cancel.run_until_cancelled(peers.changed()).await {
+            Some(Ok(())) => {}
+            _ => return,
+        }
+    }
+}
+
+async fn push(swarm: Handle, gateway: PeerId, mut status: watch::Receiver<Status>) {
+    loop {
+        match push_until_broken(&swarm, gateway, &mut status).await {
+            Ok(()) => return,
+            Err(error) => debug!(%gateway, %error, "the status stream broke"),
+        }
+        sleep(RETRY_DELAY).await;
+    }
+}
+
+/// Ends well only when there is no more status.
+async fn push_until_broken(swarm: &Handle, gateway: PeerId, status: &mut watch::Receiver<Status>) -> io::Result<()> {
+    let mut stream = swarm.open_status(gateway).await.map_err(io::Error::other)?;
+    loop {
+        let now = status.borrow_and_update().clone();
+        timeout(WRITE_TIMEOUT, frame::write(&mut stream, &now)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        sleep(MIN_INTERVAL).await;
+        if let Ok(Err(_)) = timeout(STATUS_INTERVAL, status.changed()).await {
+            return Ok(());
+        }
+    }
+}
+
+/// At most the label's limit, in whole characters.
+fn cut(mut label: String) -> String {
+    while label.len() > MAX_LABEL_BYTES {
+        label.pop();
+    }
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let label = cut("ü".repeat(MAX_LABEL_BYTES));
+        assert_eq!(label, "ü".repeat(MAX_LABEL_BYTES / 2));
+    }
+}

@@ -1,0 +1,101 @@
+//! What a node is started with.
+
+use std::{num::NonZeroU32, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use starling_inference::{Source, scripted};
+use starling_protocol::{
+    program::{Exit, SwarmOptions},
+    swarm::{self, Role},
+};
+
+/// Everything that [`start`](crate::start) needs, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the node takes part in the swarm.
+    pub swarm: swarm::Config,
+    /// What it is called.
+    pub name: String,
+    /// What it serves; at least one.
+    pub sources: Vec<Source>,
+}
+
+/// The flags of `starling-node run`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// What every member of a swarm is told.
+    #[command(flatten)]
+    pub swarm: SwarmOptions,
+    /// What others call this node [default: this machine's name].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// GGUF file of a chat model; may be repeated [default: the tiny demo model that is built in].
+    #[arg(long, value_name = "PATH")]
+    pub model: Vec<PathBuf>,
+    /// What computes the answers.
+    #[arg(long, value_enum, default_value_t = Engine::Llama)]
+    pub engine: Engine,
+    /// Options of the scripted engine, such as seed=1,tokens_per_second=50,answer_tokens=64,slots=4.
+    #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
+    pub scripted: String,
+    /// Answers computed at once, for each model.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<NonZeroU32>,
+    /// Tokens of prompt and answer together that one slot holds.
+    #[arg(long, value_name = "TOKENS")]
+    pub context: Option<NonZeroU32>,
+    /// Threads each model computes with.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroU32>,
+}
+
+/// What computes the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// llama.cpp, with any GGUF chat model.
+    Llama,
+    /// No model: answers by a script, for tests and load.
+    Scripted,
+}
+
+impl Options {
+    /// Checks the flags and reads or makes the identity key.
+    ///
+    /// # Errors
+    /// Says which flag is wrong and what to do.
+    pub fn config(self) -> Result<Config, Exit> {
+        let data = self.swarm.data_dir("node")?;
+        Ok(Config {
+            swarm: self.swarm.swarm_config(Role::Node, &data, false)?,
+            name: self.name.clone().unwrap_or_else(machine_name),
+            sources: self.sources(data.join("models"))?,
+        })
+    }
+
+    fn sources(self, cache_dir: PathBuf) -> Result<Vec<Source>, Exit> {
+        let (context_tokens, slots, threads) =
+            (self.context.map(Into::into), self.slots.map(Into::into), self.threads.map(Into::into));
+        if self.engine == Engine::Scripted {
+            if !self.model.is_empty() {
+                return Err(Exit::usage("--model goes with --engine llama", "leave one of the two out"));
+            }
+            let options: scripted::Options = self
+                .scripted
+                .parse()
+                .map_err(|error| Exit::usage(format!("--scripted: {error}"), "see --help for an example"))?;
+            return Ok(vec![Source::Scripted(options)]);
+        }
+        if !self.scripted.is_empty() {
+            return Err(Exit::usage("--scripted goes with --engine scripted", "leave one of the two out"));
+        }
+        if self.model.is_empty() {
+            return Ok(vec![Source::Demo { cache_dir, context_tokens, slots, threads }]);
+        }
+        Ok(self.model.into_iter().map(|path| Source::Gguf { path, context_tokens, slots, threads }).collect())
+    }
+}
+
+/// What the machine calls itself, where it says so.
+fn machine_name() -> String {
+    sysinfo::System::host_name().unwrap_or_else(|| "node".to_owned())
+}

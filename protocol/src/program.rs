@@ -1,0 +1,352 @@
+//! What our programs share: swarm flags, the configuration file, logs, exit codes, lines on stdout.
+//!
+//! A configuration file holds the same names as the flags. Its entries are turned into flags and
+//! parsed together with the real ones, so that a value is checked in one way wherever it stands; a
+//! flag on the command line wins over the file, and the file over a default.
+
+use std::{
+    ffi::OsString,
+    fmt::Display,
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{ArgMatches, Command, Parser, parser::ValueSource};
+use directories::ProjectDirs;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    SwarmName,
+    identity::{Identity, IdentityError},
+    swarm::{self, AddressError, Multiaddr, Role, StartError},
+};
+
+/// A mistake in flags, files or surroundings ends with this code, anything unexpected with 1.
+const EXIT_USAGE: u8 = 2;
+
+/// The flags of every program that joins a swarm.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SwarmOptions {
+    /// TOML file with the same names as these flags; a flag wins over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder for the identity key and everything else that lasts [default: the platform's own].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Name of the swarm to join.
+    #[arg(long, value_name = "NAME", default_value = "starling")]
+    pub swarm: SwarmName,
+    /// Address to listen on, as a multiaddr; may be repeated [default: loopback, TCP and QUIC, free ports].
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
+    /// Address at which others reach this machine, when it is known; may be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub external: Vec<Multiaddr>,
+    /// Address of a peer to begin with, ending in /p2p/ID; may be repeated.
+    #[arg(long, value_name = "MULTIADDR", value_parser = swarm::parse_bootstrap)]
+    pub bootstrap: Vec<Multiaddr>,
+    /// What to log on stderr: error, warn, info, debug, trace, or a tracing filter.
+    #[arg(long, value_name = "LEVEL", env = "STARLING_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Why a program ends.
+#[derive(Debug)]
+pub enum Exit {
+    /// A mistake that its user can correct: one line, and the next step.
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Something that should not happen.
+    Failed(String),
+}
+
+impl Exit {
+    /// A mistake that its user can correct.
+    pub fn usage(what: impl Display, hint: impl Display) -> Self {
+        Self::Usage { what: what.to_string(), hint: hint.to_string() }
+    }
+
+    /// Something that should not happen.
+    pub fn failed(what: impl Display) -> Self {
+        Self::Failed(what.to_string())
+    }
+}
+
+impl From<IdentityError> for Exit {
+    fn from(error: IdentityError) -> Self {
+        Self::usage(&error, error.hint())
+    }
+}
+
+impl From<StartError> for Exit {
+    fn from(error: StartError) -> Self {
+        Self::usage(&error, error.hint())
+    }
+}
+
+impl From<AddressError> for Exit {
+    fn from(error: AddressError) -> Self {
+        StartError::from(error).into()
+    }
+}
+
+impl SwarmOptions {
+    /// The folder for everything that lasts; `program` is its last part where the platform decides.
+    ///
+    /// # Errors
+    /// When neither the flag nor the platform names one.
+    pub fn data_dir(&self, program: &str) -> Result<PathBuf, Exit> {
+        let platform =
+            || ProjectDirs::from("org", "starling-swarm", "starling").map(|dirs| dirs.data_dir().join(program));
+        self.data
+            .clone()
+            .or_else(platform)
+            .ok_or_else(|| Exit::usage("this machine names no folder for data", "choose one with --data DIR"))
+    }
+
+    /// What the swarm is started with. Reads or makes the identity key in `data`.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn swarm_config(&self, role: Role, data: &Path, serve_relay: bool) -> Result<swarm::Config, Exit> {
+        let listen = if self.listen.is_empty() { loopback() } else { self.listen.clone() };
+        Ok(swarm::Config {
+            identity: Identity::load_or_create(&data.join("identity.key"))?,
+            swarm: self.swarm.clone(),
+            role,
+            listen,
+            external: self.external.clone(),
+            bootstrap: self.bootstrap.clone(),
+            serve_relay,
+            agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
+        })
+    }
+}
+
+/// Free ports on loopback, TCP and QUIC.
+fn loopback() -> Vec<Multiaddr> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    [format!("/ip4/{}/tcp/0", any.ip()), format!("/ip4/{}/udp/0/quic-v1", any.ip())]
+        .iter()
+        .map(|text| text.parse().expect("a constant address"))
+        .collect()
+}
+
+/// Parses the command line and the configuration file it names. Usage errors end the process.
+#[must_use]
+pub fn parse<C: Parser>() -> C {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(ParseError::Clap(error)) => error.exit(),
+        Err(ParseError::File(exit)) => {
+            report(&exit);
+            std::process::exit(i32::from(EXIT_USAGE));
+        }
+    }
+}
+
+#[derive(Debug)]
+enum ParseError {
+    Clap(clap::Error),
+    File(Exit),
+}
+
+fn parse_from<C: Parser>(mut arguments: Vec<OsString>) -> Result<C, ParseError> {
+    let command = C::command();
+    let matches = command.clone().try_get_matches_from(&arguments).map_err(ParseError::Clap)?;
+    if let Some((name, chosen)) = matches.subcommand()
+        && let Ok(Some(file)) = chosen.try_get_one::<PathBuf>("config")
+    {
+        let flags = command.find_subcommand(name).map(|flags| file_flags(file, flags, chosen)).transpose();
+        arguments.extend(flags.map_err(ParseError::File)?.unwrap_or_default());
+    }
+    let matches = command.try_get_matches_from(arguments).map_err(ParseError::Clap)?;
+    C::from_arg_matches(&matches).map_err(ParseError::Clap)
+}
+
+/// The file's entries as flags, less those that the command line has given.
+fn file_flags(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<OsString>, Exit> {
+    let hint = "every name that may stand in the file is a flag in --help";
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Exit::usage(format!("cannot read {}: {error}", file.display()), "check the path after --config")
+    })?;
+    let table: toml::Table = text.parse().map_err(|error| Exit::usage(format!("{}: {error}", file.display()), hint))?;
+    let mut flags = vec![];
+    for (name, value) in table {
+        let known = command.get_arguments().find(|argument| argument.get_long() == Some(&name) && name != "config");
+        let Some(argument) = known else {
+            return Err(Exit::usage(format!("{}: there is no setting {name:?}", file.display()), hint));
+        };
+        if given.value_source(argument.get_id().as_str()) != Some(ValueSource::CommandLine) {
+            push_flags(&mut flags, &name, value)
+                .map_err(|kind| Exit::usage(format!("{}: {name} cannot be {kind}", file.display()), hint))?;
+        }
+    }
+    Ok(flags)
+}
+
+fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Result<(), &'static str> {
+    let mut push = |text: String| flags.push(format!("--{name}={text}").into());
+    match value {
+        toml::Value::String(text) => push(text),
+        toml::Value::Integer(number) => push(number.to_string()),
+        toml::Value::Float(number) => push(number.to_string()),
+        toml::Value::Boolean(true) => flags.push(format!("--{name}").into()),
+        toml::Value::Boolean(false) => {}
+        toml::Value::Array(values) => return values.into_iter().try_for_each(|value| push_flags(flags, name, value)),
+        toml::Value::Datetime(_) => return Err("a date"),
+        toml::Value::Table(_) => return Err("a table"),
+    }
+    Ok(())
+}
+
+/// Sends logs to stderr.
+///
+/// # Errors
+/// When the filter is not one.
+pub fn init_log(filter: &str) -> Result<(), Exit> {
+    let quiet = "libp2p=warn,libp2p_swarm=warn,libp2p_relay=warn,quinn=warn,hickory_proto=warn";
+    let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
+        .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
+    // A test that starts several programs in one process sets this once.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    Ok(())
+}
+
+/// The end of `main`: says what went wrong and what to do, and gives the exit code.
+#[must_use]
+pub fn finish(result: Result<(), Exit>) -> ExitCode {
+    let Err(exit) = result else { return ExitCode::SUCCESS };
+    report(&exit);
+    match exit {
+        Exit::Usage { .. } => ExitCode::from(EXIT_USAGE),
+        Exit::Failed(_) => ExitCode::FAILURE,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a program tells its user why it ends")]
+fn report(exit: &Exit) {
+    match exit {
+        Exit::Usage { what, hint } => eprintln!("error: {what}\nhint: {hint}"),
+        Exit::Failed(what) => eprintln!("error: {what}"),
+    }
+}
+
+/// Prints one fact on stdout, for whoever started the program. A closed stdout is no reason to die.
+pub fn say(line: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Says who we are and, as they become known, where we listen.
+pub fn say_addresses(handle: &swarm::Handle) -> JoinHandle<()> {
+    say(format_args!("peer {}", handle.local_peer()));
+    let mut addresses = handle.addresses();
+    tokio::spawn(async move {
+        let mut said: Vec<Multiaddr> = vec![];
+        loop {
+            let new: Vec<_> = addresses.borrow_and_update().iter().filter(|a| !said.contains(a)).cloned().collect();
+            new.iter().for_each(|address| say(format_args!("listening {address}")));
+            said.extend(new);
+            if addresses.changed().await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Cancels at the first Ctrl-C or SIGTERM, and ends the process at the second.
+pub fn cancel_on_signal(cancel: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("stopping; once more to stop now");
+        cancel.cancel();
+        stop_signal().await;
+        std::process::exit(130);
+    })
+}
+
+#[cfg(unix)]
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Sub,
+    }
+
+    #[derive(clap::Subcommand, Debug)]
+    enum Sub {
+        Run {
+            #[command(flatten)]
+            swarm: SwarmOptions,
+            #[arg(long)]
+            relay: bool,
+            #[arg(long, default_value_t = 1)]
+            slots: u32,
+        },
+    }
+
+    fn parse_with(file: &str, flags: &[&str]) -> Result<(SwarmOptions, bool, u32), ParseError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, file).unwrap();
+        let arguments = ["program", "run", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
+        let Sub::Run { swarm, relay, slots } = parse_from::<Cli>(arguments.map(Into::into).collect())?.command;
+        Ok((swarm, relay, slots))
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file =
+            "swarm = 'filed'\nrelay = true\nslots = 3\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']";
+        let (swarm, relay, slots) = parse_with(file, &[]).unwrap();
+        assert_eq!((swarm.swarm.as_str(), relay, slots, swarm.listen.len()), ("filed", true, 3, 2));
+        let (swarm, _, slots) = parse_with(file, &["--slots=4", "--listen=/ip4/127.0.0.1/tcp/3"]).unwrap();
+        assert_eq!((slots, swarm.listen.len()), (4, 1));
+    }
+
+    #[test]
+    fn a_wrong_file_is_named() {
+        for (file, says) in
+            [("slotz = 3", "there is no setting \"slotz\""), ("slots = ", "config.toml"), ("[slots]\na = 1", "a table")]
+        {
+            let Err(ParseError::File(Exit::Usage { what, hint })) = parse_with(file, &[]) else { panic!("{file}") };
+            assert!(what.contains(says), "{what}");
+            assert!(hint.contains("--help"));
+        }
+        assert!(
+            matches!(parse_with("slots = 'many'", &[]), Err(ParseError::Clap(_))),
+            "a value is checked as a flag is"
+        );
+    }
+}
