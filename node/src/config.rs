@@ -97,5 +97,5 @@ impl Options {
 
 /// What the machine calls itself, where it says so.
 fn machine_name() -> String {
-    sysinfo::System::host_name().unwrap_or_else(|| "node".to_owned())
+    sysinfo::System::host_name().unwrap_or_else(|_| "node".to_owned())
 }

@@ -27,7 +27,7 @@ pub struct ModelId([u8; 32]);
 impl ModelId {
     /// Wraps a SHA-256 digest.
     #[must_use]
-    pub fn new(digest: [u8; 32]) -> Self {
+    pub const fn new(digest: [u8; 32]) -> Self {
         Self(digest)
     }
 
