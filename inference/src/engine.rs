@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::{Failure, Invalid, Message, Sampling};
 
+pub mod llama;
 pub mod scripted;
 
 /// Index of a slot, room for one running sequence: below [`ModelInfo::slots`].

@@ -15,11 +15,15 @@ pub use runner::Runner;
 pub use source::{OpenError, Source, open};
 pub use stream::Generation;
 
+pub mod demo;
 pub mod engine;
 mod handle;
+pub mod model;
 mod output;
+pub mod prompt;
 mod request;
 mod runner;
+pub mod sample;
 mod source;
 mod stream;
 pub mod text;

@@ -234,10 +234,12 @@ impl Runner {
         running.reader.end(Output::Failed(failure));
     }
 
-    /// Empties a slot here and in the engine; the load shows it before the reader hears of the end.
+    /// Empties a slot here and in the engine. A request that comes when the load shows it, or when the reader hears
+    /// of the end, finds a seat.
     fn free(&mut self, slot: SlotId) -> Option<Running> {
-        let running = self.slots[slot].take()?;
+        let mut running = self.slots[slot].take()?;
         self.engine.release(slot);
+        running.reader.leave_seat();
         self.publish();
         Some(running)
     }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::engine::Engine;
+use crate::engine::llama::{self, Llama};
 use crate::engine::scripted::{self, Scripted};
-use crate::{Handle, Runner};
+use crate::{Handle, Runner, demo};
 
 /// Which engine to open.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,8 +113,20 @@ impl OpenError {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
-    match source {
-        Source::Scripted(options) => Ok(Runner::new(Box::new(Scripted::new(options.clone())))),
-        Source::Gguf { .. } | Source::Demo { .. } => Err(OpenError::Engine { reason: "not built yet".into() }),
-    }
+    let engine: Box<dyn Engine> = match source {
+        Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
+        Source::Gguf { path, context_tokens, slots, threads } => {
+            Box::new(Llama::open(path, llama_options(*context_tokens, *slots, *threads))?)
+        }
+        Source::Demo { cache_dir, context_tokens, slots, threads } => {
+            let path = demo::extract(cache_dir)?;
+            let engine = Llama::open(&path, llama_options(*context_tokens, *slots, *threads))?;
+            Box::new(engine.named(demo::NAME, true))
+        }
+    };
+    Ok(Runner::new(engine))
+}
+
+fn llama_options(context_tokens: Option<u32>, slots: Option<u32>, threads: Option<u32>) -> llama::Options {
+    llama::Options { context_tokens, slots, threads }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Reader {
     last: mpsc::OwnedPermit<Output>,
     flow: Arc<Flow>,
     /// Held for as long as the answer has a slot.
-    seat: OwnedSemaphorePermit,
+    seat: Option<OwnedSemaphorePermit>,
 }
 
 impl Reader {
@@ -73,9 +73,14 @@ impl Reader {
         let _ = self.outputs.try_send(output);
     }
 
-    /// Gives the seat back, and only then says that it is over: who asks again at once finds it free.
-    pub(crate) fn end(self, output: Output) {
-        drop(self.seat);
+    /// Gives the seat to the next request.
+    pub(crate) fn leave_seat(&mut self) {
+        self.seat = None;
+    }
+
+    /// Says that it is over, the seat given back before: who asks again at once finds it free.
+    pub(crate) fn end(mut self, output: Output) {
+        self.leave_seat();
         self.last.send(output);
     }
 }
@@ -85,7 +90,7 @@ pub(crate) fn stream(seat: OwnedSemaphorePermit, bell: Bell) -> (Reader, Generat
     let (sender, outputs) = mpsc::channel(OUTPUT_QUEUE);
     let last = sender.clone().try_reserve_owned().expect("a new queue has room");
     let flow = Arc::new(Flow::default());
-    let reader = Reader { outputs: sender, last, flow: Arc::clone(&flow), seat };
+    let reader = Reader { outputs: sender, last, flow: Arc::clone(&flow), seat: Some(seat) };
     (reader, Generation { outputs, flow, bell, ended: false })
 }
 

@@ -27,8 +27,8 @@ fn the_text_is_what_it_was() {
     let options: Options = "seed=1,answer_tokens=4".parse().unwrap();
     let request = Request { messages: vec![Message::new(Role::User, "hi")], ..Request::default() };
     let seeded = Request { sampling: Sampling { seed: Some(9), ..Sampling::default() }, ..request.clone() };
-    assert_eq!(options.expected_text(&request), "0-0 1-1 2-2 3-3 ");
-    assert_eq!(options.expected_text(&seeded), "");
+    assert_eq!(options.expected_text(&request), "0-431a 1-f895 2-5837 3-1a1b ");
+    assert_eq!(options.expected_text(&seeded), "0-3fee 1-4455 2-998c 3-c887 ");
 }
 
 #[test]

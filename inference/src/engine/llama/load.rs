@@ -1,0 +1,132 @@
+//! From a checked file to a model and its context on this thread.
+
+use std::num::NonZeroU32;
+
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use self_cell::self_cell;
+
+use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options};
+use crate::OpenError;
+use crate::model::ModelFile;
+use crate::prompt::{Prompt, Specials};
+
+/// Context where nobody asked for one: enough for a conversation, and its KV cache fits beside most models.
+const DEFAULT_CONTEXT_TOKENS: u32 = 4096;
+const DEFAULT_SLOTS: u32 = 4;
+/// Threads that wait for each other in a spin cost more than they give on models this small.
+const ONE_THREAD_BELOW_BYTES: u64 = 200_000_000;
+const MAX_THREADS: u32 = 512;
+/// Room that a prompt and an answer need at the least.
+const LEAST_CONTEXT_TOKENS: u32 = 16;
+/// Words that chat models put around messages. A model with these and without a template would talk nonsense if it
+/// were just given text.
+const CHAT_MARKS: [&str; 6] =
+    ["<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<|user|>", "[INST]", "<|turn>"];
+
+self_cell!(
+    /// A model and the context that borrows it.
+    pub(super) struct Loaded {
+        owner: LlamaModel,
+        #[covariant]
+        dependent: LlamaContext,
+    }
+);
+
+/// How large to build it.
+pub(super) struct Shape {
+    pub(super) context_tokens: u32,
+    pub(super) slots: u32,
+    threads: u32,
+}
+
+impl Shape {
+    /// The user's choices, or defaults that suit the file.
+    pub(super) fn choose(file: &ModelFile, options: Options) -> Result<Self, OpenError> {
+        let trained = file.header.context_tokens().and_then(|tokens| u32::try_from(tokens).ok()).unwrap_or(u32::MAX);
+        let context_tokens = options.context_tokens.unwrap_or(trained.min(DEFAULT_CONTEXT_TOKENS));
+        within("context", context_tokens, LEAST_CONTEXT_TOKENS, trained)?;
+        let slots = options.slots.unwrap_or(DEFAULT_SLOTS);
+        within("slots", slots, 1, MAX_SLOTS)?;
+        let threads = options.threads.unwrap_or_else(|| default_threads(file.bytes));
+        within("threads", threads, 1, MAX_THREADS)?;
+        context_tokens
+            .checked_mul(slots)
+            .map(|_| Self { context_tokens, slots, threads })
+            .ok_or_else(|| OpenError::Option { option: "context", reason: "too large for that many slots".into() })
+    }
+}
+
+/// Loads the model and makes its context.
+pub(super) fn load(file: &ModelFile, shape: &Shape) -> Result<Loaded, OpenError> {
+    let backend = BACKEND.as_ref().ok_or_else(|| engine("llama.cpp cannot be initialised here"))?;
+    let params = LlamaModelParams::default().with_n_gpu_layers(0);
+    let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| OpenError::Unsupported {
+        path: file.path.clone(),
+        reason: format!("llama.cpp does not load this file of architecture {}", file.header.architecture()),
+    })?;
+    Loaded::try_new(model, |model| model.new_context(backend, context_params(shape)))
+        .map_err(|_| engine("llama.cpp has no memory for a context of this size"))
+}
+
+fn context_params(shape: &Shape) -> LlamaContextParams {
+    let batch = u32::try_from(BATCH_TOKENS).unwrap_or(u32::MAX);
+    let threads = i32::try_from(shape.threads).unwrap_or(1);
+    LlamaContextParams::default()
+        .with_n_ctx(NonZeroU32::new(shape.context_tokens * shape.slots))
+        .with_n_seq_max(shape.slots)
+        .with_n_batch(batch)
+        .with_n_ubatch(batch)
+        .with_n_threads(threads)
+        .with_n_threads_batch(threads)
+        // A stream for each sequence: with one for all, even the slot would change the answer.
+        .with_kv_unified(false)
+}
+
+/// The file's chat template; plain text for a model that never knew a chat.
+pub(super) fn prompt(file: &ModelFile, model: &LlamaModel) -> Result<Prompt, OpenError> {
+    let unsupported = |reason: String| OpenError::Unsupported { path: file.path.clone(), reason };
+    if let Some(template) = file.header.chat_template() {
+        return Prompt::new(template, specials(model))
+            .map_err(|error| unsupported(format!("its chat template cannot be read: {error}")));
+    }
+    // A mark that is a token of its own means that the model was trained on chats.
+    let is_token = |mark: &&str| model.vocab().tokenize(mark.as_bytes(), false, true).len() == 1;
+    if let Some(mark) = CHAT_MARKS.iter().find(|mark| is_token(mark)) {
+        return Err(unsupported(format!("it is a chat model (it knows {mark}) but has no chat template")));
+    }
+    tracing::warn!(model = %file.name(), "no chat template in the file: messages are joined as plain text");
+    Ok(Prompt::raw())
+}
+
+fn specials(model: &LlamaModel) -> Specials {
+    let vocab = model.vocab();
+    let text = |token: LlamaToken| {
+        let known = (0..vocab.n_tokens()).contains(&token.0);
+        let bytes = if known { vocab.token_to_piece(token, true, None) } else { Vec::new() };
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Specials { bos: text(vocab.bos()), eos: text(vocab.eos()) }
+}
+
+fn default_threads(bytes: u64) -> u32 {
+    if bytes < ONE_THREAD_BELOW_BYTES {
+        return 1;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    u32::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS)
+}
+
+fn within(option: &'static str, value: u32, low: u32, high: u32) -> Result<(), OpenError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(OpenError::Option { option, reason: format!("must be from {low} to {high} for this model, is {value}") })
+}
+
+fn engine(reason: &str) -> OpenError {
+    OpenError::Engine { reason: reason.to_owned() }
+}

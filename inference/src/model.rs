@@ -1,0 +1,88 @@
+//! Model files: what one says about itself, checked before native code sees it, and its identity.
+//!
+//! A bad file makes llama.cpp abort the whole process, so everything that can be known from the header is checked here
+//! first, in safe Rust: counts and lengths, types, and that every tensor lies within the file.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::OpenError;
+
+pub use gguf::Header;
+
+mod check;
+mod gguf;
+mod reader;
+mod tensor;
+
+/// Longest model name that is shown; a file name can be longer.
+const MAX_NAME: usize = 128;
+/// How much of a file is hashed at a time.
+const HASH_CHUNK: usize = 1 << 20;
+
+/// A model file whose header is good.
+#[derive(Debug)]
+pub struct ModelFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// What it says about itself.
+    pub header: Header,
+}
+
+impl ModelFile {
+    /// Reads and checks the header of the file at `path`.
+    ///
+    /// # Errors
+    /// `Missing`, `Unreadable`, `Corrupt` or `Unsupported`.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let unreadable = |source| OpenError::Unreadable { path: path.to_owned(), source };
+        let file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(OpenError::Missing { path: path.to_owned() });
+            }
+            file => file.map_err(unreadable)?,
+        };
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(unreadable(std::io::Error::other("it is not a file")));
+        }
+        let bytes = metadata.len();
+        let header = Header::read(file, bytes)
+            .map_err(|error| OpenError::Corrupt { path: path.to_owned(), problem: error.to_string() })?;
+        check::chat_model(&header)
+            .map_err(|reason| OpenError::Unsupported { path: path.to_owned(), reason: reason.to_owned() })?;
+        Ok(Self { path: path.to_owned(), bytes, header })
+    }
+
+    /// The name as people write it: the file's, without its ending.
+    pub fn name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let name: String = stem.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        if name.is_empty() { "model".to_owned() } else { name }
+    }
+
+    /// SHA-256 of the whole file: some seconds for many gigabytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn sha256(&self) -> Result<[u8; 32], OpenError> {
+        let unreadable = |source| OpenError::Unreadable { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(unreadable)?;
+        let mut hash = Sha256::new();
+        let mut chunk = vec![0; HASH_CHUNK];
+        loop {
+            match file.read(&mut chunk).map_err(unreadable)? {
+                0 => return Ok(hash.finalize().into()),
+                length => hash.update(&chunk[..length]),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The header of a GGUF file (versions 2 and 3; format: `docs/gguf.md` in the ggml repository).
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
+
+use super::check;
+use super::reader::{HeaderError, Reader, Value};
+use super::tensor;
+
+/// Most entries and most tensors. The largest models have a few thousand tensors.
+const MAX_ENTRIES: u64 = 1 << 16;
+/// ggml's own limit for the name of a tensor.
+const MAX_TENSOR_NAME: u64 = 63;
+/// ggml's own limit.
+const MAX_DIMENSIONS: u32 = 4;
+const DEFAULT_ALIGNMENT: u64 = 32;
+
+/// What a model file says about itself; every entry and every tensor was checked.
+#[derive(Debug)]
+pub struct Header {
+    entries: BTreeMap<String, Value>,
+}
+
+impl Header {
+    /// Reads and checks the header of a file of `length` bytes.
+    ///
+    /// # Errors
+    /// The first rule that the file breaks.
+    pub fn read(source: impl Read, length: u64) -> Result<Self, HeaderError> {
+        let mut reader = Reader::new(source, length);
+        let (tensors, entries) = read_counts(&mut reader)?;
+        let header = Self { entries: read_entries(&mut reader, entries)? };
+        check::entries(&header)?;
+        let tensors = read_tensors(&mut reader, tensors, header.alignment()?)?;
+        let data = reader.position().next_multiple_of(header.alignment()?);
+        check::layout(tensors, length.checked_sub(data).ok_or(HeaderError::TooShort)?)?;
+        Ok(header)
+    }
+
+    /// The kind of network, such as `qwen3`.
+    pub fn architecture(&self) -> &str {
+        self.text("general.architecture").unwrap_or_default()
+    }
+
+    /// Tokens of context that the model was made for.
+    pub fn context_tokens(&self) -> Option<u64> {
+        self.number(&format!("{}.context_length", self.architecture()))
+    }
+
+    /// The Jinja source of its chat template.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.text("tokenizer.chat_template")
+    }
+
+    /// An entry that is text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.entries.get(key)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An entry that is a number from 0.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        match self.entries.get(key)? {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    fn alignment(&self) -> Result<u64, HeaderError> {
+        match self.get("general.alignment") {
+            None => Ok(DEFAULT_ALIGNMENT),
+            // The upper bound keeps rounding up from overflowing.
+            Some(Value::Number(number)) if number.is_power_of_two() && *number <= 1 << 20 => Ok(*number),
+            Some(_) => Err(HeaderError::broken("general.alignment is not a power of two")),
+        }
+    }
+}
+
+/// Where a tensor lies, relative to the first.
+pub(super) struct Extent {
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+/// Magic and version, then how many tensors and how many entries.
+fn read_counts<R: Read>(reader: &mut Reader<R>) -> Result<(u64, u64), HeaderError> {
+    if reader.bytes::<4>()? != *b"GGUF" {
+        return Err(HeaderError::broken("it does not start with GGUF"));
+    }
+    let version = reader.u32()?;
+    if !(2..=3).contains(&version) {
+        return Err(HeaderError::broken(format!("it has version {version}, known are 2 and 3")));
+    }
+    let (tensors, entries) = (reader.u64()?, reader.u64()?);
+    for (count, what) in [(tensors, "tensors"), (entries, "entries")] {
+        if count == 0 || count > MAX_ENTRIES || count > reader.remaining() {
+            return Err(HeaderError::broken(format!("it says that it has {count} {what}")));
+        }
+    }
+    Ok((tensors, entries))
+}
+
+fn read_entries<R: Read>(reader: &mut Reader<R>, count: u64) -> Result<BTreeMap<String, Value>, HeaderError> {
+    let mut entries = BTreeMap::new();
+    for _ in 0..count {
+        let key = reader.key()?;
+        let value = reader.value(&key)?;
+        if entries.contains_key(&key) {
+            return Err(HeaderError::broken(format!("{key} occurs twice")));
+        }
+        entries.insert(key, value);
+    }
+    Ok(entries)
+}
+
+fn read_tensors<R: Read>(reader: &mut Reader<R>, count: u64, alignment: u64) -> Result<Vec<Extent>, HeaderError> {
+    let mut names = HashSet::new();
+    let mut extents = Vec::new();
+    for _ in 0..count {
+        let name = reader.name(MAX_TENSOR_NAME)?;
+        extents.push(read_tensor(reader, &name, alignment)?);
+        if let Some(name) = names.replace(name) {
+            return Err(HeaderError::broken(format!("tensor {name} occurs twice")));
+        }
+    }
+    Ok(extents)
+}
+
+fn read_tensor<R: Read>(reader: &mut Reader<R>, name: &str, alignment: u64) -> Result<Extent, HeaderError> {
+    let dimensions = reader.u32()?;
+    if dimensions == 0 || dimensions > MAX_DIMENSIONS {
+        return Err(HeaderError::broken(format!("tensor {name} has {dimensions} dimensions")));
+    }
+    let shape = (0..dimensions).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
+    let kind = reader.u32()?;
+    let start = reader.u64()?;
+    let end = start.checked_add(tensor::bytes(name, kind, &shape)?);
+    match end {
+        Some(end) if start.is_multiple_of(alignment) => Ok(Extent { start, end }),
+        _ => Err(HeaderError::broken(format!("tensor {name} lies at an impossible place"))),
+    }
+}

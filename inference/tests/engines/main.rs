@@ -1,0 +1,50 @@
+//! Every engine behind the runner, from outside: what is promised to a node.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod golden;
+mod misbehaviour;
+mod open;
+mod scripted;
+mod subject;
+mod suite;
+
+use subject::Subject;
+
+/// One test for each promise and engine.
+macro_rules! promises {
+    ($engine:ident: $($promise:ident)*) => {
+        mod $engine {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    crate::suite::$promise(crate::Subject::$engine()).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! for_each_engine {
+    ($($engine:ident)*) => {
+        $(promises! { $engine:
+            streams_and_ends_once
+            stops_before_a_stop_string
+            ends_at_max_tokens
+            ends_when_the_context_is_full
+            a_cancel_frees_the_slot
+            a_cancel_while_the_prompt_is_read_frees_the_slot
+            a_slow_reader_holds_up_nobody
+            refuses_when_full_and_takes_the_next_at_once
+            refuses_a_prompt_that_is_too_long
+            names_the_field_that_is_wrong
+            answers_at_once_as_alone
+            the_same_seed_gives_the_same_text
+            continues_behind_given_tokens
+            shows_its_load
+            ends_with_its_last_handle
+        })*
+    };
+}
+
+for_each_engine! { scripted_engine demo_model stories_model }

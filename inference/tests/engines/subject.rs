@@ -1,0 +1,172 @@
+//! An engine under test on its own thread, and what its answers were.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use starling_inference::{
+    Failure, Finish, Generation, Handle, Load, Message, Output, Refused, Request, Role, Sampling, Source, Timings,
+    Usage,
+};
+
+/// Longest wait for anything in these tests; the machine may be busy.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) fn models() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+/// A kind of engine and how to ask it for something long.
+pub(crate) struct Subject {
+    pub(crate) source: fn(slots: u32, context_tokens: u32) -> Source,
+    /// Whether an answer in a batch has to be that of the engine alone, token for token.
+    pub(crate) exact: bool,
+    /// A prompt with a long answer.
+    pub(crate) prompt: &'static str,
+}
+
+impl Subject {
+    pub(crate) fn scripted_engine() -> Self {
+        let source = |slots, context_tokens| scripted(&format!("slots={slots},context_tokens={context_tokens}"));
+        Self { source, exact: true, prompt: "go" }
+    }
+
+    pub(crate) fn demo_model() -> Self {
+        let source = |slots, context_tokens| gguf("swarm-demo-3M-q8_0.gguf", slots, context_tokens);
+        Self { source, exact: false, prompt: "Tell me a story" }
+    }
+
+    /// 32-bit floats: alone, in a batch and after a split the same tokens.
+    pub(crate) fn stories_model() -> Self {
+        let source = |slots, context_tokens| gguf("stories260K.gguf", slots, context_tokens);
+        Self { source, exact: true, prompt: "Once upon a time" }
+    }
+
+    /// An engine of one size for most tests.
+    pub(crate) fn start(&self, slots: u32) -> Engine {
+        Engine::start((self.source)(slots, 512))
+    }
+
+    pub(crate) fn ask(&self) -> Request {
+        ask(self.prompt)
+    }
+}
+
+/// A scripted engine that answers as fast as it can, unless `options` say otherwise.
+pub(crate) fn scripted(options: &str) -> Source {
+    Source::Scripted(format!("tokens_per_second=0,answer_tokens=400,{options}").parse().unwrap())
+}
+
+pub(crate) fn gguf(file: &str, slots: u32, context_tokens: u32) -> Source {
+    let (context_tokens, slots) = (Some(context_tokens), Some(slots));
+    Source::Gguf { path: models().join(file), context_tokens, slots, threads: None }
+}
+
+/// A greedy request with a seed, so that every engine answers it the same way each time.
+pub(crate) fn ask(prompt: &str) -> Request {
+    let sampling = Sampling { seed: Some(1), ..Sampling::greedy() };
+    Request { messages: vec![Message::new(Role::User, prompt)], sampling, ..Request::default() }
+}
+
+/// An engine on a thread of its own.
+pub(crate) struct Engine {
+    pub(crate) handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    pub(crate) fn start(source: Source) -> Self {
+        Self::start_with(move || starling_inference::open(&source).unwrap())
+    }
+
+    /// `open` runs on the engine's thread, as engines want it.
+    pub(crate) fn start_with(open: impl FnOnce() -> (Handle, starling_inference::Runner) + Send + 'static) -> Self {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            let (handle, runner) = open();
+            sender.send(handle).unwrap();
+            runner.run();
+        });
+        Self { handle: receiver.recv().unwrap(), thread }
+    }
+
+    pub(crate) async fn generate(&self, request: Request) -> Generation {
+        within(self.handle.generate(request)).await.unwrap()
+    }
+
+    pub(crate) async fn refused(&self, request: Request) -> Refused {
+        match within(self.handle.generate(request)).await {
+            Ok(_) => panic!("it was taken"),
+            Err(refused) => refused,
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) async fn answer(&self, request: Request) -> Answer {
+        Answer::read(self.generate(request).await).await
+    }
+
+    /// Waits until the load is as wanted.
+    pub(crate) async fn wait_for(&self, wanted: impl FnMut(&Load) -> bool) -> Load {
+        *within(self.handle.load().wait_for(wanted)).await.unwrap()
+    }
+
+    /// Lets go of the engine and waits for its thread.
+    pub(crate) async fn stop(self) {
+        drop(self.handle);
+        within(tokio::task::spawn_blocking(|| self.thread.join().unwrap())).await.unwrap();
+    }
+}
+
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future).await.expect("it takes too long")
+}
+
+/// All outputs of one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) prompt_tokens: u32,
+    pub(crate) pieces: Vec<(Vec<u32>, String)>,
+    pub(crate) end: Option<Result<(Finish, Usage, Timings), Failure>>,
+}
+
+impl Answer {
+    /// Reads to the end and checks the order of outputs on the way.
+    pub(crate) async fn read(mut generation: Generation) -> Self {
+        let mut answer = Self::default();
+        while let Some(output) = within(generation.next()).await {
+            assert!(answer.end.is_none(), "something comes behind the end");
+            match output {
+                Output::Started { prompt_tokens, .. } => {
+                    assert!(answer.prompt_tokens == 0 && answer.pieces.is_empty());
+                    answer.prompt_tokens = prompt_tokens;
+                }
+                Output::Piece { tokens, text } => answer.pieces.push((tokens, text)),
+                Output::Done { finish, usage, timings } => answer.end = Some(Ok((finish, usage, timings))),
+                Output::Failed(failure) => answer.end = Some(Err(failure)),
+            }
+        }
+        assert!(answer.end.is_some(), "no end");
+        answer
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.pieces.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        self.pieces.iter().flat_map(|(tokens, _)| tokens.clone()).collect()
+    }
+
+    pub(crate) fn finish(&self) -> Finish {
+        self.end.as_ref().unwrap().as_ref().unwrap().0
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.end.as_ref().unwrap().as_ref().unwrap().1
+    }
+
+    pub(crate) fn failure(&self) -> &Failure {
+        self.end.as_ref().unwrap().as_ref().unwrap_err()
+    }
+}
