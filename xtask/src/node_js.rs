@@ -30,13 +30,20 @@ pub(crate) struct NodeJs {
 impl NodeJs {
     pub(crate) fn provide(places: &Places, consent: Consent, stop: &Stop) -> Result<Self> {
         let system = env::var_os("PATH").unwrap_or_default();
-        if in_path("npm").is_some() && version_of("node").is_some_and(is_new_enough) {
+        let needs = Self::needs();
+        if needs.is_empty() {
             return Ok(Self { path: system });
         }
-        system::provide(&[Need::Python], consent, stop)?;
+        system::provide(needs, consent, stop)?;
         let venv = Venv::with(&places.cache.join("nodejs"), &[PYPI_PACKAGE], stop)?;
         let dirs = std::iter::once(venv.bin()).chain(env::split_paths(&system));
         Ok(Self { path: env::join_paths(dirs)? })
+    }
+
+    /// What the system must have for that: nothing where it has a good Node.js already.
+    pub(crate) fn needs() -> &'static [Need] {
+        let good = in_path("npm").is_some() && version_of("node").is_some_and(is_new_enough);
+        if good { &[] } else { &[Need::Python] }
     }
 
     /// A command that finds this Node.js: `node`, `npm` or `npx`.

@@ -89,9 +89,9 @@ pub(crate) fn provide(needs: &[Need], consent: Consent, stop: &Stop) -> Result<(
         let hint = format!("install what your system calls {names}, then run this again");
         return Err(Blocked::error(format!("missing: {names}"), hint));
     }
-    let right = right_to_install(consent);
+    let right = right_to_install();
     if !right.is_some_and(|_| consent == Consent::Given || person_agrees(&names)) {
-        return Err(Blocked::error(format!("missing: {names}"), by_hand(&names)));
+        return Err(Blocked::error(format!("missing: {names}"), by_hand(right, &names)));
     }
     say::step(&format!("Installing {names}"));
     install(&packages, right.unwrap_or_default(), stop)
@@ -99,7 +99,7 @@ pub(crate) fn provide(needs: &[Need], consent: Consent, stop: &Stop) -> Result<(
 
 /// What goes before `apt-get`: nothing for root, or the form of sudo that works here. `None` when
 /// there is no way.
-fn right_to_install(consent: Consent) -> Option<&'static [&'static str]> {
+fn right_to_install() -> Option<&'static [&'static str]> {
     let user = process::output(Command::new("id").arg("-u"))?;
     if user == "0" {
         return Some(&[]);
@@ -109,8 +109,7 @@ fn right_to_install(consent: Consent) -> Option<&'static [&'static str]> {
         return Some(&["sudo", "-n"]);
     }
     // It will ask for the password, so somebody has to be there.
-    let answers = std::io::stdin().is_terminal();
-    (answers && (consent == Consent::Given || consent == Consent::Ask)).then_some(&["sudo"])
+    std::io::stdin().is_terminal().then_some(&["sudo"])
 }
 
 fn person_agrees(names: &str) -> bool {
@@ -125,10 +124,11 @@ fn person_agrees(names: &str) -> bool {
 }
 
 /// The command that does by hand what we were not allowed to do.
-fn by_hand(names: &str) -> String {
+fn by_hand(right: Option<&[&str]>, names: &str) -> String {
+    let sudo = if right.is_some_and(<[_]>::is_empty) { "" } else { "sudo " };
+    let may = if right.is_some() { "add --yes, or " } else { "" };
     format!(
-        "run `sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}`, \
-         then this again"
+        "{may}run `{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {names}`, then this again"
     )
 }
 

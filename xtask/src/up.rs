@@ -83,7 +83,8 @@ fn model_args(options: &Options) -> Result<Vec<OsString>> {
 fn build(options: &Options, stop: &Stop) -> Result<PathBuf> {
     let places = Places::find()?;
     let consent = Consent::from(options.yes);
-    system::provide(&system::TO_BUILD, consent, stop)?;
+    // All at once, so that nobody is asked twice.
+    system::provide(&[&system::TO_BUILD, NodeJs::needs()].concat(), consent, stop)?;
     let node = NodeJs::provide(&places, consent, stop)?;
     ui::build(&places, &node, stop)?;
     binaries::build(&places, Profile::Release, &PROGRAMS, stop)

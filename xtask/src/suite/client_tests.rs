@@ -35,7 +35,7 @@ pub(super) fn browser(context: &Context) -> Result<Passed> {
 
 /// Once with the demo model and once with the scripted engine, which is slow enough to be cut off.
 pub(super) fn openai(context: &Context) -> Result<Passed> {
-    let scripted = ["--engine", "scripted", "--scripted", "seed=7,tokens_per_second=40,answer_tokens=48,slots=2"];
+    let scripted = ["--engine", "scripted", "--scripted", "seed=7,tokens_per_second=40,answer_tokens=48,slots=4"];
     let fresh = Fresh::start(context, &[&[], &scripted])?;
     let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
     let login = Login { username: "admin".into(), password: "a long enough password".into() };

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Context, Passed};
 use crate::binaries;
-use crate::node_js::Venv;
+use crate::node_js::{NodeJs, Venv};
 use crate::places::in_path;
 use crate::process;
 use crate::say;
@@ -35,7 +35,8 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::Compilers => &system::TO_BUILD[..],
         Tool::Chromium => &[Need::Chromium],
         Tool::OpenAi => &[Need::Python],
-        Tool::Node | Tool::CargoDeny => &[],
+        Tool::Node => NodeJs::needs(),
+        Tool::CargoDeny => &[],
     });
     let mut packages: Vec<Need> = of_the_system.copied().collect();
     packages.sort_unstable();
@@ -64,7 +65,7 @@ fn install_cargo_deny(context: &Context) -> Result<()> {
     say::step("Installing cargo-deny (about a minute and a half)");
     let mut install = binaries::cargo(&context.places);
     // Its own temporary target folder: nothing of it is of use to ours.
-    install.env_remove("CARGO_TARGET_DIR").arg("install").args(CARGO_DENY);
+    install.env_remove("CARGO_TARGET_DIR").env("CARGO_PROFILE_DEV_DEBUG", "false").arg("install").args(CARGO_DENY);
     install.arg("--root").arg(context.places.cache.join("tools"));
     process::run(install, &context.stop)
 }
