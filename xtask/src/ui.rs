@@ -13,17 +13,17 @@ use crate::process;
 use crate::say;
 use crate::stop::Stop;
 
-/// Installs the UI's packages when package.json or the lock file changed.
+/// Installs the UI's packages, unless npm did so since the lock file last changed.
 pub(crate) fn install(places: &Places, node: &NodeJs, stop: &Stop) -> Result<()> {
     let ui = places.ui();
-    let files = [ui.join("package.json"), ui.join("package-lock.json")];
-    let stamp = Stamp::new(places, "ui-packages", fingerprint(&ui, &files)?);
-    if ui.join("node_modules").is_dir() && stamp.is_set() {
+    let changed = |file: &str| fs::metadata(ui.join(file)).and_then(|meta| meta.modified()).ok();
+    // npm's own note of what it installed.
+    let installed = changed("node_modules/.package-lock.json");
+    if installed.is_some() && installed >= changed("package-lock.json").max(changed("package.json")) {
         return Ok(());
     }
     say::step("Installing the UI's packages");
-    npm(places, node, &["ci", "--no-audit", "--no-fund"], stop)?;
-    stamp.set()
+    npm(places, node, &["ci", "--no-audit", "--no-fund"], stop)
 }
 
 /// Builds the UI into ui/dist, where the gateway takes it from, when a source changed.
