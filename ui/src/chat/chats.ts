@@ -142,6 +142,8 @@ export class Chats {
   }
 
   private join(id: string): void {
+    // Two joins from the beginning would bring every word twice.
+    if (this.joins.includes(id)) return
     const { turn } = this.get(id)
     const frame: ClientFrame = { type: 'join', conversation: id, turn: turn?.id ?? null, last_seq: turn?.seq ?? 0 }
     if (this.outside.send(frame)) this.joins.push(id)

@@ -4,7 +4,7 @@ import { onBeforeUnmount, ref, watch, type Ref } from 'vue'
 /** Nearer to the end than this counts as being there: a finger does not stop to the pixel. */
 const NEAR_PX = 56
 
-export function useStick(scroller: Ref<HTMLElement | null>, content: Ref<HTMLElement | null>) {
+export function useStick(scroller: Ref<HTMLElement | null>, content: Ref<HTMLElement | null>, wanted: () => boolean) {
   const atEnd = ref(true)
 
   const distance = (el: HTMLElement) => el.scrollHeight - el.scrollTop - el.clientHeight
@@ -13,6 +13,7 @@ export function useStick(scroller: Ref<HTMLElement | null>, content: Ref<HTMLEle
   }
   const jump = () => {
     atEnd.value = true
+    if (!wanted()) return
     if (scroller.value) scroller.value.scrollTop = scroller.value.scrollHeight
   }
   const grown = new ResizeObserver(() => {

@@ -1,0 +1,159 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Chats, NEW } from '../src/chat/chats'
+import type { ClientFrame, Message } from '../src/wire'
+import { accepted, answered, conversation, done, failed, piece, said, started } from './frames'
+
+function world(stored: Message[] = []) {
+  const sent: ClientFrame[] = []
+  const touched = vi.fn()
+  const line = { up: true }
+  const store = { messages: stored, fails: null as null | { status: number; body?: unknown } }
+  let requests = 0
+  const chats = new Chats({
+    send: (frame) => {
+      if (line.up) sent.push(frame)
+      return line.up
+    },
+    load: () => (store.fails ? Promise.reject(store.fails) : Promise.resolve({ conversation, messages: store.messages })),
+    changed: () => {},
+    touched,
+    newRequest: () => `r${(requests += 1)}`,
+  })
+  chats.lineIs(true)
+  return { chats, sent, touched, line, store }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve))
+
+describe('the chats', () => {
+  it('move a new conversation to its id when it is accepted', () => {
+    const { chats, sent, touched } = world()
+    chats.ask(NEW, 'hi', 'm')
+    expect(sent).toEqual([{ type: 'ask', request: 'r1', conversation: null, text: 'hi', model: 'm' }])
+    chats.frame(accepted())
+    expect(chats.get('c1').messages).toHaveLength(1)
+    expect(chats.get(NEW).turn).toBeNull()
+    expect(touched).toHaveBeenCalledWith(conversation, true)
+    chats.frame(piece(1, 'a'))
+    expect(chats.get('c1').turn?.text).toBe('a')
+  })
+
+  it('open a conversation and join the turn that runs in it', async () => {
+    const { chats, sent } = world([said('m1', 'hi')])
+    await chats.open('c1')
+    expect(sent).toEqual([{ type: 'join', conversation: 'c1', turn: null, last_seq: 0 }])
+    chats.frame({ type: 'waiting', turn: 't5' })
+    chats.frame(started('t5'))
+    chats.frame(piece(20, 'twenty letters so fa', 't5'))
+    expect(chats.get('c1').turn).toMatchObject({ id: 't5', text: 'twenty letters so fa' })
+  })
+
+  it('read the store again when the answer came between the two', async () => {
+    const { chats, store } = world([said('m1', 'hi')])
+    await chats.open('c1')
+    store.messages = [said('m1', 'hi'), answered('m2', 'done')]
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    await settled()
+    expect(chats.get('c1').messages.at(-1)?.text).toBe('done')
+  })
+
+  it('read the end of a turn from the store when it ended during a break', async () => {
+    const { chats, store, sent } = world()
+    chats.ask('c1', 'hi', null)
+    chats.frame(accepted())
+    chats.frame(piece(3, 'abc'))
+    chats.lineIs(false)
+    chats.lineIs(true)
+    expect(sent.at(-1)).toEqual({ type: 'join', conversation: 'c1', turn: 't1', last_seq: 3 })
+    store.messages = [said('m1', 'hi'), answered('m2', 'abcdef')]
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    await settled()
+    expect(chats.get('c1')).toMatchObject({ turn: null })
+    expect(chats.get('c1').messages.at(-1)?.text).toBe('abcdef')
+  })
+
+  it('give a question back when the line is down', () => {
+    const { chats, line } = world()
+    line.up = false
+    chats.ask('c1', 'hi', null)
+    expect(chats.get('c1')).toMatchObject({ turn: null, unsent: 'hi', problem: { code: 'not_connected' } })
+  })
+
+  it('give a question back that was lost on the way, and not one that arrived', async () => {
+    const lost = world()
+    lost.chats.ask('c1', 'hi', null)
+    lost.chats.lineIs(false)
+    lost.chats.lineIs(true)
+    await settled()
+    expect(lost.chats.get('c1')).toMatchObject({ unsent: 'hi', problem: { code: 'connection_lost' } })
+
+    const arrived = world()
+    arrived.chats.ask('c1', 'hi', null)
+    arrived.chats.lineIs(false)
+    arrived.store.messages = [said('m1', 'hi')]
+    arrived.chats.lineIs(true)
+    await settled()
+    expect(arrived.chats.get('c1')).toMatchObject({ unsent: null, turn: null })
+    expect(arrived.sent.at(-1)?.type).toBe('join')
+  })
+
+  it('stop a turn, also before it has a name', () => {
+    const { chats, sent } = world()
+    chats.ask('c1', 'hi', null)
+    chats.stop('c1')
+    chats.stop('c1')
+    expect(sent.map((f) => f.type)).toEqual(['ask'])
+    chats.frame(accepted())
+    expect(sent.at(-1)).toEqual({ type: 'stop', turn: 't1' })
+    expect(chats.get('c1').turn?.stopping).toBe(true)
+  })
+
+  it('ask one thing at a time', () => {
+    const { chats, sent } = world()
+    chats.ask('c1', 'one', null)
+    chats.ask('c1', 'two', null)
+    expect(sent).toHaveLength(1)
+  })
+
+  it('join only once while a join has no answer', async () => {
+    const { chats, sent } = world([said('m1', 'hi')])
+    await Promise.all([chats.open('c1'), chats.open('c1')])
+    expect(sent).toHaveLength(1)
+  })
+
+  it('keep late frames of an ended turn out of the conversation', () => {
+    const { chats } = world()
+    chats.ask('c1', 'hi', null)
+    chats.frame(accepted())
+    chats.frame(done(answered('m2', 'a')))
+    chats.frame(piece(9, 'late'))
+    expect(chats.get('c1').turn).toBeNull()
+  })
+
+  it('show the other window\'s answer when that one asked first', () => {
+    const { chats, sent } = world()
+    chats.ask('c1', 'hi', null)
+    chats.frame(failed({ turn: null, request: 'r1', error: { code: 'turn_running', message: '' } }))
+    expect(chats.get('c1').unsent).toBe('hi')
+    expect(sent.at(-1)?.type).toBe('join')
+  })
+
+  it('say that a conversation is not there', async () => {
+    const { chats, store } = world()
+    store.fails = { status: 404, body: { code: 'no_such_conversation', message: 'No.' } }
+    await chats.open('c9')
+    expect(chats.get('c9').loading).toBe('missing')
+  })
+
+  it('load again by themselves when the line is back', async () => {
+    const { chats, store } = world([said('m1', 'hi')])
+    store.fails = { status: 0, body: { code: 'unreachable', message: 'No.' } }
+    chats.lineIs(false)
+    await chats.open('c1')
+    expect(chats.get('c1').loading).toBe('failed')
+    store.fails = null
+    chats.lineIs(true)
+    await settled()
+    expect(chats.get('c1').loading).toBe('ready')
+  })
+})

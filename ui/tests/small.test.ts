@@ -1,0 +1,84 @@
+import { describe, expect, it, vi } from 'vitest'
+import { flock } from '../src/components/murmuration'
+import { frameBatch } from '../src/composables/frameBatch'
+import { dayGroup, grouped } from '../src/dates'
+import { api, ApiError } from '../src/net/api'
+import { endingOf, milliseconds, plural, speed } from '../src/texts'
+import { conversation } from './frames'
+
+describe('the list', () => {
+  const now = new Date(2026, 10, 22, 0, 30)
+  const at = (day: number, hour: number) => new Date(2026, 10, day, hour).toISOString()
+
+  it('counts days from midnight to midnight', () => {
+    expect([at(22, 0), at(21, 23), at(21, 1), at(20, 1), at(16, 1), at(14, 1), at(1, 1)].map((time) => dayGroup(time, now)))
+      .toEqual(['Today', 'Yesterday', 'Yesterday', 'This week', 'This week', 'This month', 'This month'])
+    expect(dayGroup('2025-01-01T00:00:00Z', now)).toBe('Earlier')
+    expect(dayGroup(at(23, 1), now)).toBe('Today')
+  })
+
+  it('puts neighbours of one day together', () => {
+    const list = [at(22, 0), at(21, 3), at(21, 2)].map((updated_at, n) => ({ ...conversation, id: String(n), updated_at }))
+    expect(grouped(list, now).map((group) => [group.name, group.items.length])).toEqual([['Today', 1], ['Yesterday', 2]])
+  })
+})
+
+describe('words', () => {
+  it('are said as people say them', () => {
+    expect([1.24, 34.2, 999, 1234, 65_000].map(milliseconds)).toEqual(['1.2 ms', '34 ms', '999 ms', '1.2 s', '65 s'])
+    expect([3.14159, 812.3].map(speed)).toEqual(['3.1 tokens/s', '812 tokens/s'])
+    expect([plural(1, 'node'), plural(0, 'node')]).toEqual(['1 node', '0 nodes'])
+    expect(endingOf(null)).toBeNull()
+  })
+})
+
+describe('frames', () => {
+  it('are drawn once, however often something changes', () => {
+    let draw: FrameRequestCallback | null = null
+    vi.stubGlobal('requestAnimationFrame', (callback: FrameRequestCallback) => { draw = callback })
+    const act = vi.fn()
+    const change = frameBatch(act)
+    for (let n = 0; n < 100; n += 1) change()
+    expect(act).not.toHaveBeenCalled()
+    ;(draw as FrameRequestCallback | null)?.(0)
+    expect(act).toHaveBeenCalledTimes(1)
+    vi.unstubAllGlobals()
+  })
+})
+
+describe('the flock', () => {
+  it('flies the same way each time', () => {
+    expect(flock()).toEqual(flock())
+    expect(flock().every((bird) => bird.x >= 0 && bird.x <= 1200)).toBe(true)
+  })
+})
+
+describe('the API', () => {
+  const answers = (status: number, body: string) => vi.stubGlobal('fetch', vi.fn(() => Promise.resolve(new Response(body, { status }))))
+  const failure = () => api.me().then(() => null, (error: unknown) => error as ApiError)
+
+  it('gives the gateway\'s own words and code', async () => {
+    answers(403, '{"error":{"code":"wrong_code","message":"No.","field":"code"}}')
+    expect(await failure()).toMatchObject({ status: 403, code: 'wrong_code', message: 'No.', field: 'code' })
+  })
+
+  it('has words for answers that are not the gateway\'s', async () => {
+    answers(502, '<html>Bad gateway</html>')
+    expect(await failure()).toMatchObject({ status: 502, code: 'http_502' })
+    answers(200, '<html>')
+    expect(await failure()).toMatchObject({ code: 'unreachable' })
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('no network')))
+    expect(await failure()).toMatchObject({ status: 0, code: 'unreachable' })
+    vi.unstubAllGlobals()
+  })
+
+  it('asks for changes in JSON alone, and puts ids into paths safely', async () => {
+    const fetched = vi.fn(() => Promise.resolve(new Response(null, { status: 204 })))
+    vi.stubGlobal('fetch', fetched)
+    await api.remove('a/../b')
+    expect(fetched).toHaveBeenCalledWith('/api/conversations/a%2F..%2Fb', expect.objectContaining({
+      method: 'DELETE', body: '{}', headers: { accept: 'application/json', 'content-type': 'application/json' },
+    }))
+    vi.unstubAllGlobals()
+  })
+})

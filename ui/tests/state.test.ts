@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest'
+import { emptyChat, reduce, type Chat, type ChatEvent } from '../src/chat/state'
+import { accepted, answered, done, failed, piece, said, started } from './frames'
+
+const after = (...events: ChatEvent[]): Chat => events.reduce(reduce, emptyChat)
+const asked: ChatEvent = { type: 'asked', request: 'r1', text: 'hi' }
+
+describe('a conversation', () => {
+  it('shows a question at once and holds it as a message when it was accepted', () => {
+    expect(after(asked).turn).toMatchObject({ phase: 'sending', question: 'hi', id: null })
+    const chat = after(asked, accepted())
+    expect(chat.turn).toMatchObject({ id: 't1', phase: 'accepted', question: null })
+    expect(chat.messages.map((m) => m.text)).toEqual(['hi'])
+    expect(chat).toMatchObject({ title: 'Hello', loading: 'ready' })
+  })
+
+  it('goes through waiting, a node, pieces and the end', () => {
+    expect(after(asked, accepted(), { type: 'waiting', turn: 't1' }).turn?.phase).toBe('waiting')
+    const running = after(asked, accepted(), { type: 'waiting', turn: 't1' }, started(), piece(2, 'ab'), piece(3, 'c'))
+    expect(running.turn).toMatchObject({ phase: 'answering', text: 'abc', seq: 3, node: { name: 'attic', path: 'relayed' } })
+    const ended = reduce(running, done(answered('m2', 'abc')))
+    expect(ended.turn).toBeNull()
+    expect(ended.messages.map((m) => m.id)).toEqual(['m1', 'm2'])
+    expect(ended.paths).toEqual({ m2: 'relayed' })
+  })
+
+  it('drops a piece that it has seen', () => {
+    expect(after(accepted(), piece(2, 'ab'), piece(2, 'ab'), piece(1, 'a'), piece(3, 'c')).turn?.text).toBe('abc')
+  })
+
+  it('takes all text so far in the first piece after a join', () => {
+    const chat = after({ type: 'loaded', title: 'Hello', messages: [said('m1', 'hi')] }, started(), piece(40, 'all so far'), piece(45, ' and on'))
+    expect(chat.turn?.text).toBe('all so far and on')
+  })
+
+  it('keeps the text when the same turn is started again, by another node or after a join', () => {
+    const chat = after(asked, accepted(), started(), piece(2, 'ab'), accepted(null), started(), piece(3, 'c'))
+    expect(chat.turn?.text).toBe('abc')
+    expect(chat.messages).toHaveLength(1)
+  })
+
+  it('gives the question back when it was refused before it was accepted', () => {
+    const chat = after(asked, failed({ turn: null, request: 'r1' }))
+    expect(chat).toMatchObject({ turn: null, unsent: 'hi', problem: { code: 'no_node' } })
+    expect(reduce(chat, { type: 'taken-back' }).unsent).toBeNull()
+  })
+
+  it('keeps the part of an answer that broke, with its reason', () => {
+    const part = answered('m2', 'half of', { status: 'partial', error: { code: 'node_lost', message: 'Gone.' } })
+    const chat = after(asked, accepted(), started(), piece(7, 'half of'), failed({ message: part }))
+    expect(chat.turn).toBeNull()
+    expect(chat.problem).toBeNull()
+    expect(chat.messages.at(-1)).toEqual(part)
+    expect(chat.paths).toEqual({ m2: 'relayed' })
+  })
+
+  it('says why when nothing was kept', () => {
+    const chat = after(asked, accepted(), failed({}))
+    expect(chat.problem?.code).toBe('no_node')
+    expect(chat.unsent).toBeNull()
+    expect(reduce(chat, { type: 'asked', request: 'r2', text: 'again' }).problem).toBeNull()
+  })
+
+  it('does not end a turn by the end of another', () => {
+    const chat = after(asked, accepted(), piece(1, 'a'), done(answered('m0', 'old'), 't0'), failed({ turn: 't0' }))
+    expect(chat.turn).toMatchObject({ id: 't1', text: 'a' })
+  })
+
+  it('does not let a turn of another device push a question aside that is on its way', () => {
+    const chat = after(asked, piece(9, 'theirs', 't9'), failed({ turn: null, request: 'r1', error: { code: 'turn_running', message: '' } }))
+    expect(chat).toMatchObject({ turn: null, unsent: 'hi' })
+  })
+
+  it('puts a message in the place of the one with its id', () => {
+    const chat = after({ type: 'loaded', title: '', messages: [said('m1', 'hi'), answered('m2', 'a')] }, done(answered('m2', 'ab')))
+    expect(chat.messages.map((m) => m.text)).toEqual(['hi', 'ab'])
+  })
+
+  it('does not lose what came while the store was read', () => {
+    const chat = after(accepted(), { type: 'loaded', title: 'Hello', messages: [] })
+    expect(chat.messages.map((m) => m.id)).toEqual(['m1'])
+  })
+
+  it('tells a conversation that is not there from one that cannot be read', () => {
+    const error = { code: 'unreachable', message: 'No.' }
+    expect(after({ type: 'loading' }, { type: 'load-failed', missing: true, error }).loading).toBe('missing')
+    expect(after({ type: 'loading' }, { type: 'load-failed', missing: false, error }).loading).toBe('failed')
+    const shown = after(accepted(), { type: 'load-failed', missing: false, error })
+    expect(shown).toMatchObject({ loading: 'ready', problem: error })
+  })
+
+  it('changes nothing for frames of the line itself', () => {
+    for (const frame of [{ type: 'hello', version: 1, swarm: { nodes: 0, models: [] } }, { type: 'swarm', nodes: 1, models: [] },
+      { type: 'idle', conversation: 'c1' }, { type: 'error', error: { code: 'bad', message: '' } }] as ChatEvent[]) {
+      expect(reduce(emptyChat, frame)).toBe(emptyChat)
+    }
+  })
+})
