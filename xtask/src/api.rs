@@ -1,14 +1,13 @@
 //! The little of the gateway's HTTP API that the commands use.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use crate::blocked::Blocked;
-use crate::stop::Stop;
 
 /// argon2 on a busy computer is the slowest thing asked for here.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -74,27 +73,6 @@ impl Session {
         let answer: Value = response.body_mut().read_json()?;
         Ok(answer["secret"].as_str().context("no secret in the answer")?.to_owned())
     }
-
-    /// Waits until the gateway has found that many nodes.
-    pub(crate) fn wait_for_nodes(&self, nodes: usize, limit: Duration, stop: &Stop) -> Result<()> {
-        let deadline = Instant::now() + limit;
-        while self.nodes()? < nodes {
-            ensure!(Instant::now() < deadline, "the gateway found no {nodes} nodes within {limit:?}");
-            stop.pause()?;
-        }
-        Ok(())
-    }
-
-    /// How many nodes the gateway has found.
-    pub(crate) fn nodes(&self) -> Result<usize> {
-        let request = self.agent.get(format!("{}/api/swarm", self.url)).header("cookie", &self.cookie);
-        let mut response = request.call()?;
-        if response.status() != 200 {
-            return Err(refusal(&mut response));
-        }
-        let answer: Value = response.body_mut().read_json()?;
-        Ok(answer["nodes"].as_array().map_or(0, Vec::len))
-    }
 }
 
 fn agent() -> Agent {
@@ -124,15 +102,6 @@ fn refusal(response: &mut Response<Body>) -> anyhow::Error {
         ),
         _ => anyhow::anyhow!("the gateway answered {status}: {message}"),
     }
-}
-
-/// Waits-free look at a page that needs no session.
-pub(crate) fn get(url: &str) -> Result<Value> {
-    let mut response = agent().get(url).call()?;
-    if !response.status().is_success() {
-        bail!("{url} answered {}", response.status());
-    }
-    Ok(response.body_mut().read_json()?)
 }
 
 #[cfg(test)]

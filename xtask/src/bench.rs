@@ -30,7 +30,6 @@ use crate::ui;
 use figures::{Round, Row};
 use usage::Usage;
 
-const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 /// The load's own figure for a stream that hangs is a minute.
 const LOAD_LIMIT: Duration = Duration::from_secs(300);
 /// Answers in one run at least, so that there is something to take percentiles of.
@@ -104,11 +103,11 @@ impl Route {
         let dir = TempDir::with_prefix("starling-bench-")?;
         let node = ["--engine", "scripted", "--scripted", script].map(OsString::from).to_vec();
         let plan = Plan { programs: programs.into(), data: dir.path().into(), port: 0, nodes: vec![node] };
-        let swarm = Swarm::start(&plan, stop)?;
+        let mut swarm = Swarm::start(&plan, stop)?;
+        swarm.wait_until_found(1, stop)?;
         let code = swarm.setup_code().context("a fresh gateway has a one-time code")?;
         let login = Login { username: "bench".into(), password: "a long enough password".into() };
         let session = Session::set_up(swarm.url(), code, &login)?;
-        session.wait_for_nodes(1, DISCOVERY_LIMIT, stop)?;
         let key = session.make_key("bench")?;
         Ok(Self { swarm, key, dir })
     }

@@ -92,6 +92,22 @@ impl Swarm {
         self.parts.iter().map(|part| (part.name().to_owned(), part.id())).collect()
     }
 
+    /// Waits until the gateway has found that many nodes by itself, through the swarm. Only from
+    /// then on is a prompt answered.
+    pub(crate) fn wait_until_found(&mut self, nodes: usize, stop: &Stop) -> Result<()> {
+        let _waiting = Waiting::new(format!("waiting for gateway: {nodes} in sight"));
+        let deadline = Instant::now() + START_LIMIT;
+        let in_sight = |swarm: &Self| swarm.parts[GATEWAY].said("nodes").and_then(|count| count.parse::<usize>().ok());
+        while in_sight(self).unwrap_or_default() < nodes {
+            if Instant::now() >= deadline {
+                return Err(self.parts[GATEWAY].too_slow("nodes", START_LIMIT));
+            }
+            self.check()?;
+            stop.pause()?;
+        }
+        Ok(())
+    }
+
     /// Fails when a part has ended; to be called again and again while the swarm is used. Returns
     /// the newest one-time code if the gateway made another.
     pub(crate) fn check(&mut self) -> Result<Option<String>> {

@@ -30,6 +30,9 @@ pub(crate) enum Need {
     Chromium,
 }
 
+/// The names of a browser that will do.
+pub(crate) const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
 /// What building the programs takes.
 pub(crate) const TO_BUILD: [Need; 4] = [Need::Cpp, Need::Make, Need::Cmake, Need::Libclang];
 
@@ -54,7 +57,7 @@ impl Need {
             Self::Cmake => any(&["cmake"]),
             Self::Libclang => has_libclang(),
             Self::Python => has_python(),
-            Self::Chromium => any(&["chromium", "chromium-browser", "google-chrome"]),
+            Self::Chromium => any(&BROWSERS),
         }
     }
 }

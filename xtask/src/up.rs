@@ -5,25 +5,22 @@ mod data;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use data::Data;
 
-use crate::api::{self, Login, Session};
+use crate::api::{Login, Session};
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::blocked::Blocked;
 use crate::node_js::NodeJs;
 use crate::places::{self, Places};
-use crate::say::{self, Waiting};
+use crate::say;
 use crate::stop::Stop;
 use crate::swarm::{self, Plan, Swarm};
 use crate::system::{self, Consent};
 use crate::ui;
-
-/// Finding a node on loopback takes about a second.
-const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -93,7 +90,8 @@ fn build(options: &Options, stop: &Stop) -> Result<PathBuf> {
 /// Shows the way in, and watches over the swarm until asked to stop.
 fn serve(options: &Options, swarm: &mut Swarm, stop: &Stop) -> Result<()> {
     let session = options.setup.as_ref().map(|login| enter(swarm, login)).transpose()?;
-    wait_until_found(swarm, session.as_ref(), stop)?;
+    // What `ready` promises: a prompt would be answered.
+    swarm.wait_until_found(1, stop)?;
     if let Some(session) = &session {
         say::fact(&format!("api-key {}", session.make_key("cargo xtask up")?));
     }
@@ -119,28 +117,6 @@ fn enter(swarm: &Swarm, login: &Login) -> Result<Session> {
     match swarm.setup_code() {
         Some(code) => Session::set_up(swarm.url(), code, login),
         None => Session::sign_in(swarm.url(), login),
-    }
-}
-
-/// `ready` promises that a prompt would be answered: the gateway has found a node by itself. How
-/// many it sees is shown to the signed-in, and as a bare number to all on /readyz.
-fn wait_until_found(swarm: &mut Swarm, session: Option<&Session>, stop: &Stop) -> Result<()> {
-    let _waiting = Waiting::new("waiting for gateway: a node in sight".into());
-    let deadline = Instant::now() + DISCOVERY_LIMIT;
-    let readyz = format!("{}/readyz", swarm.url());
-    loop {
-        let nodes = match session {
-            Some(session) => session.nodes()?,
-            None => api::get(&readyz)?["nodes"].as_u64().map_or(0, |nodes| nodes as usize),
-        };
-        if nodes > 0 {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            bail!("the gateway found no node within {} s", DISCOVERY_LIMIT.as_secs());
-        }
-        swarm.check()?;
-        stop.pause()?;
     }
 }
 

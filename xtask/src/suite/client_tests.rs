@@ -8,14 +8,14 @@ use tempfile::TempDir;
 
 use super::{Context, Passed, tools};
 use crate::api::{Login, Session};
+use crate::places::in_path;
 use crate::process;
 use crate::say;
 use crate::swarm::{Plan, Swarm};
+use crate::system::BROWSERS;
 
 /// Far more than either takes; a hanging test must not hang the whole run.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The gateway finds a node within about a second.
-const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A swarm in a folder that goes with it.
 struct Fresh {
@@ -30,6 +30,9 @@ pub(super) fn browser(context: &Context) -> Result<Passed> {
     let mut script = context.node()?.command("node");
     script.arg("tests/browser/first-prompt.mjs").args([fresh.swarm.url(), code]);
     script.current_dir(&context.places.root);
+    if let Some(browser) = BROWSERS.iter().find_map(|name| in_path(name)) {
+        script.env("STARLING_CHROMIUM", browser);
+    }
     run_to_end(context, script, fresh)
 }
 
@@ -40,7 +43,6 @@ pub(super) fn openai(context: &Context) -> Result<Passed> {
     let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
     let login = Login { username: "admin".into(), password: "a long enough password".into() };
     let session = Session::set_up(fresh.swarm.url(), code, &login)?;
-    session.wait_for_nodes(2, DISCOVERY_LIMIT, &context.stop)?;
     let key = session.make_key("openai client test")?;
     let python = tools::openai(context)?.bin().join("python");
     let mut script = process::command(python);
@@ -71,7 +73,8 @@ impl Fresh {
         let dir = TempDir::with_prefix("starling-test-")?;
         let nodes = nodes.iter().map(|args| args.iter().map(|arg| arg.into()).collect()).collect();
         let plan = Plan { programs, data: dir.path().to_path_buf(), port: 0, nodes };
-        let swarm = Swarm::start(&plan, &context.stop)?;
+        let mut swarm = Swarm::start(&plan, &context.stop)?;
+        swarm.wait_until_found(plan.nodes.len(), &context.stop)?;
         Ok(Self { swarm, dir })
     }
 }

@@ -16,6 +16,8 @@ use crate::stop::Stop;
 /// Lines of stdout that we have not looked at yet. A part prints a dozen in its life; what comes
 /// beyond is dropped rather than letting the part wait for us.
 const UNREAD_LINES: usize = 256;
+/// Facts that are remembered. In a long life `nodes …` is said again and again.
+const REMEMBERED: usize = 256;
 /// How much of a log is shown when a part dies.
 const LAST_LINES: usize = 8;
 
@@ -70,6 +72,7 @@ impl Part {
         // First the state, then the lines: what it said before it ended is not lost.
         let ended = self.running.ended()?;
         self.said.extend(self.lines.try_iter().map(|line| split_fact(&line)));
+        self.said.drain(..self.said.len().saturating_sub(REMEMBERED));
         let Some(status) = ended else { return Ok(()) };
         let words = last_lines(&self.log);
         let log = self.log.display();

@@ -25,7 +25,7 @@ fn a_swarm_starts_in_order_and_leaves_nothing_behind() {
     let processes = swarm.processes();
     let names: Vec<&str> = processes.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["bootstrap", "gateway", "node-1", "node-2"]);
-    swarm.check().unwrap();
+    swarm.wait_until_found(2, &Stop::default()).unwrap();
     swarm.stop(&Stop::default());
     assert!(processes.iter().all(|(_, pid)| !is_alive(*pid)));
     let log = fs::read_to_string(dir.path().join("logs/gateway.log")).unwrap();
