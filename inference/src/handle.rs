@@ -99,17 +99,26 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Tells the caller that it runs.
-    pub(crate) fn accept(self) -> Reader {
-        // The caller may have left; then the reader is gone too, which the runner notices.
-        let _ = self.reply.send(Ok(()));
-        self.reader
+    /// The two ends that wait: for the answer, and for whether there will be one.
+    pub(crate) fn split(self) -> (Reader, Caller) {
+        (self.reader, Caller(self.reply))
     }
 
     /// Tells the caller why not; the seat is free before it knows.
     pub(crate) fn refuse(self, refused: Refused) {
         drop(self.reader);
         let _ = self.reply.send(Err(refused));
+    }
+}
+
+/// Waits to hear whether there will be an answer.
+pub(crate) struct Caller(oneshot::Sender<Result<(), Refused>>);
+
+impl Caller {
+    /// Says that there will.
+    pub(crate) fn accept(self) {
+        // The caller may have left; then the reader is gone too, which the runner notices.
+        let _ = self.0.send(Ok(()));
     }
 }
 

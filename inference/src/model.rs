@@ -12,14 +12,15 @@ use sha2::{Digest, Sha256};
 use crate::OpenError;
 
 pub use gguf::Header;
+pub use reader::HeaderError;
 
 mod check;
 mod gguf;
 mod reader;
 mod tensor;
 
-/// Longest model name that is shown; a file name can be longer.
-const MAX_NAME: usize = 128;
+/// Longest model name or error that is shown; names inside files can be longer.
+const MAX_LINE: usize = 128;
 /// How much of a file is hashed at a time.
 const HASH_CHUNK: usize = 1 << 20;
 
@@ -53,7 +54,7 @@ impl ModelFile {
         }
         let bytes = metadata.len();
         let header = Header::read(file, bytes)
-            .map_err(|error| OpenError::Corrupt { path: path.to_owned(), problem: error.to_string() })?;
+            .map_err(|error| OpenError::Corrupt { path: path.to_owned(), problem: one_line(&error.to_string()) })?;
         check::chat_model(&header)
             .map_err(|reason| OpenError::Unsupported { path: path.to_owned(), reason: reason.to_owned() })?;
         Ok(Self { path: path.to_owned(), bytes, header })
@@ -62,7 +63,7 @@ impl ModelFile {
     /// The name as people write it: the file's, without its ending.
     pub fn name(&self) -> String {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        let name: String = stem.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        let name = one_line(&stem);
         if name.is_empty() { "model".to_owned() } else { name }
     }
 
@@ -82,6 +83,11 @@ impl ModelFile {
             }
         }
     }
+}
+
+/// What a file says may hold anything; on one line it cannot pretend to be something else.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use std::time::Instant;
 use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
 use crate::handle::{Ends, Handle, Job, Load, pair};
 use crate::stream::Reader;
-use crate::{Failure, Finish, Invalid, Output, Refused};
+use crate::{Failure, Finish, Output};
 
+use admission::prepare;
 use answer::Answer;
 use meter::Meter;
 
+mod admission;
 mod answer;
 mod meter;
 
@@ -86,7 +88,7 @@ impl Runner {
         if job.reader.is_gone() {
             return Ok(());
         }
-        match self.prepare(&job) {
+        match prepare(&*self.engine, &job.request) {
             Ok((answer, tokens)) => self.start(job, answer, tokens),
             Err(refused) => {
                 job.refuse(refused);
@@ -95,45 +97,22 @@ impl Runner {
         }
     }
 
-    /// Everything that can refuse a request: template, prompt length, tokens to continue from. Returns the answer at
-    /// its start and all tokens of its sequence.
-    fn prepare(&mut self, job: &Job) -> Result<(Answer, Vec<u32>), Refused> {
-        let request = &job.request;
-        let mut tokens = self.engine.encode(&request.messages)?;
-        let limit = self.engine.info().context_tokens.saturating_sub(1);
-        let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-        if prompt_tokens > limit {
-            return Err(Refused::PromptTooLong { tokens: prompt_tokens, limit });
-        }
-        if tokens.is_empty() {
-            return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
-        }
-        let room = self.engine.info().context_tokens - prompt_tokens;
-        let mut answer = Answer::new(request, prompt_tokens, room);
-        for &token in &request.continue_from {
-            if token >= self.engine.vocabulary() {
-                return Err(Invalid::new("continue_from", format!("{token} is no token of this model")).into());
-            }
-            self.decode(token);
-            answer.recall(token, &self.bytes);
-        }
-        tokens.extend(&request.continue_from);
-        Ok((answer, tokens))
-    }
-
     /// Gives an answer its slot, or its end where nothing is left to compute.
     fn start(&mut self, job: Job, mut answer: Answer, tokens: Vec<u32>) -> Result<(), EngineError> {
         if let Some(finish) = answer.over() {
-            let reader = job.accept();
+            let (reader, caller) = job.split();
             reader.send(answer.started(0));
             reader.end(answer.done(finish));
+            caller.accept();
             return Ok(());
         }
         let sampling = job.request.sampling;
         let sequence = Sequence { tokens, answered: job.request.continue_from.len(), sampling };
         let admitted = match self.engine.admit(sequence) {
             Err(EngineError::OutOfMemory) => {
-                job.accept().end(Output::Failed(Failure::OutOfMemory));
+                let (reader, caller) = job.split();
+                reader.end(Output::Failed(Failure::OutOfMemory));
+                caller.accept();
                 return Ok(());
             }
             admitted => admitted?,
@@ -141,10 +120,12 @@ impl Runner {
         let Some(place @ None) = self.slots.get_mut(admitted.slot) else {
             return Err(nonsense("it gave a slot that is taken or not there"));
         };
-        let reader = job.accept();
+        let (reader, caller) = job.split();
         reader.send(answer.started(admitted.cached_tokens));
         *place = Some(Running { answer, reader });
+        // The load first: whoever has an answer sees it counted.
         self.publish();
+        caller.accept();
         Ok(())
     }
 

@@ -32,9 +32,9 @@ async fn out_of_memory_leaves_the_engine_alive() {
 
 #[tokio::test]
 async fn a_dead_engine_fails_everything_and_refuses_what_comes() {
-    let engine = Engine::start(scripted("slots=2,fault=die@10"));
-    let (first, second) = join(engine.answer(ask("a")), engine.answer(ask("b"))).await;
-    for answer in [first, second] {
+    let engine = Engine::start(scripted("tokens_per_second=50,slots=2,fault=die@10"));
+    let (first, second) = (engine.generate(ask("a")).await, engine.generate(ask("b")).await);
+    for answer in [Answer::read(first).await, Answer::read(second).await] {
         assert!(matches!(answer.failure(), Failure::EngineDied { .. }), "{:?}", answer.end);
         assert!(answer.tokens().len() <= 10);
     }

@@ -6,6 +6,7 @@ mod golden;
 mod misbehaviour;
 mod open;
 mod scripted;
+mod steps;
 mod subject;
 mod suite;
 

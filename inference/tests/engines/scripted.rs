@@ -62,6 +62,18 @@ async fn many_answers_at_once_lose_double_and_swap_nothing() {
 }
 
 #[tokio::test]
+async fn a_cancel_does_not_wait_for_the_next_token() {
+    // The first token is due in minutes, the second in many more.
+    for slow in ["prefill_tokens_per_second=0.01", "tokens_per_second=0.001"] {
+        let engine = start(&options(&format!("{slow},slots=1")));
+        for _ in 0..3 {
+            drop(engine.generate(unseeded("a long way")).await);
+            engine.wait_for(|load| load.slots_free == 1).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn speeds_are_kept_and_measured() {
     let engine = start(&options("tokens_per_second=200,prefill_tokens_per_second=100,answer_tokens=41,slots=8"));
     let before = Instant::now();

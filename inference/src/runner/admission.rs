@@ -1,0 +1,32 @@
+//! Everything that can refuse a request once its engine is known: template, prompt length, tokens to continue from.
+
+use super::answer::Answer;
+use crate::engine::Engine;
+use crate::{Invalid, Refused, Request};
+
+/// The answer at its start, and all tokens of its sequence: the prompt's, then those that were given before.
+pub(super) fn prepare(engine: &dyn Engine, request: &Request) -> Result<(Answer, Vec<u32>), Refused> {
+    let mut tokens = engine.encode(&request.messages)?;
+    let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    let context_tokens = engine.info().context_tokens;
+    // At least one token of answer has to fit.
+    let limit = context_tokens.saturating_sub(1);
+    if prompt_tokens > limit {
+        return Err(Refused::PromptTooLong { tokens: prompt_tokens, limit });
+    }
+    if tokens.is_empty() {
+        return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
+    }
+    let mut answer = Answer::new(request, prompt_tokens, context_tokens - prompt_tokens);
+    let mut bytes = Vec::new();
+    for &token in &request.continue_from {
+        if token >= engine.vocabulary() {
+            return Err(Invalid::new("continue_from", format!("{token} is no token of this model")).into());
+        }
+        bytes.clear();
+        engine.token_bytes(token, &mut bytes);
+        answer.recall(token, &bytes);
+    }
+    tokens.extend(&request.continue_from);
+    Ok((answer, tokens))
+}
