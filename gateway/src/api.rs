@@ -1,3 +1,133 @@
-//! The gateway's HTTP side.
+//! The gateway's HTTP side: the table of routes, and what holds for all of them.
+//!
+//! Handlers are thin: they check, call the store or a turn, and convert. Every route stands in
+//! [`routes`], so that a test can ask of each who may use it.
 
+pub mod auth;
+mod chat;
+mod conversations;
+pub mod error;
+pub mod extract;
+mod guard;
+mod health;
+mod keys;
+mod models;
+mod openai;
+mod setup;
+mod sockets;
+mod swarm;
+mod ui;
 pub mod wire;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    handler::Handler,
+    http::{Method, Uri},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use sockets::Sockets;
+
+use crate::app::App;
+use error::ApiError;
+
+/// One line of the table.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{id}` for an id.
+    pub path: &'static str,
+    serve: MethodRouter<App>,
+}
+
+/// Every route there is, apart from the page's files.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/healthz", health::alive),
+        get("/readyz", health::ready),
+        get("/api/setup", setup::state),
+        post("/api/setup", setup::set_up),
+        post("/api/session", auth::sign_in),
+        delete("/api/session", auth::sign_out),
+        get("/api/me", auth::me),
+        get("/api/models", models::list),
+        get("/api/swarm", swarm::view),
+        get("/api/conversations", conversations::list),
+        post("/api/conversations", conversations::create),
+        get("/api/conversations/{id}", conversations::show),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/conversations/{id}", conversations::rename),
+        delete("/api/conversations/{id}", conversations::delete),
+        get("/api/keys", keys::list),
+        post("/api/keys", keys::create),
+        delete("/api/keys/{id}", keys::delete),
+        get("/api/chat", chat::connect),
+        get("/v1/models", openai::models::list),
+        // A model's name may hold slashes.
+        get("/v1/models/{*id}", openai::models::show),
+        post("/v1/chat/completions", openai::chat_completions),
+    ]
+}
+
+/// All of it, as one service.
+pub fn router(app: App) -> Router {
+    let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.serve));
+    router
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::same_origin))
+        .layer(CatchPanicLayer::custom(|_| ApiError::Panic.into_response()))
+        .layer(middleware::from_fn(openai::error::form))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::headers))
+        .layer(middleware::from_fn(guard::log))
+        .with_state(app)
+}
+
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::GET, MethodFilter::GET, path, handler)
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::POST, MethodFilter::POST, path, handler)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::DELETE, MethodFilter::DELETE, path, handler)
+}
+
+fn route<H: Handler<T, App>, T: 'static>(
+    method: Method,
+    filter: MethodFilter,
+    path: &'static str,
+    handler: H,
+) -> Route {
+    Route { method, path, serve: on(filter, handler) }
+}
+
+/// Whether a path belongs to programs and not to the page.
+fn is_api(uri: &Uri) -> bool {
+    ["/api", "/v1"]
+        .iter()
+        .any(|root| uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+async fn elsewhere(State(_): State<App>, request: Request) -> Response {
+    if is_api(request.uri()) {
+        return ApiError::NoSuchPath.into_response();
+    }
+    match *request.method() {
+        Method::GET | Method::HEAD => ui::file(request.uri().path(), request.headers()),
+        _ => ApiError::WrongMethod(request.method().clone()).into_response(),
+    }
+}
+
+async fn wrong_method(method: Method) -> ApiError {
+    ApiError::WrongMethod(method)
+}
+
+#[cfg(test)]
+mod tests;

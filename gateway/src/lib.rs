@@ -1,8 +1,19 @@
 //! The Starling gateway: people on one side, the swarm on the other. It knows no engine.
 
 pub mod api;
+pub mod app;
+pub mod choice;
 pub mod clock;
+pub mod config;
 pub mod dispatch;
+pub mod doors;
+mod http;
 pub mod id;
+pub mod life;
+pub mod limiter;
+pub mod password;
+pub mod scheduler;
 pub mod secret;
+pub mod setup;
 pub mod store;
+pub mod turn;

@@ -3,6 +3,7 @@
 //! These types are for the wire only; the page's TypeScript is made of them (`ui/src/wire/index.ts`).
 //! None that carries what people say, or a secret, has a `Debug`.
 
+pub mod convert;
 mod export;
 pub mod frames;
 

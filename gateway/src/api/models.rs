@@ -1,0 +1,12 @@
+//! Which models the swarm serves now.
+
+use axum::{Json, extract::State};
+
+use super::{auth::SignedIn, wire::ModelList};
+use crate::app::App;
+
+/// `GET /api/models`
+pub(super) async fn list(State(app): State<App>, _: SignedIn) -> Json<ModelList> {
+    let view = app.dispatch.view().borrow().clone();
+    Json(ModelList { models: view.models.iter().map(Into::into).collect() })
+}

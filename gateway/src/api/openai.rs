@@ -1,0 +1,91 @@
+//! The OpenAI-compatible API, `/v1`. Nothing of it is stored.
+
+mod answer;
+pub(super) mod error;
+pub(super) mod models;
+mod request;
+mod stream;
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+
+use super::{auth::Caller, error::ApiError, extract::Json};
+use crate::{
+    app::App,
+    choice::choose,
+    dispatch::{self, AnswerEvent, DispatchError, Placement},
+    turn::TurnRefused,
+};
+use answer::Head;
+use request::ChatRequest;
+use starling_protocol::message::Done;
+
+const NODE: HeaderName = HeaderName::from_static("x-starling-node");
+const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
+
+/// An answer whose first token is here.
+struct Begun {
+    answer: dispatch::Answer,
+    placement: Option<Placement>,
+    first: First,
+}
+
+enum First {
+    Piece(String),
+    Done(Done),
+}
+
+/// `POST /v1/chat/completions`. A client that goes away drops this, and with it the job.
+pub(super) async fn chat_completions(
+    State(app): State<App>,
+    _: Caller,
+    Json(request): Json<ChatRequest>,
+) -> Result<Response, ApiError> {
+    let asked = request.check()?;
+    let model = choose(&app.dispatch.view().borrow(), Some(&asked.model))?;
+    if app.life.drain.is_cancelled() {
+        return Err(TurnRefused::Stopping.into());
+    }
+    let head = Head::new(model.name.clone());
+    let (streamed, usage) = (asked.stream, asked.include_usage);
+    let begun = begin(app.dispatch.start(asked.job(model.id))).await?;
+    let headers = headers(begun.placement.as_ref());
+    if streamed {
+        return Ok((headers, stream::events(head, begun, usage, app.life.cancel.clone())).into_response());
+    }
+    Ok((headers, Answer(answer::whole(&head, begun).await?)).into_response())
+}
+
+/// Waits for the first token: what fails before it fails with a status of its own.
+async fn begin(mut answer: dispatch::Answer) -> Result<Begun, DispatchError> {
+    let mut placement = None;
+    loop {
+        let first = match answer.next().await? {
+            AnswerEvent::Waiting => continue,
+            AnswerEvent::Started(who) => {
+                placement = Some(who);
+                continue;
+            }
+            AnswerEvent::Piece { text, .. } => First::Piece(text.0),
+            AnswerEvent::Done(done) => First::Done(done),
+        };
+        return Ok(Begun { answer, placement, first });
+    }
+}
+
+fn headers(placement: Option<&Placement>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(placement) = placement else { return headers };
+    let peer = placement.peer.to_string();
+    for (name, value) in [(NODE, placement.node_name.as_str()), (PEER, peer.as_str())] {
+        // A node may be called anything; a name that no header can hold is left out.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}

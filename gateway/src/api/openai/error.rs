@@ -1,0 +1,54 @@
+//! Errors in OpenAI's form.
+
+use axum::{
+    Json,
+    extract::Request,
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::api::error::Refusal;
+
+/// `{"error": …}` as OpenAI's clients read it.
+#[derive(Serialize)]
+pub(super) struct ErrorAnswer {
+    error: Error,
+}
+
+#[derive(Serialize)]
+struct Error {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    param: Option<String>,
+    code: &'static str,
+}
+
+impl From<Refusal> for ErrorAnswer {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        let Refusal { message, field: param, code, .. } = refusal;
+        Self { error: Error { message, kind, param, code } }
+    }
+}
+
+/// Gives every refusal under `/v1` this form, wherever it was made.
+pub(in crate::api) async fn form(request: Request, next: Next) -> Response {
+    let is_ours = request.uri().path().starts_with("/v1");
+    let mut response = next.run(request).await;
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    let Some(refusal) = refusal.filter(|_| is_ours) else { return response };
+    let mut reformed = (refusal.status, Json(ErrorAnswer::from(refusal))).into_response();
+    for (name, value) in response.headers() {
+        reformed.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    reformed.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
+    reformed
+}

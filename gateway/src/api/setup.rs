@@ -1,0 +1,40 @@
+//! The first administrator.
+
+use axum::{Json as Answer, extract::State, http::StatusCode, response::Response};
+use starling_protocol::message::Private;
+
+use super::{
+    auth::{self, Address},
+    error::ApiError,
+    extract::Json,
+    wire::{SetupRequest, SetupState},
+};
+use crate::app::App;
+
+/// `GET /api/setup`
+pub(super) async fn state(State(app): State<App>) -> Answer<SetupState> {
+    Answer(SetupState { needed: app.setup.is_open() })
+}
+
+/// `POST /api/setup`
+pub(super) async fn set_up(
+    State(app): State<App>,
+    address: Address,
+    Json(SetupRequest { code, username, password }): Json<SetupRequest>,
+) -> Result<Response, ApiError> {
+    if !app.setup.is_open() {
+        return Err(ApiError::AlreadySetUp);
+    }
+    let (name, password) = (username.to_ascii_lowercase(), Private(password));
+    auth::check_username(&name)?;
+    auth::check_password(&password.0)?;
+    app.doors.setup(address.0)?;
+    if !app.setup.fits(&code) {
+        return Err(ApiError::WrongCode);
+    }
+    let hash = app.passwords.hash(password).await?;
+    // Two who have the code may come at once: the database says who was first.
+    let user = app.store.create_first_user(&name, &hash).await?.ok_or(ApiError::AlreadySetUp)?;
+    app.setup.close();
+    auth::begin_session(&app, user, StatusCode::CREATED).await
+}

@@ -1,0 +1,163 @@
+//! The routes from outside, over requests without a network. There is no node; answers are tested
+//! where there is a swarm, in the `tests` crate.
+
+mod accounts;
+mod errors;
+mod matrix;
+mod socket;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use starling_protocol::{
+    program::SwarmOptions,
+    swarm::{self, Role},
+};
+use tower::ServiceExt;
+
+use super::router;
+use crate::{
+    app::App,
+    dispatch::Dispatch,
+    store::{self, tests::store, users},
+};
+
+/// A gateway without a network, and a folder that goes away with it.
+struct Site {
+    app: App,
+    router: Router,
+    _dir: tempfile::TempDir,
+}
+
+/// How a request says who it is from.
+#[derive(Clone, Debug, Default)]
+struct Guest {
+    cookie: Option<String>,
+    key: Option<String>,
+    headers: Vec<(&'static str, String)>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+    text: String,
+}
+
+impl Site {
+    async fn new() -> Self {
+        Self::with_origin(None).await
+    }
+
+    async fn with_origin(public_origin: Option<&str>) -> Self {
+        let (store, dir) = store().await;
+        let handle = swarm_handle(dir.path());
+        let app = App::new(store, Dispatch::detached(), handle, public_origin.map(str::to_owned)).await.unwrap();
+        Self { router: router(app.clone()), app, _dir: dir }
+    }
+
+    async fn send(&self, method: Method, path: &str, guest: &Guest, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "gateway:80");
+        if let Some(cookie) = &guest.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        if let Some(key) = &guest.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        for (name, value) in &guest.headers {
+            request = request.header(*name, value);
+        }
+        let request = match body {
+            Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(body.to_string().into()),
+            None => request.body(Body::empty()),
+        };
+        self.raw(request.unwrap()).await
+    }
+
+    async fn raw(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status: head.status, headers: head.headers, body, text }
+    }
+
+    async fn get(&self, path: &str, guest: &Guest) -> Answer {
+        self.send(Method::GET, path, guest, None).await
+    }
+
+    async fn post(&self, path: &str, guest: &Guest, body: Value) -> Answer {
+        self.send(Method::POST, path, guest, Some(body)).await
+    }
+
+    /// Makes a user and signs them in; the hash of the password is the only thing that is slow here.
+    async fn user(&self, name: &str) -> Guest {
+        let hash = self.app.passwords.hash("a good password".to_owned().into()).await.unwrap();
+        self.app.store.create_user(name, &hash, users::Role::User).await.unwrap();
+        self.sign_in(name).await
+    }
+
+    async fn sign_in(&self, name: &str) -> Guest {
+        let body = json!({"username": name, "password": "a good password"});
+        let answer = self.post("/api/session", &Guest::default(), body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        Guest { cookie: Some(answer.cookie()), ..Guest::default() }
+    }
+}
+
+impl Guest {
+    fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut guest = self.clone();
+        guest.headers.push((name, value.to_owned()));
+        guest
+    }
+
+    fn bearer(key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..Self::default() }
+    }
+}
+
+impl Answer {
+    fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    fn cookie(&self) -> String {
+        let set = self.headers[header::SET_COOKIE].to_str().unwrap();
+        set.split(';').next().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn is(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.text);
+    }
+}
+
+/// A place in a swarm that nobody runs.
+fn swarm_handle(dir: &std::path::Path) -> swarm::Handle {
+    let options = SwarmOptions {
+        config: None,
+        data: None,
+        swarm: "tests".parse().unwrap(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        external: vec![],
+        bootstrap: vec![],
+        log: String::new(),
+    };
+    swarm::new(options.swarm_config(Role::Gateway, dir, false).unwrap()).unwrap().0
+}
+
+/// The conversation of a user, for those who try to get at it.
+async fn conversation_of(site: &Site, guest: &Guest) -> String {
+    let answer = site.post("/api/conversations", guest, json!({"title": "mine"})).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    answer.body["conversation"]["id"].as_str().unwrap().to_owned()
+}
+
+fn turn_place() -> store::turns::Place {
+    store::turns::Place::New { id: crate::id::ConversationId::generate(), title: "t".to_owned().into() }
+}

@@ -1,0 +1,101 @@
+//! Every route, and who gets what from it. A route without a row fails.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::{Guest, Site, conversation_of};
+use crate::api::routes;
+
+/// The status that each gets. `owner` has made what the path names; `other` is another user.
+struct Row {
+    method: Method,
+    path: &'static str,
+    body: Option<Value>,
+    anonymous: u16,
+    owner: u16,
+    other: u16,
+    key: u16,
+}
+
+fn row(method: Method, path: &'static str, body: Option<Value>, expected: [u16; 4]) -> Row {
+    let [anonymous, other, owner, key] = expected;
+    Row { method, path, body, anonymous, owner, other, key }
+}
+
+/// Anonymous, other, owner, owner's API key: an API key opens `/v1` and nothing else.
+fn rows() -> Vec<Row> {
+    let get = |path, expected| row(Method::GET, path, None, expected);
+    let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let person = json!({"username": "nobody", "password": "wrong password"});
+    let setup = json!({"code": "x", "username": "nobody", "password": "wrong password"});
+    vec![
+        get("/healthz", [200, 200, 200, 200]),
+        // 503: this swarm does not listen. What counts is that everybody may ask.
+        get("/readyz", [503, 503, 503, 503]),
+        get("/api/setup", [200, 200, 200, 200]),
+        post("/api/setup", setup, [403, 403, 403, 403]),
+        post("/api/session", person, [401, 401, 401, 401]),
+        get("/api/me", [401, 200, 200, 401]),
+        get("/api/models", [401, 200, 200, 401]),
+        get("/api/swarm", [401, 200, 200, 401]),
+        get("/api/conversations", [401, 200, 200, 401]),
+        post("/api/conversations", json!({}), [401, 201, 201, 401]),
+        get("/api/conversations/{id}", [401, 404, 200, 401]),
+        row(Method::PATCH, "/api/conversations/{id}", Some(json!({"title": "t"})), [401, 404, 200, 401]),
+        row(Method::DELETE, "/api/conversations/{id}", Some(json!({})), [401, 404, 204, 401]),
+        get("/api/keys", [401, 200, 200, 401]),
+        post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
+        row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
+        // 426: let in, and then not a WebSocket.
+        get("/api/chat", [401, 426, 426, 401]),
+        // 503: let in, and then there is no node.
+        get("/v1/models", [401, 200, 200, 200]),
+        get("/v1/models/{*id}", [401, 503, 503, 503]),
+        post("/v1/chat/completions", chat, [401, 503, 503, 503]),
+        // Last: it ends the session of whoever asks.
+        row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
+    ]
+}
+
+#[tokio::test]
+async fn every_route_serves_those_it_is_for() {
+    let site = Site::new().await;
+    let (owner, other) = (site.user("owner").await, site.user("other").await);
+    let secret = key(&site, &owner).await.1;
+    for Row { method, path, body, anonymous, owner: of_owner, other: of_other, key: of_key } in rows() {
+        // Fresh for each row: some of them delete it.
+        let id = match path {
+            "/api/conversations/{id}" => conversation_of(&site, &owner).await,
+            "/api/keys/{id}" => key(&site, &owner).await.0,
+            _ => "any".to_owned(),
+        };
+        let at = path.replace("{id}", &id).replace("{*id}", "a/model");
+        let guests = [
+            ("anonymous", Guest::default(), anonymous),
+            ("another user", other.clone(), of_other),
+            ("a key", Guest::bearer(&secret), of_key),
+            ("the owner", owner.clone(), of_owner),
+        ];
+        for (who, guest, expected) in guests {
+            let answer = site.send(method.clone(), &at, &guest, body.clone()).await;
+            assert_eq!(answer.status.as_u16(), expected, "{method} {path} by {who}: {}", answer.text);
+        }
+    }
+}
+
+#[test]
+fn every_route_has_a_row() {
+    let rows = rows();
+    for route in routes() {
+        let found = rows.iter().filter(|row| row.method == route.method && row.path == route.path).count();
+        assert_eq!(found, 1, "{} {} needs a row in the table above", route.method, route.path);
+    }
+    assert_eq!(rows.len(), routes().len(), "a row has no route");
+}
+
+async fn key(site: &Site, guest: &Guest) -> (String, String) {
+    let answer = site.post("/api/keys", guest, json!({"label": "k"})).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&answer.body["key"]["id"]), text(&answer.body["secret"]))
+}

@@ -1,0 +1,173 @@
+//! From what the gateway knows to what it says: the one file with both vocabularies.
+
+use std::time::Duration;
+
+use starling_protocol::message::Role;
+
+use super::{
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, Message, MessageRole, MessageStatus, ModelView, NodeView,
+    Path, User, UserRole,
+    frames::{ServerFrame, SwarmSummary},
+};
+use crate::{
+    dispatch::{self, View},
+    id::{ConversationId, TurnId},
+    store::{conversations, keys, messages, users},
+    turn::{Ended, News},
+};
+
+impl From<users::User> for User {
+    fn from(user: users::User) -> Self {
+        let role = match user.role {
+            users::Role::User => UserRole::User,
+            users::Role::Admin => UserRole::Admin,
+        };
+        Self { id: user.id, username: user.username, role }
+    }
+}
+
+impl From<keys::Key> for ApiKey {
+    fn from(key: keys::Key) -> Self {
+        Self { id: key.id, label: key.label, created_at: key.created_at, last_used_at: key.last_used_at }
+    }
+}
+
+impl From<conversations::Conversation> for Conversation {
+    fn from(from: conversations::Conversation) -> Self {
+        Self { id: from.id, title: from.title.0, created_at: from.created_at, updated_at: from.updated_at }
+    }
+}
+
+impl From<messages::Message> for Message {
+    fn from(message: messages::Message) -> Self {
+        Self {
+            id: message.id,
+            role: match message.role {
+                Role::System => MessageRole::System,
+                Role::User => MessageRole::User,
+                Role::Assistant => MessageRole::Assistant,
+            },
+            text: message.text.0,
+            created_at: message.created_at,
+            status: match message.status {
+                messages::Status::Complete => MessageStatus::Complete,
+                // A running answer is not listed; one that is asked for by name is partial so far.
+                messages::Status::Running | messages::Status::Partial => MessageStatus::Partial,
+                messages::Status::Failed => MessageStatus::Failed,
+            },
+            error: message.error.map(Into::into),
+            answer: message.answer.map(Into::into),
+        }
+    }
+}
+
+impl From<messages::TurnError> for ErrorBody {
+    fn from(error: messages::TurnError) -> Self {
+        Self { code: error.code, message: error.message, field: None }
+    }
+}
+
+impl From<messages::Answer> for Answer {
+    fn from(answer: messages::Answer) -> Self {
+        Self {
+            node_name: answer.node_name,
+            node_peer: answer.node_peer,
+            model: answer.model,
+            finish_reason: match answer.finish_reason {
+                messages::FinishReason::Stop => FinishReason::Stop,
+                messages::FinishReason::Length => FinishReason::Length,
+                messages::FinishReason::Cancelled => FinishReason::Cancelled,
+                messages::FinishReason::Error => FinishReason::Error,
+            },
+            prompt_tokens: answer.prompt_tokens,
+            completion_tokens: answer.completion_tokens,
+            first_token_ms: answer.first_token_ms,
+            tokens_per_second: answer.tokens_per_second,
+        }
+    }
+}
+
+impl From<&dispatch::NodeView> for NodeView {
+    fn from(node: &dispatch::NodeView) -> Self {
+        Self {
+            peer: node.peer.to_string(),
+            name: node.name.clone(),
+            path: path(node.relayed),
+            rtt_ms: node.rtt.map(milliseconds),
+            slots_free: node.slots_free,
+            slots_total: node.slots,
+            models: node.models.clone(),
+            decode_tokens_per_second: node.decode_tokens_per_second,
+            device: node.device.clone(),
+            version: node.version.clone(),
+        }
+    }
+}
+
+impl From<&dispatch::ModelView> for ModelView {
+    fn from(model: &dispatch::ModelView) -> Self {
+        Self {
+            id: model.name.clone(),
+            hash: model.id.to_string(),
+            context_tokens: model.context_tokens,
+            demo: model.demo,
+            nodes: model.nodes,
+            slots_free: model.slots_free,
+            slots_total: model.slots,
+        }
+    }
+}
+
+impl From<&View> for SwarmSummary {
+    fn from(view: &View) -> Self {
+        Self {
+            nodes: u32::try_from(view.nodes.len()).unwrap_or(u32::MAX),
+            models: view.models.iter().map(|model| model.name.clone()).collect(),
+        }
+    }
+}
+
+/// What happened in a turn, as its readers are told.
+pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFrame {
+    match news {
+        News::Waiting => ServerFrame::Waiting { turn },
+        News::Started(who) => ServerFrame::Started {
+            turn,
+            conversation,
+            node_name: who.node_name.clone(),
+            node_peer: who.node_peer.clone(),
+            path: path(who.relayed),
+            model: who.model.clone(),
+        },
+        News::Piece { seq, text } => ServerFrame::Piece { turn, seq, text },
+        News::Ended(ended) => end(turn, conversation, &ended),
+    }
+}
+
+/// A turn's last frame.
+pub fn end(turn: TurnId, conversation: ConversationId, ended: &Ended) -> ServerFrame {
+    let message = ended.message.clone().map(Message::from);
+    match (message, &ended.error) {
+        (Some(message), None) => ServerFrame::Done { turn, conversation, message },
+        (message, error) => ServerFrame::Failed {
+            turn: Some(turn),
+            request: None,
+            conversation: Some(conversation),
+            error: error.clone().map_or_else(deleted, Into::into),
+            message,
+        },
+    }
+}
+
+fn deleted() -> ErrorBody {
+    let message = "The conversation was deleted while this answer was being given.".to_owned();
+    ErrorBody { code: "no_such_conversation".to_owned(), message, field: None }
+}
+
+fn path(relayed: bool) -> Path {
+    if relayed { Path::Relayed } else { Path::Direct }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}

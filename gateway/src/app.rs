@@ -1,0 +1,238 @@
+//! The gateway, put together: what its handlers share, which parts run, and in which order they stop.
+
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
+
+use starling_protocol::{
+    program::Exit,
+    swarm::{self, Multiaddr, PeerId},
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    api::{self, Sockets},
+    clock::Timestamp,
+    config::Config,
+    dispatch::{self, Dispatch},
+    doors::Doors,
+    http,
+    life::Life,
+    password::Passwords,
+    setup::{SetupCode, SetupDoor},
+    store::{OpenError, Store, StoreError},
+    turn::{self, Turns},
+};
+
+/// How long what was cancelled may take to keep what it has.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long the swarm may take to say good-bye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What is in an [`App`].
+pub struct Parts {
+    pub store: Store,
+    pub passwords: Passwords,
+    pub doors: Doors,
+    pub setup: SetupDoor,
+    pub turns: Turns,
+    pub dispatch: Dispatch,
+    pub swarm: swarm::Handle,
+    pub sockets: Sockets,
+    pub life: Life,
+    pub began: Timestamp,
+    public_origin: Option<String>,
+}
+
+impl App {
+    /// Puts it together; nobody has used it yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn new(
+        store: Store,
+        dispatch: Dispatch,
+        swarm: swarm::Handle,
+        public_origin: Option<String>,
+    ) -> Result<Self, StoreError> {
+        let interrupted = store.interrupt_running(&turn::interrupted()).await?;
+        if interrupted > 0 {
+            tracing::warn!(interrupted, "answers that were running when the gateway last ended are marked");
+        }
+        let life = Life::default();
+        Ok(Self(Arc::new(Parts {
+            setup: SetupDoor::new(store.has_no_users().await?),
+            turns: Turns::new(store.clone(), dispatch.clone(), life.clone()),
+            passwords: Passwords::default(),
+            doors: Doors::default(),
+            sockets: Sockets::default(),
+            began: Timestamp::now(),
+            store,
+            dispatch,
+            swarm,
+            life,
+            public_origin,
+        })))
+    }
+
+    /// The origin of our pages when it is not what `Host` says.
+    #[must_use]
+    pub fn public_origin(&self) -> Option<&str> {
+        self.public_origin.as_deref()
+    }
+
+    /// Whether people reach us over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_origin().is_some_and(|origin| origin.starts_with("https://"))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Starts gateways.
+pub struct Gateway;
+
+/// A gateway that runs. Dropping it ends it at once; [`shutdown`](Self::shutdown) ends it in order.
+pub struct Running {
+    app: App,
+    http: SocketAddr,
+    parts: JoinSet<&'static str>,
+    close: CancellationToken,
+    grace: Duration,
+}
+
+impl Gateway {
+    /// Opens the database, listens, and starts the three parts that run as long as the gateway does.
+    ///
+    /// # Errors
+    /// A mistake that the operator can correct, mostly.
+    pub async fn start(config: Config) -> Result<Running, Exit> {
+        let store = Store::open(&config.database).await.map_err(|error| exit_of(&error))?;
+        let listener = TcpListener::bind(config.http).await.map_err(|error| {
+            let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
+            Exit::usage(format!("cannot listen on {}: {error}", config.http), hint)
+        })?;
+        let http = listener.local_addr().map_err(Exit::failed)?;
+        let (handle, inbound, swarm) = swarm::new(config.swarm)?;
+        let (dispatch, dispatcher) = dispatch::new(handle.clone(), inbound.status);
+        let app = App::new(store, dispatch, handle, config.public_origin).await.map_err(Exit::failed)?;
+
+        let (mut parts, close) = (JoinSet::new(), CancellationToken::new());
+        let span = tracing::info_span!("swarm", me = %app.swarm.local_peer());
+        let stop = close.clone();
+        parts.spawn(
+            async {
+                swarm.run(stop).await;
+                "the swarm"
+            }
+            .instrument(span),
+        );
+        let stop = close.clone();
+        parts.spawn(
+            async {
+                dispatcher.run(stop).await;
+                "the scheduler"
+            }
+            .instrument(tracing::info_span!("dispatch")),
+        );
+        let (router, life) = (api::router(app.clone()), app.life.clone());
+        parts.spawn(async {
+            http::serve(listener, router, life).await;
+            "the HTTP server"
+        });
+        Ok(Running { app, http, parts, close, grace: config.grace })
+    }
+}
+
+impl Running {
+    /// Where it serves people.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Its id in the swarm.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        self.app.swarm.local_peer()
+    }
+
+    /// Its part in the swarm.
+    #[must_use]
+    pub fn swarm(&self) -> &swarm::Handle {
+        &self.app.swarm
+    }
+
+    /// Where it listens for peers, once it does; each address ends in its own id.
+    pub async fn p2p_addresses(&self) -> Vec<Multiaddr> {
+        let mut addresses = self.app.swarm.addresses();
+        let listening = timeout(CLOSE_TIMEOUT, addresses.wait_for(|addresses| !addresses.is_empty())).await;
+        listening.ok().and_then(Result::ok).map(|addresses| addresses.clone()).unwrap_or_default()
+    }
+
+    /// The code that makes the first administrator, while it is needed.
+    #[must_use]
+    pub fn setup_code(&self) -> watch::Receiver<Option<SetupCode>> {
+        self.app.setup.code()
+    }
+
+    /// What its handlers share: for tests that make users or look at the swarm's view.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Waits until one of its parts has ended, which none should: the process ends with it.
+    pub async fn failed(&mut self) -> Exit {
+        match self.parts.join_next().await {
+            Some(Ok(part)) => Exit::failed(format_args!("{part} has ended unexpectedly")),
+            Some(Err(error)) => Exit::failed(format_args!("a part of the gateway has died: {error}")),
+            None => Exit::failed("nothing runs"),
+        }
+    }
+
+    /// Stops in order: takes no more; lets answers end for the grace; cancels the rest, which keeps
+    /// what it has; closes the swarm; closes the database.
+    pub async fn shutdown(mut self) {
+        let life = self.app.life.clone();
+        life.drain.cancel();
+        life.tasks.close();
+        if timeout(self.grace, life.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = life.tasks.len(), "the grace is over");
+            life.cancel.cancel();
+            let _ = timeout(LAST_WORDS, life.tasks.wait()).await;
+        }
+        self.close.cancel();
+        let closed = Instant::now() + CLOSE_TIMEOUT;
+        while let Ok(Some(_)) = timeout_at(closed, self.parts.join_next()).await {}
+        self.app.store.close().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.app.life.drain.cancel();
+        self.app.life.cancel.cancel();
+        self.close.cancel();
+    }
+}
+
+fn exit_of(error: &OpenError) -> Exit {
+    Exit::usage(error, error.hint())
+}

@@ -1,0 +1,128 @@
+//! What the gateway is started with: parsed from flags and file by clap, checked once, passed down.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use starling_protocol::{
+    SwarmName,
+    program::{Exit, SwarmOptions},
+    swarm::{self, Role},
+};
+
+/// How long answers may go on when the gateway is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The flags of `starling-gateway run`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    pub swarm: SwarmOptions,
+    /// Address of the web chat and the API; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Be the swarm's first address and relay too: for a gateway that the internet can reach.
+    #[arg(long)]
+    pub relay: bool,
+    /// How people reach the web chat when a proxy stands before it, such as https://chat.example.org.
+    #[arg(long, value_name = "URL", value_parser = parse_origin)]
+    pub public_url: Option<String>,
+}
+
+/// All there is to know to start a gateway.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it serves people.
+    pub http: SocketAddr,
+    /// The origin of its pages as people's browsers see it, when that is not what `Host` says.
+    pub public_origin: Option<String>,
+    /// The database file.
+    pub database: PathBuf,
+    /// Its part in the swarm.
+    pub swarm: swarm::Config,
+    /// How long answers may go on when it is told to stop.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Checks the options; reads or makes the identity key.
+    ///
+    /// # Errors
+    /// A mistake that the operator can correct.
+    pub fn check(options: &Options) -> Result<Self, Exit> {
+        let data = options.swarm.data_dir("gateway")?;
+        Ok(Self {
+            http: options.http,
+            public_origin: options.public_url.clone(),
+            database: data.join("starling.db"),
+            swarm: options.swarm.swarm_config(Role::Gateway, &data, options.relay)?,
+            grace: GRACE,
+        })
+    }
+
+    /// Loopback and free ports, all data under `data`: for tests and trials, to be changed as needed.
+    ///
+    /// # Errors
+    /// When the identity key cannot be made there.
+    pub fn loopback(data: &Path, swarm: SwarmName) -> Result<Self, Exit> {
+        let swarm = SwarmOptions {
+            config: None,
+            data: Some(data.to_owned()),
+            swarm,
+            listen: vec![],
+            external: vec![],
+            bootstrap: vec![],
+            log: "info".to_owned(),
+        };
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::check(&Options { swarm, http, relay: false, public_url: None })
+    }
+}
+
+/// The origin in a URL: scheme, host and port.
+fn parse_origin(url: &str) -> Result<String, String> {
+    let lower = url.trim_end_matches('/').to_ascii_lowercase();
+    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    let plain =
+        |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    match rest {
+        Some(host) if plain(host) => Ok(lower),
+        _ => Err("it must be http:// or https://, a host and perhaps a port, and no path".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn flags_and_defaults() {
+        let Cli { options } = Cli::try_parse_from(["x"]).unwrap();
+        assert_eq!(options.http, "127.0.0.1:8080".parse().unwrap());
+        assert!(!options.relay);
+        let Cli { options } = Cli::try_parse_from(["x", "--http", "0.0.0.0:0", "--relay"]).unwrap();
+        assert_eq!((options.http, options.relay), ("0.0.0.0:0".parse().unwrap(), true));
+        for bad in ["localhost:80", "127.0.0.1", "1"] {
+            assert!(Cli::try_parse_from(["x", "--http", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn public_urls_are_origins() {
+        assert_eq!(parse_origin("https://Chat.example/").unwrap(), "https://chat.example");
+        assert_eq!(parse_origin("http://[::1]:80").unwrap(), "http://[::1]:80");
+        for bad in ["chat.example", "ftp://a", "https://", "https://a/b", "https://a?b", "https://a@b"] {
+            assert!(parse_origin(bad).is_err(), "{bad}");
+        }
+    }
+}

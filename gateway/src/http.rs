@@ -1,0 +1,90 @@
+//! The HTTP server under the routes: connections, and how long they may take.
+//!
+//! Written out over hyper for what a public server needs and `axum::serve` has not: a bound on the
+//! number of connections, a limit on how long headers may take, and an orderly end.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tower::ServiceExt;
+
+use crate::{api::auth::ClientAddress, life::Life};
+
+/// Connections at once: with 16 KiB of buffers each, 128 MiB at the worst.
+const MAX_CONNECTIONS: usize = 8_192;
+/// How long a request's headers may take, and how long a connection may wait for its next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Headers of one request.
+const MAX_HEADERS: usize = 100;
+/// How long a cut answer may take to say that it was cut.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The wait after a connection could not be accepted: out of files, mostly, and better in a moment.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `life.drain`; each becomes a task of `life`.
+pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // A place first: who finds none waits in the system's queue.
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = life.drain.cancelled() => return,
+            next = next => next,
+        };
+        match (place, accepted) {
+            (Ok(place), Ok((stream, from))) => {
+                life.tasks.spawn(connection(stream, from, router.clone(), life.clone(), place));
+            }
+            (_, Err(error)) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(ACCEPT_AGAIN).await;
+            }
+            (Err(_), _) => return,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, from: SocketAddr, router: Router, life: Life, _place: OwnedSemaphorePermit) {
+    // A token must not wait until there is enough for a packet.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ClientAddress(from.ip()));
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return said(result),
+        () = life.drain.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        result = connection.as_mut() => return said(result),
+        () = life.cancel.cancelled() => {}
+    }
+    if let Ok(result) = timeout(LAST_WORDS, connection).await {
+        said(result);
+    }
+}
+
+fn said(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

@@ -1,0 +1,124 @@
+//! Turns: a question, and the answer that is being given to it.
+//!
+//! A turn belongs to the gateway and not to a socket: it goes on when its reader leaves, and any of
+//! its user's sockets may follow it. `Turns` knows which run; each is one task (`run.rs`).
+
+mod begin;
+mod log;
+mod run;
+mod seats;
+
+use starling_protocol::limits::MAX_PROMPT_BYTES;
+use thiserror::Error;
+
+pub use begin::{Begun, Question};
+pub use log::{Ended, Log, News, Reader, Started};
+pub use seats::Running;
+
+use crate::{
+    choice::NoModel,
+    dispatch::{Dispatch, DispatchError},
+    id::{ConversationId, TurnId, UserId},
+    life::Life,
+    store::{Store, StoreError, messages::TurnError},
+};
+
+/// Answers one person may have running at once.
+pub const MAX_TURNS_PER_USER: usize = 4;
+/// Answers the gateway may have running at once.
+pub const MAX_TURNS: usize = 4_096;
+
+/// Why a question was not taken.
+#[derive(Debug, Error)]
+pub enum TurnRefused {
+    /// The conversation is not there, or another's.
+    #[error("there is no such conversation")]
+    NoSuchConversation,
+    /// Its last answer is not finished.
+    #[error("an answer is still being given in this conversation: wait for it, or stop it first")]
+    TurnRunning,
+    /// The user has too many running.
+    #[error("{MAX_TURNS_PER_USER} answers are running already: wait for one of them, or stop it")]
+    TooManyTurns,
+    /// All users together have too many running.
+    #[error("the gateway is busy: try again in a moment")]
+    Full,
+    /// The gateway takes no more.
+    #[error("the gateway is stopping: try again in a moment")]
+    Stopping,
+    /// Nobody serves the model.
+    #[error(transparent)]
+    NoModel(#[from] NoModel),
+    /// Nothing was asked.
+    #[error("the question is empty")]
+    Empty,
+    /// The conversation has become longer than a job may be.
+    #[error("the conversation is {bytes} bytes long and may be {MAX_PROMPT_BYTES}: begin a new one")]
+    PromptTooLong {
+        /// All of it.
+        bytes: usize,
+    },
+    /// The question could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The stable code of each way in which dispatching fails.
+#[must_use]
+pub fn code(error: &DispatchError) -> &'static str {
+    match error {
+        DispatchError::NoNode => "no_node",
+        DispatchError::AllBusy { .. } => "all_busy",
+        DispatchError::Invalid { .. } => "invalid_field",
+        DispatchError::PromptTooLong { .. } => "prompt_too_long",
+        DispatchError::NodeFailed(_) => "node_failed",
+        DispatchError::NodeLost => "node_lost",
+        DispatchError::Stopping => "stopping",
+    }
+}
+
+/// What a person reads when an answer was cut off by the gateway's own end.
+#[must_use]
+pub fn interrupted() -> TurnError {
+    let message = "The gateway was stopped while this answer was being given.".to_owned();
+    TurnError { code: "interrupted".to_owned(), message }
+}
+
+/// Begins turns, finds those that run and stops them. Cheap to clone.
+#[derive(Clone)]
+pub struct Turns {
+    seats: seats::Seats,
+    store: Store,
+    dispatch: Dispatch,
+    life: Life,
+}
+
+impl Turns {
+    /// None runs yet.
+    #[must_use]
+    pub fn new(store: Store, dispatch: Dispatch, life: Life) -> Self {
+        Self { seats: seats::Seats::default(), store, dispatch, life }
+    }
+
+    /// Takes a question and begins to answer it. Runs to its end even when the caller is dropped: a
+    /// question that was stored is always answered.
+    ///
+    /// # Errors
+    /// See [`TurnRefused`]. Nothing was stored then.
+    pub async fn begin(&self, question: Question) -> Result<Begun, TurnRefused> {
+        let turns = self.clone();
+        let task = self.life.tasks.spawn(async move { turns.begin_now(question).await });
+        task.await.unwrap_or(Err(TurnRefused::Stopping))
+    }
+
+    /// The turn that runs in a user's conversation.
+    #[must_use]
+    pub fn running_in(&self, user: UserId, conversation: ConversationId) -> Option<(TurnId, Running)> {
+        self.seats.running_in(user, conversation)
+    }
+
+    /// Stops a user's turn; false when the user has none of that id.
+    pub fn stop(&self, user: UserId, turn: TurnId) -> bool {
+        self.seats.stop(user, turn)
+    }
+}

@@ -1,0 +1,167 @@
+//! From a question to a running turn: its checks, then the database, then the swarm. In this order,
+//! so that no question that was taken is lost, and none is computed that was not taken.
+
+use std::sync::Arc;
+
+use starling_protocol::{
+    limits::{MAX_MESSAGES, MAX_PROMPT_BYTES},
+    message::{ChatMessage, Private, Role, Sampling},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    Log, Running, TurnRefused, Turns,
+    run::{Facts, Turn},
+    seats::Seat,
+};
+use crate::{
+    choice::{Choice, choose},
+    dispatch::Job,
+    id::{ConversationId, TurnId, UserId},
+    store::{
+        Store,
+        messages::Message,
+        turns::{Accepted, Place},
+    },
+};
+
+/// Letters of a new conversation's title.
+const TITLE_CHARS: usize = 60;
+
+/// What somebody asks.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who.
+    pub user: UserId,
+    /// Where; a new conversation when nowhere.
+    pub conversation: Option<ConversationId>,
+    /// What.
+    pub text: Private,
+    /// Of which model; of any when none is named.
+    pub model: Option<String>,
+}
+
+/// A question that was taken.
+pub struct Begun {
+    /// The turn.
+    pub turn: TurnId,
+    /// What was stored.
+    pub accepted: Arc<Accepted>,
+    /// Its answer.
+    pub log: watch::Receiver<Log>,
+}
+
+impl Turns {
+    pub(super) async fn begin_now(&self, question: Question) -> Result<Begun, TurnRefused> {
+        if self.life.drain.is_cancelled() {
+            return Err(TurnRefused::Stopping);
+        }
+        if question.text.0.trim().is_empty() {
+            return Err(TurnRefused::Empty);
+        }
+        let model = choose(&self.dispatch.view().borrow(), question.model.as_deref())?;
+        let place = place(&question);
+        let seat = self.seats.reserve(question.user, place.id())?;
+        let messages = conversation(&self.store, &question).await?;
+        let accepted = self.store.accept(question.user, &place, seat.turn, &question.text).await?;
+        let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
+        Ok(self.run(seat, Arc::new(accepted), model, messages))
+    }
+
+    fn run(&self, seat: Seat, accepted: Arc<Accepted>, model: Choice, messages: Vec<ChatMessage>) -> Begun {
+        let (sender, log) = watch::channel(Log::default());
+        let stop = CancellationToken::new();
+        seat.show(Running { accepted: Arc::clone(&accepted), log: log.clone(), stop: stop.clone() });
+        let job = Job { model: model.id, messages, sampling: Sampling::default(), max_tokens: None, stop: vec![] };
+        let begun = Begun { turn: seat.turn, accepted, log };
+        let turn = Turn {
+            facts: Facts::new(model.name),
+            cancel: self.life.cancel.clone(),
+            store: self.store.clone(),
+            log: sender,
+            seat,
+            stop,
+        };
+        let span = tracing::info_span!("turn", id = ?begun.turn);
+        self.life.tasks.spawn(turn.run(self.dispatch.start(job)).instrument(span));
+        begun
+    }
+}
+
+fn place(question: &Question) -> Place {
+    match question.conversation {
+        Some(id) => Place::In(id),
+        None => Place::New { id: ConversationId::generate(), title: title(&question.text.0) },
+    }
+}
+
+/// The first words of the question, on one line.
+fn title(text: &str) -> Private {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((cut, _)) = line.char_indices().nth(TITLE_CHARS) else { return Private(line) };
+    let whole_words = line[..cut].rfind(' ').filter(|at| *at > cut / 2).unwrap_or(cut);
+    Private(format!("{}…", &line[..whole_words]))
+}
+
+/// All that was said, and the question behind it. Never cut: what is too long is refused.
+async fn conversation(store: &Store, question: &Question) -> Result<Vec<ChatMessage>, TurnRefused> {
+    let mut said = Vec::new();
+    if let Some(id) = question.conversation {
+        let found = store.conversation(question.user, id).await?;
+        found.ok_or(TurnRefused::NoSuchConversation)?;
+        said = store.messages(id).await?;
+    }
+    let said = said.into_iter().map(|Message { role, text, .. }| ChatMessage { role, content: text });
+    let messages = alternating(said.chain([ChatMessage { role: Role::User, content: question.text.clone() }]));
+    let bytes = messages.iter().map(|message| message.content.0.len()).sum();
+    if bytes > MAX_PROMPT_BYTES || messages.len() > MAX_MESSAGES {
+        return Err(TurnRefused::PromptTooLong { bytes });
+    }
+    Ok(messages)
+}
+
+/// Answers without text are left out, and what one side said twice in a row becomes one message:
+/// many chat templates refuse two questions without an answer between them.
+fn alternating(messages: impl Iterator<Item = ChatMessage>) -> Vec<ChatMessage> {
+    let mut whole: Vec<ChatMessage> = Vec::new();
+    for message in messages.filter(|message| !message.content.0.is_empty()) {
+        match whole.last_mut().filter(|last| last.role == message.role) {
+            Some(last) => {
+                last.content.0.push_str("\n\n");
+                last.content.0.push_str(&message.content.0);
+            }
+            None => whole.push(message),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_the_first_words() {
+        assert_eq!(title("  Hello,\n world ").0, "Hello, world");
+        assert_eq!(title(&"word ".repeat(30)).0, format!("{}…", "word ".repeat(12).trim_end()));
+        assert_eq!(title(&"ß".repeat(100)).0, format!("{}…", "ß".repeat(60)));
+    }
+
+    #[test]
+    fn nothing_that_was_said_is_lost() {
+        let say = |role, text: &str| ChatMessage { role, content: Private(text.into()) };
+        let said = [
+            say(Role::System, "s"),
+            say(Role::User, "a"),
+            say(Role::Assistant, ""),
+            say(Role::User, "b"),
+            say(Role::Assistant, "c"),
+            say(Role::User, "d"),
+        ];
+        let expected =
+            [say(Role::System, "s"), say(Role::User, "a\n\nb"), say(Role::Assistant, "c"), say(Role::User, "d")];
+        assert_eq!(alternating(said.into_iter()), expected);
+    }
+}

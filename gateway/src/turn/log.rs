@@ -1,0 +1,212 @@
+//! A turn in progress, as its readers follow it.
+//!
+//! The turn's task owns the text and shows it through a `watch`; a reader remembers how much it has
+//! seen and copies only what is new. So a slow reader costs nothing but its own place in the text,
+//! and holds nobody up; one who comes late begins where it left off, or at the beginning.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::store::messages::{Message, TurnError};
+
+/// All there is of a turn now. No `Debug`: it holds the answer.
+#[derive(Default)]
+pub struct Log {
+    text: String,
+    waiting: bool,
+    /// Who answers, and how many have begun so far.
+    started: Option<(u32, Arc<Started>)>,
+    ended: Option<Arc<Ended>>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The node's name.
+    pub node_name: String,
+    /// The node.
+    pub node_peer: String,
+    /// Reached through a relay only.
+    pub relayed: bool,
+    /// The model's name.
+    pub model: String,
+}
+
+/// How a turn ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The answer as it was stored; `None` when its conversation is gone.
+    pub message: Option<Message>,
+    /// What broke, if anything did.
+    pub error: Option<TurnError>,
+}
+
+/// What a reader has not seen yet.
+#[derive(Clone)]
+pub enum News {
+    /// Every node is busy.
+    Waiting,
+    /// A node has begun.
+    Started(Arc<Started>),
+    /// The text up to `seq`, from where the reader was.
+    Piece {
+        /// Bytes of the text so far.
+        seq: u64,
+        /// What is new.
+        text: String,
+    },
+    /// There is no more.
+    Ended(Arc<Ended>),
+}
+
+impl Log {
+    /// All the text so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn wait(&mut self) {
+        self.waiting = true;
+    }
+
+    pub(super) fn start(&mut self, who: Started) {
+        let count = self.started.as_ref().map_or(0, |(count, _)| *count);
+        self.started = Some((count + 1, Arc::new(who)));
+    }
+
+    pub(super) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(super) fn end(&mut self, ended: Ended) {
+        self.ended = Some(Arc::new(ended));
+    }
+}
+
+/// One who follows a turn.
+pub struct Reader {
+    log: watch::Receiver<Log>,
+    seen: usize,
+    told_waiting: bool,
+    told_starts: u32,
+    done: bool,
+}
+
+impl Reader {
+    /// Follows from behind the first `seen` bytes; a place that the text does not have is its beginning.
+    #[must_use]
+    pub fn new(log: watch::Receiver<Log>, seen: u64) -> Self {
+        let seen = usize::try_from(seen).ok().filter(|at| log.borrow().text.is_char_boundary(*at)).unwrap_or(0);
+        Self { log, seen, told_waiting: false, told_starts: 0, done: false }
+    }
+
+    /// What is new, or waits for it. `None` after the end.
+    pub async fn next(&mut self) -> Option<News> {
+        while !self.done {
+            if let Some(news) = self.look() {
+                return Some(news);
+            }
+            if self.log.changed().await.is_err() {
+                self.done = true;
+                return Some(News::Ended(Arc::new(lost())));
+            }
+        }
+        None
+    }
+
+    fn look(&mut self) -> Option<News> {
+        let log = self.log.borrow_and_update();
+        if let Some((count, who)) = log.started.as_ref().filter(|(count, _)| *count > self.told_starts) {
+            self.told_starts = *count;
+            return Some(News::Started(Arc::clone(who)));
+        }
+        if log.waiting && log.started.is_none() && log.ended.is_none() && !self.told_waiting {
+            self.told_waiting = true;
+            return Some(News::Waiting);
+        }
+        if log.text.len() > self.seen {
+            let text = log.text[self.seen..].to_owned();
+            self.seen = log.text.len();
+            return Some(News::Piece { seq: self.seen as u64, text });
+        }
+        let ended = Arc::clone(log.ended.as_ref()?);
+        self.done = true;
+        Some(News::Ended(ended))
+    }
+}
+
+/// The task died without a word: a bug, and its readers must not wait for ever.
+fn lost() -> Ended {
+    let message = "Something went wrong in the gateway: its log says what.".to_owned();
+    Ended { message: None, error: Some(TurnError { code: "internal".to_owned(), message }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn started() -> Started {
+        Started { node_name: "n".into(), node_peer: "p".into(), relayed: false, model: "m".into() }
+    }
+
+    fn now(reader: &mut Reader) -> String {
+        match reader.next().now_or_never() {
+            None => "nothing".into(),
+            Some(None) => "gone".into(),
+            Some(Some(News::Waiting)) => "waiting".into(),
+            Some(Some(News::Started(who))) => format!("started {}", who.node_name),
+            Some(Some(News::Piece { seq, text })) => format!("{seq} {text}"),
+            Some(Some(News::Ended(_))) => "ended".into(),
+        }
+    }
+
+    #[test]
+    fn a_reader_sees_each_thing_once() {
+        let log = watch::Sender::new(Log::default());
+        let mut reader = Reader::new(log.subscribe(), 0);
+        assert_eq!(now(&mut reader), "nothing");
+        log.send_modify(Log::wait);
+        assert_eq!(now(&mut reader), "waiting");
+        assert_eq!(now(&mut reader), "nothing");
+        log.send_modify(|log| log.start(started()));
+        assert_eq!(now(&mut reader), "started n");
+        log.send_modify(|log| log.start(Started { node_name: "o".into(), ..started() }));
+        assert_eq!(now(&mut reader), "started o", "another node took over");
+        log.send_modify(|log| log.push("grü"));
+        assert_eq!(now(&mut reader), "4 grü");
+        log.send_modify(|log| log.push("ß"));
+        log.send_modify(|log| log.push("e"));
+        log.send_modify(|log| log.end(Ended { message: None, error: None }));
+        assert_eq!(now(&mut reader), "7 ße", "a slow reader gets it in one piece");
+        assert_eq!(now(&mut reader), "ended");
+        assert_eq!(now(&mut reader), "gone");
+    }
+
+    #[test]
+    fn one_who_comes_late_goes_on_where_it_was() {
+        let log = watch::Sender::new(Log::default());
+        log.send_modify(Log::wait);
+        log.send_modify(|log| log.start(started()));
+        log.send_modify(|log| log.push("grüße"));
+        for (seen, expected) in [(0, "7 grüße"), (4, "7 ße"), (7, "nothing"), (3, "7 grüße"), (99, "7 grüße")] {
+            let mut reader = Reader::new(log.subscribe(), seen);
+            assert_eq!(now(&mut reader), "started n", "and not that it once waited");
+            assert_eq!(now(&mut reader), expected, "after {seen}");
+        }
+    }
+
+    #[test]
+    fn a_dead_task_is_not_waited_for() {
+        let log = watch::Sender::new(Log::default());
+        let mut reader = Reader::new(log.subscribe(), 0);
+        log.send_modify(|log| log.push("a"));
+        drop(log);
+        assert_eq!(now(&mut reader), "1 a");
+        assert_eq!(now(&mut reader), "ended");
+        assert_eq!(now(&mut reader), "gone");
+    }
+}

@@ -1,0 +1,192 @@
+//! One turn is one task is one function, from the job to the stored answer.
+
+use std::time::{Duration, Instant};
+
+use starling_protocol::message::{Done, Finish, Private};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Log, Started, code, interrupted, seats::Seat};
+use crate::{
+    dispatch::{Answer, AnswerEvent, DispatchError, Placement},
+    store::{
+        Store, StoreError,
+        messages::{self, FinishReason, Message, Status, TurnError},
+        turns::Ending,
+    },
+};
+
+/// An answer longer than this comes from a node that does not keep to what was asked of it.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// The waits between tries to store an answer while the database is busy or full.
+const STORE_AGAIN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// A turn that runs.
+pub(super) struct Turn {
+    pub(super) seat: Seat,
+    pub(super) log: watch::Sender<Log>,
+    pub(super) store: Store,
+    pub(super) facts: Facts,
+    /// The reader wants no more.
+    pub(super) stop: CancellationToken,
+    /// The gateway's grace is over.
+    pub(super) cancel: CancellationToken,
+}
+
+/// What is measured here, where the reader is.
+pub(super) struct Facts {
+    model: String,
+    began: Instant,
+    placed: Option<Placement>,
+    tokens: u32,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+enum Outcome {
+    Done(Done),
+    Stopped,
+    Broken(TurnError),
+}
+
+impl Turn {
+    pub(super) async fn run(mut self, answer: Answer) {
+        let outcome = self.follow(answer).await;
+        let ending = self.ending(outcome);
+        let Self { seat, log, store, .. } = self;
+        let ended = finish(&store, &seat, ending).await;
+        // Who reads of the end may ask the next question at once.
+        drop(seat);
+        log.send_modify(|log| log.end(ended));
+    }
+
+    /// Owns the answer: the node's slot is free before the disk is asked anything.
+    async fn follow(&mut self, mut answer: Answer) -> Outcome {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Outcome::Stopped,
+                () = self.cancel.cancelled() => return Outcome::Broken(interrupted()),
+                event = answer.next() => event,
+            };
+            if let Some(outcome) = self.take(event) {
+                return outcome;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Result<AnswerEvent, DispatchError>) -> Option<Outcome> {
+        match event {
+            Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
+            Ok(AnswerEvent::Started(placement)) => self.started(placement),
+            Ok(AnswerEvent::Piece { tokens, text }) => return self.piece(&tokens, &text),
+            Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
+            Err(error) => {
+                tracing::info!(%error, "an answer broke off");
+                return Some(Outcome::Broken(TurnError { code: code(&error).into(), message: error.to_string() }));
+            }
+        }
+        None
+    }
+
+    fn started(&mut self, placement: Placement) {
+        let who = Started {
+            node_name: placement.node_name.clone(),
+            node_peer: placement.peer.to_string(),
+            relayed: placement.relayed,
+            model: self.facts.model.clone(),
+        };
+        self.facts.placed = Some(placement);
+        self.log.send_modify(|log| log.start(who));
+    }
+
+    fn piece(&mut self, tokens: &[u32], text: &Private) -> Option<Outcome> {
+        self.facts.count(tokens.len());
+        if self.log.borrow().text().len() + text.0.len() > MAX_ANSWER_BYTES {
+            let message = format!("the answer was longer than {MAX_ANSWER_BYTES} bytes");
+            return Some(Outcome::Broken(TurnError { code: "answer_too_long".into(), message }));
+        }
+        if !text.0.is_empty() {
+            self.log.send_modify(|log| log.push(&text.0));
+        }
+        None
+    }
+
+    fn ending(&self, outcome: Outcome) -> Ending {
+        let text = Private(self.log.borrow().text().to_owned());
+        let (status, reason, error, done) = match outcome {
+            Outcome::Done(done) => (Status::Complete, finish_reason(done.finish), None, Some(done)),
+            Outcome::Stopped => (Status::Partial, FinishReason::Cancelled, None, None),
+            Outcome::Broken(error) if text.0.is_empty() => (Status::Failed, FinishReason::Error, Some(error), None),
+            Outcome::Broken(error) => (Status::Partial, FinishReason::Error, Some(error), None),
+        };
+        let answer = self.facts.answer(reason, done.as_ref());
+        Ending { text, status, error, answer }
+    }
+}
+
+impl Facts {
+    pub(super) fn new(model: String) -> Self {
+        Self { model, began: Instant::now(), placed: None, tokens: 0, first: None, last: None }
+    }
+
+    fn count(&mut self, tokens: usize) {
+        let now = Instant::now();
+        self.tokens = self.tokens.saturating_add(u32::try_from(tokens).unwrap_or(u32::MAX));
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+
+    fn answer(&self, finish_reason: FinishReason, done: Option<&Done>) -> Option<messages::Answer> {
+        let placed = self.placed.as_ref()?;
+        Some(messages::Answer {
+            node_name: placed.node_name.clone(),
+            node_peer: placed.peer.to_string(),
+            model: self.model.clone(),
+            finish_reason,
+            prompt_tokens: done.map_or(0, |done| done.usage.prompt_tokens),
+            completion_tokens: done.map_or(self.tokens, |done| done.usage.completion_tokens),
+            first_token_ms: self.first.map(|first| (first - self.began).as_secs_f64() * 1000.0),
+            tokens_per_second: self.speed(),
+        })
+    }
+
+    /// After the first token; of one token there is none.
+    fn speed(&self) -> Option<f64> {
+        let span = (self.last? - self.first?).as_secs_f64();
+        let more = self.tokens.checked_sub(1).filter(|more| *more > 0)?;
+        (span > 0.0).then(|| f64::from(more) / span)
+    }
+}
+
+fn finish_reason(finish: Finish) -> FinishReason {
+    match finish {
+        Finish::Stop => FinishReason::Stop,
+        Finish::Length => FinishReason::Length,
+    }
+}
+
+async fn finish(store: &Store, seat: &Seat, ending: Ending) -> Ended {
+    let error = ending.error.clone();
+    match store_ending(store, seat, &ending).await {
+        Ok(message) => Ended { message, error },
+        Err(cause) => {
+            tracing::error!(%cause, "an answer could not be stored");
+            let message = "The answer could not be stored: the database is not available.".to_owned();
+            Ended { message: None, error: Some(TurnError { code: "not_stored".into(), message }) }
+        }
+    }
+}
+
+async fn store_ending(store: &Store, seat: &Seat, ending: &Ending) -> Result<Option<Message>, StoreError> {
+    for wait in STORE_AGAIN {
+        match store.finish(seat.turn, ending).await {
+            Err(StoreError::Broken(error)) => return Err(StoreError::Broken(error)),
+            Err(error) => tracing::warn!(%error, "an answer waits for the database"),
+            Ok(message) => return Ok(message),
+        }
+        tokio::time::sleep(wait).await;
+    }
+    store.finish(seat.turn, ending).await
+}
