@@ -4,15 +4,33 @@
 //! who serves what, how loaded, who waits. The answer itself flows past that task, straight from the
 //! job stream into [`Answer::next`].
 
+mod actor;
+mod job;
+mod status;
+
 use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
     message::{ChatMessage, Done, JobFailure, Private, Sampling},
-    swarm::PeerId,
+    swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
+
+pub use self::actor::Actor;
+use self::actor::Command;
+
+/// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
+/// own back-pressure.
+const ANSWER_QUEUE: usize = 64;
+/// Questions to the scheduler that may wait.
+const COMMAND_QUEUE: usize = 1_024;
+/// Jobs at one time. Each keeps a place in the queue in which it reports its end, so that no end is lost.
+const MAX_JOBS: usize = 8_192;
 
 /// What is to be computed, for whichever node gets it.
 #[derive(Clone, Debug)]
@@ -154,9 +172,28 @@ pub enum DispatchError {
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     view: watch::Receiver<Arc<View>>,
+    commands: mpsc::Sender<Command>,
+    swarm: Option<Handle>,
+}
+
+/// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
+#[must_use]
+pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>) -> (Dispatch, Actor) {
+    let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
+    let (publish, view) = watch::channel(Arc::default());
+    let actor = Actor::new(swarm.peers(), status, asked, publish);
+    (Dispatch { view, commands, swarm: Some(swarm) }, actor)
 }
 
 impl Dispatch {
+    /// Without a swarm: there is never a node.
+    #[must_use]
+    pub fn detached() -> Self {
+        let (_, view) = watch::channel(Arc::default());
+        let (commands, _) = mpsc::channel(1);
+        Self { view, commands, swarm: None }
+    }
+
     /// The swarm as it is now; changes wake the receiver.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<Arc<View>> {
@@ -166,23 +203,42 @@ impl Dispatch {
     /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
     #[must_use]
     pub fn start(&self, job: Job) -> Answer {
-        let _ = job;
-        Answer { _private: () }
+        let (events, received) = mpsc::channel(ANSWER_QUEUE);
+        let task = self.swarm.clone().map(|swarm| {
+            let commands = self.commands.clone();
+            tokio::spawn(job::run(job, swarm, commands, events)).abort_handle()
+        });
+        let fallback = if task.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
+        Answer { events: received, task, fallback: Some(fallback) }
     }
 }
 
 /// One answer on its way. Dropping it cancels the job on the node.
+#[derive(Debug)]
 pub struct Answer {
-    _private: (),
+    events: mpsc::Receiver<Result<AnswerEvent, DispatchError>>,
+    task: Option<AbortHandle>,
+    /// What a task that ended without a word means.
+    fallback: Option<DispatchError>,
 }
 
 impl Answer {
-    /// The next event. After `Done` or an error there are no more.
+    /// The next event. Cancel safe. After `Done` or an error it must not be called again.
     ///
     /// # Errors
     /// See [`DispatchError`]; what came before it stays valid.
-    #[expect(clippy::unused_async, reason = "the signature that callers are written against")]
     pub async fn next(&mut self) -> Result<AnswerEvent, DispatchError> {
-        Err(DispatchError::NoNode)
+        match self.events.recv().await {
+            Some(event) => event,
+            None => Err(self.fallback.take().unwrap_or(DispatchError::Stopping)),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }

@@ -1,0 +1,78 @@
+//! The scheduler's state as others may see it.
+
+use std::collections::BTreeMap;
+
+use starling_protocol::{ModelId, message::Offer, swarm::PeerId};
+
+use super::{Node, Scheduler};
+use crate::dispatch::{ModelView, NodeView, View};
+
+/// Digits of a hash that tell two models of one name apart.
+const HASH_DIGITS: usize = 12;
+
+impl Scheduler {
+    /// The swarm as it is now.
+    pub(crate) fn view(&self) -> View {
+        let models = self.models();
+        let names: BTreeMap<ModelId, &str> = models.iter().map(|model| (model.id, model.name.as_str())).collect();
+        let nodes = self.nodes.iter().map(|(peer, node)| node.view(*peer, &names)).collect();
+        View { nodes, models }
+    }
+
+    fn models(&self) -> Vec<ModelView> {
+        let mut models: BTreeMap<ModelId, ModelView> = BTreeMap::new();
+        for offer in self.nodes.values().filter(|node| !node.status.stopping).flat_map(|node| &node.status.offers) {
+            let model = models.entry(offer.model).or_insert_with(|| first_sight(offer));
+            model.context_tokens = model.context_tokens.max(offer.context_tokens);
+            model.nodes += 1;
+            model.slots = model.slots.saturating_add(offer.slots);
+            model.slots_free = model.slots_free.saturating_add(offer.slots_free);
+        }
+        let mut models: Vec<ModelView> = models.into_values().collect();
+        tell_apart(&mut models);
+        models.sort_by(|a, b| a.name.cmp(&b.name));
+        models
+    }
+}
+
+impl Node {
+    fn view(&self, peer: PeerId, names: &BTreeMap<ModelId, &str>) -> NodeView {
+        let offers = &self.status.offers;
+        NodeView {
+            peer,
+            name: self.status.name.clone(),
+            version: self.status.version.clone(),
+            device: self.status.device.clone(),
+            relayed: self.relayed,
+            rtt: self.rtt,
+            models: offers.iter().filter_map(|offer| names.get(&offer.model)).map(ToString::to_string).collect(),
+            slots: offers.iter().fold(0, |sum, offer| sum.saturating_add(offer.slots)),
+            slots_free: offers.iter().fold(0, |sum, offer| sum.saturating_add(offer.slots_free)),
+            decode_tokens_per_second: offers.iter().map(|offer| offer.decode_tokens_per_second).fold(0.0, f32::max),
+        }
+    }
+}
+
+fn first_sight(offer: &Offer) -> ModelView {
+    ModelView {
+        name: offer.name.clone(),
+        id: offer.model,
+        context_tokens: 0,
+        demo: offer.demo,
+        nodes: 0,
+        slots: 0,
+        slots_free: 0,
+    }
+}
+
+/// Two files of one name are two models: each of them gets a part of its hash behind the name.
+fn tell_apart(models: &mut [ModelView]) {
+    let mut count: BTreeMap<String, u32> = BTreeMap::new();
+    for model in &*models {
+        *count.entry(model.name.clone()).or_default() += 1;
+    }
+    for model in models.iter_mut().filter(|model| count[&model.name] > 1) {
+        let hash = model.id.to_string();
+        model.name = format!("{}@{}", model.name, &hash[..HASH_DIGITS]);
+    }
+}
