@@ -7,7 +7,7 @@
 use std::{
     ffi::OsString,
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -146,12 +146,24 @@ pub fn parse<C: Parser>() -> C {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(ParseError::Clap(error)) => error.exit(),
-        Err(ParseError::File(exit)) => {
-            report(&exit);
-            std::process::exit(i32::from(EXIT_USAGE));
+        Err(ParseError::Clap(error)) if !error.use_stderr() => error.exit(),
+        Err(ParseError::Clap(error)) => {
+            usage_error(&Exit::usage(first_line(&error), "run it with --help to see every flag"))
         }
+        Err(ParseError::File(exit)) => usage_error(&exit),
     }
+}
+
+fn usage_error(exit: &Exit) -> ! {
+    report(exit);
+    std::process::exit(i32::from(EXIT_USAGE));
+}
+
+/// What clap says is wrong, without its own advice.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default();
+    text.strip_prefix("error: ").unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Debug)]
@@ -214,11 +226,12 @@ fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Resu
 /// # Errors
 /// When the filter is not one.
 pub fn init_log(filter: &str) -> Result<(), Exit> {
-    let quiet = "libp2p=warn,libp2p_swarm=warn,libp2p_relay=warn,quinn=warn,hickory_proto=warn";
+    let quiet = "libp2p=warn,multistream_select=warn,yamux=warn,quinn=warn,hickory=warn,netlink=warn,sqlx=warn";
     let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
         .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
     // A test that starts several programs in one process sets this once.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let colours = io::stderr().is_terminal();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
     Ok(())
 }
 

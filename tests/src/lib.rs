@@ -1,1 +1,206 @@
-//! placeholder
+//! A whole swarm in one process, for tests: a real bootstrap peer, a real gateway, and as many real
+//! nodes as a test wants, over loopback and free ports. Everything stops when it is dropped.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should say so at once")]
+
+mod chat;
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use starling_gateway::{
+    app::{Gateway, Running},
+    config::Config,
+    dispatch::View,
+};
+use starling_inference::{Source, scripted};
+use starling_node::Node;
+use starling_protocol::{
+    Identity, SwarmName,
+    swarm::{self, Multiaddr, PeerId, Role},
+};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use self::chat::Chat;
+
+/// How long anything in a test may take before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Name and password of every test swarm's administrator.
+pub const ADMIN: (&str, &str) = ("admin", "correct horse");
+
+/// A swarm of one bootstrap peer, one gateway and some nodes.
+pub struct TestSwarm {
+    /// The gateway.
+    pub gateway: Running,
+    /// A client without a session.
+    pub http: reqwest::Client,
+    /// The administrator's session, as a `Cookie` header.
+    pub cookie: String,
+    /// An API key of the administrator's.
+    pub key: String,
+    bootstrap: Multiaddr,
+    _bootstrap: DropGuard,
+    _data: TempDir,
+}
+
+/// A node of a test swarm, gone when dropped.
+pub struct TestNode {
+    /// Its id.
+    pub peer: PeerId,
+    /// The node itself, until it is stopped.
+    pub node: Option<Node>,
+}
+
+impl TestSwarm {
+    /// A swarm without nodes, and its administrator.
+    pub async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let (bootstrap, guard) = start_bootstrap().await;
+        let mut config = Config::loopback(data.path(), name()).unwrap();
+        config.swarm.bootstrap = vec![bootstrap.clone()];
+        let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
+        let http = reqwest::Client::new();
+        let cookie = set_up(&gateway, &http).await;
+        let key = make_key(&gateway, &http, &cookie).await;
+        Self { gateway, http, cookie, key, bootstrap, _bootstrap: guard, _data: data }
+    }
+
+    /// A swarm with one node for each of these options, all of them known to the gateway.
+    pub async fn with_nodes(options: &[&str]) -> (Self, Vec<TestNode>) {
+        let swarm = Self::start().await;
+        let mut nodes = vec![];
+        for options in options {
+            nodes.push(swarm.add_node(options).await);
+        }
+        (swarm, nodes)
+    }
+
+    /// Adds a scripted node and waits until the gateway has found it.
+    pub async fn add_node(&self, options: &str) -> TestNode {
+        let options: scripted::Options = options.parse().unwrap();
+        let config = starling_node::Config {
+            swarm: peer_config(Role::Node, vec![self.bootstrap.clone()]),
+            name: "test node".to_owned(),
+            sources: vec![Source::Scripted(options)],
+        };
+        let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
+        let peer = node.swarm().local_peer();
+        self.sees("the node", |view| view.nodes.iter().any(|node| node.peer == peer && !node.models.is_empty())).await;
+        TestNode { peer, node: Some(node) }
+    }
+
+    /// A bare peer that says it is a node, for tests of what a gateway believes.
+    #[must_use]
+    pub fn stranger(&self) -> swarm::Config {
+        peer_config(Role::Node, vec![self.bootstrap.clone()])
+    }
+
+    /// Waits until the gateway's view of the swarm is as it should be.
+    pub async fn sees(&self, what: &str, mut condition: impl FnMut(&View) -> bool) {
+        let mut view = self.gateway.app().dispatch.view();
+        let seen = tokio::time::timeout(PATIENCE, view.wait_for(|view| condition(view))).await;
+        assert!(seen.is_ok(), "the gateway never saw {what}");
+    }
+
+    /// An address of the gateway.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.gateway.http())
+    }
+
+    /// A chat completion, asked with the API key.
+    pub async fn complete(&self, body: &Value) -> reqwest::Response {
+        self.http.post(self.url("/v1/chat/completions")).bearer_auth(&self.key).json(body).send().await.unwrap()
+    }
+
+    /// A GET of the administrator's.
+    pub async fn get(&self, path: &str) -> Value {
+        let response = self.http.get(self.url(path)).header("cookie", &self.cookie).send().await.unwrap();
+        response.json().await.unwrap()
+    }
+
+    /// The administrator's chat socket.
+    pub async fn chat(&self) -> Chat {
+        Chat::connect(&format!("ws://{}/api/chat", self.gateway.http()), &self.cookie).await
+    }
+
+    /// Waits until no slot of any node is taken: nothing was left running.
+    pub async fn is_idle(&self) {
+        self.sees("every slot free", |view| view.nodes.iter().all(|node| node.slots == node.slots_free)).await;
+    }
+}
+
+impl TestNode {
+    /// Ends the node without a word, as a power cut would.
+    pub fn kill(&mut self) {
+        self.node = None;
+    }
+
+    /// Stops it in order.
+    pub async fn stop(&mut self, grace: Duration) {
+        if let Some(node) = self.node.take() {
+            node.stop(grace).await;
+        }
+    }
+}
+
+/// What a scripted node of these options answers to one user message.
+#[must_use]
+pub fn expected_text(options: &str, prompt: &str, max_tokens: Option<u32>) -> String {
+    let options: scripted::Options = options.parse().unwrap();
+    let message = starling_inference::Message::new(starling_inference::Role::User, prompt);
+    options.expected_text(&starling_inference::Request {
+        messages: vec![message],
+        max_tokens,
+        ..starling_inference::Request::default()
+    })
+}
+
+async fn start_bootstrap() -> (Multiaddr, DropGuard) {
+    let (handle, _inbound, actor) = swarm::new(peer_config(Role::Bootstrap, vec![])).unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(actor.run(stop.clone()));
+    let mut addresses = handle.addresses();
+    let address = addresses.wait_for(|addresses| !addresses.is_empty()).await.unwrap()[0].clone();
+    (address, stop.drop_guard())
+}
+
+fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
+    swarm::Config {
+        identity: Identity::generate().unwrap(),
+        swarm: name(),
+        role,
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        external: vec![],
+        bootstrap,
+        serve_relay: role == Role::Bootstrap,
+        agent: "test".to_owned(),
+    }
+}
+
+fn name() -> SwarmName {
+    "test".parse().unwrap()
+}
+
+async fn set_up(gateway: &Running, http: &reqwest::Client) -> String {
+    let code = gateway.setup_code().borrow().clone().unwrap();
+    let body = json!({"code": code.reveal(), "username": ADMIN.0, "password": ADMIN.1});
+    let url = format!("http://{}/api/setup", gateway.http());
+    let response = http.post(url).json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+async fn make_key(gateway: &Running, http: &reqwest::Client, cookie: &str) -> String {
+    let url = format!("http://{}/api/keys", gateway.http());
+    let response = http.post(url).header("cookie", cookie).json(&json!({"label": "test"})).send().await.unwrap();
+    response.json::<Value>().await.unwrap()["secret"].as_str().unwrap().to_owned()
+}
+
+/// Where a test may put files that outlive the swarm.
+#[must_use]
+pub fn models() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../inference/models"))
+}

@@ -1,0 +1,6 @@
+//! End to end: real peers, real sockets, the scripted engine.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod answers;
+mod failover;
+mod strangers;
