@@ -49,7 +49,7 @@ pub struct Usage {
     pub prompt_tokens: u32,
     /// How many tokens were not computed again.
     pub cached_tokens: u32,
-    /// Tokens of the whole answer: those of `continue_from` and those that were given now. The end token is not counted.
+    /// Tokens of the whole answer: those of `continue_from` and those that were given now, without the end token.
     pub completion_tokens: u32,
 }
 

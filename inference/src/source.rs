@@ -16,7 +16,8 @@ pub enum Source {
     Gguf {
         /// The file.
         path: PathBuf,
-        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for, at most 4,096.
+        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for,
+        /// at most 4,096.
         context_tokens: Option<u32>,
         /// Answers at once. `None`: 4.
         slots: Option<u32>,
