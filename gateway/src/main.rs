@@ -21,7 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until stopped. Prints `peer ID`, each `listening ADDRESS`, `setup-code CODE` while there
-    /// is no administrator, and `ready URL`.
+    /// is no administrator, `ready URL`, and `nodes N` whenever the number of nodes in sight changes.
     Run(Options),
 }
 
@@ -50,6 +50,7 @@ async fn introduce(running: &Running) {
     running.p2p_addresses().await;
     show_setup_codes(running);
     program::say(format_args!("ready http://{}", running.http()));
+    show_nodes(running);
     if !running.http().ip().is_loopback() && running.app().public_origin().is_none() {
         tracing::warn!("people's passwords cross the network in the clear: put a proxy with TLS before the gateway");
     }
@@ -63,6 +64,24 @@ fn show_setup_codes(running: &Running) {
     tokio::spawn(async move {
         while codes.changed().await.is_ok() {
             show(codes.borrow_and_update().as_ref().map(|code| code.reveal()));
+        }
+    });
+}
+
+/// Shows how many nodes are in sight: whoever started the gateway knows by it when a prompt has
+/// somewhere to go, without an account.
+fn show_nodes(running: &Running) {
+    let mut view = running.app().dispatch.view();
+    tokio::spawn(async move {
+        let mut shown = None;
+        loop {
+            let nodes = view.borrow_and_update().nodes.len();
+            if shown.replace(nodes) != Some(nodes) {
+                program::say(format_args!("nodes {nodes}"));
+            }
+            if view.changed().await.is_err() {
+                return;
+            }
         }
     });
 }
