@@ -135,7 +135,7 @@ const steps = {
 
 async function sameConversation(page) {
   await page.waitForSelector(finished)
-  expect(await page.innerText('.said') === QUESTION, 'the question is there')
+  expect(await page.innerText('.said-text') === QUESTION, 'the question is there')
   // The reader of Markdown comes a moment after the text.
   await page.waitForFunction(([selector, text]) => document.querySelector(selector)?.innerText === text, [`${finished} .md`, seen.answer])
   expect(await page.innerText(`${finished} .facts-node`) === seen.node, 'the node is there')

@@ -18,6 +18,14 @@ const rich = {
 }
 const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], turns: new Map(), sockets: new Set() }
 
+/** As the gateway does it: a running answer is there from its beginning, under the id of its turn. */
+function withRunning(id) {
+  const { conversation, messages } = state.conversations.get(id)
+  const turn = [...state.turns.values()].find((t) => t.conversation === id)
+  const running = { id: turn?.id, role: 'assistant', text: '', created_at: now(), status: 'partial', error: null, answer: null }
+  return { conversation, messages: turn ? [...messages, running] : messages }
+}
+
 let last = 0
 const newId = () => {
   last = Math.max(Date.now(), last + 1)
@@ -51,7 +59,7 @@ const routes = {
   'GET /api/models': () => ok({ models: state.swarm.models }),
   'GET /api/swarm': () => ok({ nodes: state.swarm.nodes, peers: state.swarm.nodes.length + 1 }),
   'GET /api/conversations': () => ok({ conversations: [...state.conversations.values()].map((c) => c.conversation).sort((a, b) => (a.updated_at < b.updated_at ? 1 : -1)).slice(0, 50) }),
-  'GET /api/conversations/:id': (_, id) => state.conversations.has(id) ? ok(state.conversations.get(id)) : fail(404, 'no_such_conversation', 'There is no such conversation.'),
+  'GET /api/conversations/:id': (_, id) => state.conversations.has(id) ? ok(withRunning(id)) : fail(404, 'no_such_conversation', 'There is no such conversation.'),
   'PATCH /api/conversations/:id': ({ title }, id) => { state.conversations.get(id).conversation.title = title; return ok(state.conversations.get(id)) },
   'DELETE /api/conversations/:id': (_, id) => { state.conversations.delete(id); return { status: 204 } },
   'GET /api/keys': () => ok({ keys: state.keys }),
@@ -131,7 +139,8 @@ function onFrame(ws, frame) {
   const turn = [...state.turns.values()].find((t) => (frame.type === 'stop' ? t.id === frame.turn : t.conversation === frame.conversation))
   if (frame.type === 'stop') { if (turn) turn.stopped = true; return }
   if (!turn) return send({ type: 'idle', conversation: frame.conversation })
-  send({ ...turn.started })
+  send({ type: 'accepted', request: null, conversation: turn.chat.conversation, message: turn.message, turn: turn.id })
+  if (turn.started) send(turn.started)
   if (turn.pieces.length > frame.last_seq) send({ type: 'piece', turn: turn.id, seq: turn.pieces.length, text: turn.pieces.slice(frame.last_seq).join('') })
   turn.listeners.add(send)
 }
@@ -143,7 +152,7 @@ async function ask({ request, conversation, text, model: wanted }, send) {
   chat.messages.push(message)
   chat.conversation.updated_at = now()
   const by = state.swarm.nodes.find((n) => n.models.includes(wanted)) ?? state.swarm.nodes[0]
-  const turn = { id: newId(), conversation: chat.conversation.id, pieces: [], listeners: new Set([send]), stopped: false }
+  const turn = { id: newId(), conversation: chat.conversation.id, chat, message, pieces: [], listeners: new Set([send]), stopped: false }
   const emit = (frame) => { for (const listener of turn.listeners) listener(frame) }
   send({ type: 'accepted', request, conversation: chat.conversation, message, turn: turn.id })
   if (!by) return send({ type: 'failed', turn: turn.id, request, conversation: turn.conversation, error: { code: 'no_node', message: 'No node of this swarm is here.' }, message: null })
@@ -169,7 +178,7 @@ function finish(turn, chat, by, kind, emit) {
   const broken = kind === 'lost' || kind === 'fail'
   const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
   const answer = { node_name: by.name, node_peer: by.peer, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
-  const message = { id: newId(), role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer }
+  const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer }
   chat.messages.push(message)
   state.turns.delete(turn.id)
   if (broken) emit({ type: 'failed', turn: turn.id, request: null, conversation: turn.conversation, error, message })

@@ -11,11 +11,23 @@ const titles: Record<string, string> = {
   model_not_found: 'That model is not in the swarm any more',
   not_connected: 'Not sent',
   connection_lost: 'Not confirmed',
+  node_failed: 'The node could not go on',
+  interrupted: 'This answer was interrupted',
+  too_many_turns: 'Enough answers are running already',
+  busy: 'The gateway is busy',
+  stopping: 'The gateway is being restarted',
   unreachable: 'The gateway cannot be reached',
 }
 
 export function errorTitle(error: ErrorBody): string {
   return titles[error.code] ?? 'That did not work'
+}
+
+/** The gateway writes in the middle of a line, as programs do; on a page it is a sentence. */
+export function sentence(words: string): string {
+  const text = words.trim()
+  if (text === '') return ''
+  return `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`
 }
 
 export function pathWord(path: Path): string {

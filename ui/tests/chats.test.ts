@@ -157,3 +157,40 @@ describe('the chats', () => {
     expect(chats.get('c1').loading).toBe('ready')
   })
 })
+
+describe('an answer that is stored while it runs', () => {
+  const running = answered('t1', '', { status: 'partial' })
+
+  it('is neither called interrupted nor unanswered before the gateway has said what is', async () => {
+    const { chats } = world([said('m1', 'hi'), running])
+    await chats.open('c1')
+    expect(chats.get('c1')).toMatchObject({ checking: true, turn: null })
+    chats.frame(accepted(null))
+    chats.frame(piece(5, 'hello'))
+    expect(chats.get('c1')).toMatchObject({ checking: false, turn: { id: 't1', text: 'hello' } })
+    chats.frame(done(answered('t1', 'hello there')))
+    expect(chats.get('c1').messages.map((m) => m.text)).toEqual(['hi', 'hello there'])
+  })
+
+  it('is read again when it does not run any more', async () => {
+    const { chats, store } = world([said('m1', 'hi'), running])
+    await chats.open('c1')
+    store.messages = [said('m1', 'hi'), answered('t1', 'half', { status: 'partial', error: { code: 'interrupted', message: '' } })]
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    await settled()
+    expect(chats.get('c1')).toMatchObject({ checking: false })
+    expect(chats.get('c1').messages.at(-1)?.text).toBe('half')
+  })
+
+  it('is asked for when the line opens after the page has loaded', async () => {
+    const { chats, sent, line } = world([said('m1', 'hi'), running])
+    chats.lineIs(false)
+    line.up = false
+    await chats.open('c1')
+    expect(sent).toHaveLength(0)
+    expect(chats.get('c1').checking).toBe(true)
+    line.up = true
+    chats.lineIs(true)
+    expect(sent).toEqual([{ type: 'join', conversation: 'c1', turn: null, last_seq: 0 }])
+  })
+})

@@ -91,7 +91,7 @@ describe('a conversation', () => {
 
   it('changes nothing for frames of the line itself', () => {
     for (const frame of [{ type: 'hello', version: 1, swarm: { nodes: 0, models: [] } }, { type: 'swarm', nodes: 1, models: [] },
-      { type: 'idle', conversation: 'c1' }, { type: 'error', error: { code: 'bad', message: '' } }] as ChatEvent[]) {
+      { type: 'error', error: { code: 'bad', message: '' } }] as ChatEvent[]) {
       expect(reduce(emptyChat, frame)).toBe(emptyChat)
     }
   })

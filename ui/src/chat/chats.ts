@@ -1,7 +1,7 @@
 // All conversations this page has touched, and which frame belongs to which. Knows the protocol's order
 // of events (ask, accept, join after a break); knows neither Vue nor WebSocket.
 import type { ClientFrame, Conversation, ErrorBody, Message, ServerFrame } from '../wire'
-import { emptyChat, reduce, type Chat, type ChatEvent } from './state'
+import { emptyChat, isOpenEnded, reduce, type Chat, type ChatEvent } from './state'
 
 /** The key of the conversation that has no id yet. */
 export const NEW = 'new'
@@ -93,7 +93,7 @@ export class Chats {
       if (chat.turn?.id) this.join(key)
       else if (chat.turn) void this.lookUp(key, chat.turn.question ?? '')
       else if (chat.loading === 'failed') void this.open(key)
-      else if (unanswered(chat)) this.join(key)
+      else if (chat.checking || (chat.loading === 'ready' && isOpenEnded(chat))) this.join(key)
     }
   }
 
@@ -136,14 +136,16 @@ export class Chats {
     if (chat.turn?.id) {
       this.apply(id, { type: 'ended' })
       void this.reload(id)
-    } else if (!chat.turn && unanswered(chat)) {
-      void this.reload(id)
+    } else {
+      this.apply(id, { type: 'idle', conversation: id })
+      if (!chat.turn && isOpenEnded(chat)) void this.reload(id)
     }
   }
 
   private join(id: string): void {
     // Two joins from the beginning would bring every word twice.
     if (this.joins.includes(id)) return
+    this.apply(id, { type: 'joining' })
     const { turn } = this.get(id)
     const frame: ClientFrame = { type: 'join', conversation: id, turn: turn?.id ?? null, last_seq: turn?.seq ?? 0 }
     if (this.outside.send(frame)) this.joins.push(id)
@@ -202,8 +204,4 @@ function statedConversation(frame: ServerFrame): string | undefined {
   if (frame.type === 'accepted') return frame.conversation.id
   if (frame.type === 'started' || frame.type === 'done' || frame.type === 'failed') return frame.conversation ?? undefined
   return undefined
-}
-
-function unanswered(chat: Chat): boolean {
-  return chat.loading === 'ready' && chat.messages.at(-1)?.role === 'user'
 }

@@ -33,6 +33,8 @@ export interface Chat {
   title: string
   messages: readonly Message[]
   turn: Turn | null
+  /** The gateway was asked whether a turn runs here and has not said yet. */
+  checking: boolean
   /** Why the last try gave nothing, when no message says so. */
   problem: ErrorBody | null
   /** A question that did not arrive and goes back into the box. */
@@ -44,6 +46,7 @@ export interface Chat {
 export type LocalEvent =
   | { type: 'asked'; request: string; text: string }
   | { type: 'stopping' }
+  | { type: 'joining' }
   | { type: 'loading' }
   | { type: 'loaded'; title: string; messages: readonly Message[] }
   | { type: 'load-failed'; missing: boolean; error: ErrorBody }
@@ -55,7 +58,7 @@ export type LocalEvent =
 export type ChatEvent = LocalEvent | ServerFrame
 
 export const emptyChat: Chat = {
-  loading: 'new', title: '', messages: [], turn: null, problem: null, unsent: null, paths: {},
+  loading: 'new', title: '', messages: [], turn: null, checking: false, problem: null, unsent: null, paths: {},
 }
 
 const freshTurn: Turn = {
@@ -70,7 +73,8 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event.seq, event.text))
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)
-    case 'hello': case 'swarm': case 'idle': case 'error': return chat
+    case 'idle': return { ...chat, checking: false }
+    case 'hello': case 'swarm': case 'error': return chat
     default: return local(chat, event)
   }
 }
@@ -79,6 +83,7 @@ function local(chat: Chat, event: LocalEvent): Chat {
   switch (event.type) {
     case 'asked': return asked(chat, event.request, event.text)
     case 'stopping': return chat.turn ? { ...chat, turn: { ...chat.turn, stopping: true } } : chat
+    case 'joining': return { ...chat, checking: true }
     case 'loading': return chat.loading === 'ready' ? chat : { ...chat, loading: 'loading', problem: null }
     case 'loaded': return { ...chat, loading: 'ready', title: event.title, messages: merged(chat.messages, event.messages) }
     case 'load-failed': return loadFailed(chat, event.missing, event.error)
@@ -100,7 +105,7 @@ function accepted(chat: Chat, frame: Extract<ServerFrame, { type: 'accepted' }>)
   const turn: Turn = known ?? { ...(ours ?? freshTurn), id: frame.turn, phase: 'accepted', question: null }
   return {
     ...chat, loading: 'ready', title: frame.conversation.title, messages: put(chat.messages, frame.message),
-    turn, problem: null,
+    turn, checking: false, problem: null,
   }
 }
 
@@ -108,7 +113,7 @@ function done(chat: Chat, frame: Extract<ServerFrame, { type: 'done' }>): Chat {
   const over = chat.turn === null || chat.turn.id === frame.turn
   return {
     ...chat, messages: put(chat.messages, frame.message), paths: pathsWith(chat, frame.turn, frame.message.id),
-    turn: over ? null : chat.turn,
+    turn: over ? null : chat.turn, checking: false,
   }
 }
 
@@ -119,7 +124,7 @@ function failed(chat: Chat, frame: Extract<ServerFrame, { type: 'failed' }>): Ch
   const paths = frame.message ? pathsWith(chat, frame.turn, frame.message.id) : chat.paths
   if (turn && !ours) return { ...chat, messages, paths }
   return {
-    ...chat, messages, paths, turn: null,
+    ...chat, messages, paths, turn: null, checking: false,
     problem: frame.message ? null : frame.error,
     // Not accepted means not stored: the text must not be lost with it.
     unsent: turn?.question ?? chat.unsent,
@@ -140,7 +145,14 @@ function withTurn(chat: Chat, id: string, change: (turn: Turn) => Turn): Chat {
   // Our own question is on its way: another device's turn must not push it aside.
   if (chat.turn?.id === null) return chat
   const turn = chat.turn?.id === id ? chat.turn : { ...freshTurn, id }
-  return { ...chat, turn: change(turn), problem: null }
+  return { ...chat, turn: change(turn), checking: false, problem: null }
+}
+
+/** Asked, and no end of an answer is known: it may be running, or the gateway was stopped in the middle of it. */
+export function isOpenEnded(chat: Chat): boolean {
+  const last = chat.messages.at(-1)
+  if (last?.role === 'user') return true
+  return last?.status === 'partial' && last.error === null && last.answer === null
 }
 
 /** A piece that was seen before comes again after a quick reconnect: it is dropped by its number. */

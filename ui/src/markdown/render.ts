@@ -31,8 +31,8 @@ function one(node: Nodes, context: RenderContext, depth: number): Child | null {
   switch (node.type) {
     case 'text': return node.value
     case 'paragraph': return h('p', inner())
-    // The page has its own first headings, so an answer's begin below them.
-    case 'heading': return h(`h${Math.min(6, node.depth + 2)}`, { class: `md-h${node.depth}` }, inner())
+    // Title and message are headings of the first two kinds; models begin with # as often as with ##.
+    case 'heading': return h(`h${Math.min(6, Math.max(3, node.depth + 1))}`, { class: `md-h${node.depth}` }, inner())
     case 'emphasis': return h('em', inner())
     case 'strong': return h('strong', inner())
     case 'delete': return h('del', inner())
