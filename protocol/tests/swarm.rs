@@ -28,11 +28,17 @@ impl TestPeer {
             "quic" => "/ip4/127.0.0.1/udp/0/quic-v1",
             _ => "/ip4/127.0.0.1/tcp/0",
         };
+        let peer = Self::start_on(role, vec![listen.parse().unwrap()], bootstrap);
+        peer.address().await;
+        peer
+    }
+
+    fn start_on(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Self {
         let config = Config {
             identity: Identity::generate().unwrap(),
             swarm: "test".parse().unwrap(),
             role,
-            listen: vec![listen.parse().unwrap()],
+            listen,
             external: vec![],
             bootstrap,
             serve_relay: role == Role::Bootstrap,
@@ -41,9 +47,7 @@ impl TestPeer {
         let (handle, inbound, actor) = swarm::new(config).unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(actor.run(stop.clone()));
-        let peer = Self { handle, inbound, _stop: stop.drop_guard(), task };
-        peer.address().await;
-        peer
+        Self { handle, inbound, _stop: stop.drop_guard(), task }
     }
 
     async fn address(&self) -> Multiaddr {
@@ -155,6 +159,31 @@ async fn a_peer_that_stops_is_seen_to_go_at_once() {
     timeout(PATIENCE, task).await.unwrap().unwrap();
     gateway.sees("the node go", |peers| peers.get(&id).is_none()).await;
     assert_eq!(gateway.handle.open_job(id).await.unwrap_err(), OpenError::NotConnected);
+}
+
+/// Neither side listens anywhere, as behind two NATs that let nothing in. More goes through than the
+/// 128 KiB after which libp2p's own relay limits cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_nobody_can_dial_meet_over_the_relay() {
+    const BYTES: usize = 1 << 20;
+    let bootstrap = TestPeer::start(Role::Bootstrap, "tcp", vec![]).await;
+    let first = vec![bootstrap.address().await];
+    let gateway = TestPeer::start_on(Role::Gateway, vec![], first.clone());
+    let mut node = TestPeer::start_on(Role::Node, vec![], first);
+    let id = node.id();
+    gateway.sees("the node", |peers| peers.get(&id).is_some_and(|peer| peer.takes_jobs && peer.is_relayed())).await;
+    let mut ours = gateway.handle.open_job(id).await.unwrap();
+    let send = async {
+        ours.write_all(&vec![7; BYTES]).await.unwrap();
+        ours.close().await.unwrap();
+    };
+    let receive = async {
+        let mut received = vec![];
+        node.inbound.jobs.recv().await.unwrap().stream.read_to_end(&mut received).await.unwrap();
+        received.len()
+    };
+    let ((), received) = timeout(PATIENCE, async { tokio::join!(send, receive) }).await.unwrap();
+    assert_eq!(received, BYTES);
 }
 
 #[tokio::test(flavor = "multi_thread")]

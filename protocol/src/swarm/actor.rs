@@ -134,10 +134,10 @@ impl Actor {
             SwarmEvent::ListenerClosed { listener_id, .. } => self.reservations.closed(listener_id, now),
             SwarmEvent::ExpiredListenAddr { .. } => self.publish_addresses(),
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                self.on_connected(peer_id, is_relayed(endpoint.get_remote_address()));
+                self.on_connected(peer_id, endpoint.is_relayed());
             }
             SwarmEvent::ConnectionClosed { peer_id, endpoint, num_established, .. } => {
-                self.on_disconnected(peer_id, is_relayed(endpoint.get_remote_address()), num_established, now);
+                self.on_disconnected(peer_id, endpoint.is_relayed(), num_established, now);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.on_dial_error(peer, &error, now);

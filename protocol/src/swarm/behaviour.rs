@@ -1,6 +1,6 @@
 //! What a peer speaks: every libp2p protocol we use, with our limits, put together in one place.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use libp2p::{
     PeerId, StreamProtocol, Swarm, autonat, connection_limits, dcutr, identify,
@@ -37,7 +37,9 @@ const MAX_CIRCUIT_DURATION: Duration = Duration::from_secs(2 * 3600);
 const MAX_CIRCUIT_BYTES: u64 = 1 << 30;
 const MAX_RESERVATIONS: usize = 2_048;
 const MAX_CIRCUITS: usize = 4_096;
-const MAX_CIRCUITS_PER_PEER: usize = 64;
+const MAX_CIRCUITS_PER_PEER: usize = 1_024;
+/// Circuits one peer or one address may begin.
+const CIRCUITS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -146,6 +148,10 @@ fn relay_limits() -> relay::Config {
         max_circuits_per_peer: MAX_CIRCUITS_PER_PEER,
         max_circuit_duration: MAX_CIRCUIT_DURATION,
         max_circuit_bytes: MAX_CIRCUIT_BYTES,
+        // libp2p's 30 in two minutes would starve a home gateway with 31 nodes.
+        circuit_src_rate_limiters: vec![],
         ..relay::Config::default()
     }
+    .circuit_src_per_peer(CIRCUITS_PER_MINUTE, Duration::from_secs(60))
+    .circuit_src_per_ip(CIRCUITS_PER_MINUTE, Duration::from_secs(60))
 }

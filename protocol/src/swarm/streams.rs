@@ -25,7 +25,6 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use self::handler::Handler;
-use super::is_relayed;
 
 /// A stream that a peer has opened with us.
 #[derive(Debug)]
@@ -112,8 +111,7 @@ impl Behaviour {
     }
 
     fn established(&mut self, event: &ConnectionEstablished) {
-        let relayed = is_relayed(event.endpoint.get_remote_address());
-        let connection = Connection { id: event.connection_id, relayed };
+        let connection = Connection { id: event.connection_id, relayed: event.endpoint.is_relayed() };
         self.connections.entry(event.peer_id).or_default().push(connection);
     }
 
