@@ -13,11 +13,10 @@ export function useStick(scroller: Ref<HTMLElement | null>, content: Ref<HTMLEle
   }
   const jump = () => {
     atEnd.value = true
-    if (!wanted()) return
-    if (scroller.value) scroller.value.scrollTop = scroller.value.scrollHeight
+    if (scroller.value) scroller.value.scrollTop = wanted() ? scroller.value.scrollHeight : 0
   }
   const grown = new ResizeObserver(() => {
-    if (atEnd.value) jump()
+    if (atEnd.value && wanted()) jump()
     else onScroll()
   })
 
