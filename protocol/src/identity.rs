@@ -2,23 +2,29 @@
 //!
 //! The file holds the 32 bytes of the seed in hexadecimal and nothing else. On Unix it is created
 //! with mode 0600 and refused when others can read it; on Windows it lies in the owner's profile,
-//! whose access list it inherits.
+//! whose access list it inherits. It stays locked while the identity is in use: two peers of one
+//! identity would take each other's connections.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 const SEED: usize = 32;
 
 /// A peer's secret. Wiped from memory when dropped; its `Debug` shows nothing.
 #[derive(Clone)]
-pub struct Identity(Zeroizing<[u8; SEED]>);
+pub struct Identity {
+    seed: Zeroizing<[u8; SEED]>,
+    /// Locked until the last clone is dropped.
+    _file: Option<Arc<File>>,
+}
 
 /// Why there is no identity.
 #[derive(Debug, Error)]
@@ -31,6 +37,9 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Another program runs with this key.
+    #[error("another program is using the key file {0}")]
+    InUse(PathBuf),
     /// The file holds something else.
     #[error("{0} is not a key file: it must hold 64 hexadecimal digits")]
     Malformed(PathBuf),
@@ -58,6 +67,7 @@ impl IdentityError {
                     path.display()
                 )
             }
+            Self::InUse(_) => "end the other program, or choose another folder with --data".to_owned(),
             Self::Malformed(path) => {
                 format!("restore {0} from a backup, or delete it to start again with a new identity", path.display())
             }
@@ -77,7 +87,7 @@ impl Identity {
     pub fn generate() -> Result<Self, IdentityError> {
         let mut seed = Zeroizing::new([0; SEED]);
         getrandom::fill(seed.as_mut()).map_err(IdentityError::Random)?;
-        Ok(Self(seed))
+        Ok(Self { seed, _file: None })
     }
 
     /// The identity in the file at `path`, which is made when it is not there.
@@ -94,23 +104,28 @@ impl Identity {
 
     /// The seed, for the one place that makes a key pair of it.
     pub(crate) fn seed(&self) -> Zeroizing<[u8; SEED]> {
-        self.0.clone()
+        self.seed.clone()
     }
 
     fn load(file: File, path: &Path) -> Result<Self, IdentityError> {
         refuse_exposed(&file, path)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => IdentityError::InUse(path.into()),
+            TryLockError::Error(source) => IdentityError::Io { path: path.into(), source },
+        })?;
         let mut text = Zeroizing::new(String::new());
         // One byte more than a key and its line end can have: a longer file is seen as such.
-        file.take(2 * SEED as u64 + 3).read_to_string(&mut text).map_err(|source| match source.kind() {
+        (&file).take(2 * SEED as u64 + 3).read_to_string(&mut text).map_err(|source| match source.kind() {
             io::ErrorKind::InvalidData => IdentityError::Malformed(path.into()),
             _ => IdentityError::Io { path: path.into(), source },
         })?;
-        parse(text.trim_end()).ok_or_else(|| IdentityError::Malformed(path.into()))
+        let seed = parse(text.trim_end()).ok_or_else(|| IdentityError::Malformed(path.into()))?;
+        Ok(Self { seed, _file: Some(Arc::new(file)) })
     }
 
     /// Written beside and renamed, so that no crash leaves half a key.
     fn create(path: &Path) -> Result<Self, IdentityError> {
-        let identity = Self::generate()?;
+        let seed = Self::generate()?.seed;
         let failed = |source| IdentityError::Io { path: path.into(), source };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
@@ -118,11 +133,12 @@ impl Identity {
         let draft = path.with_extension("new");
         let _ = fs::remove_file(&draft);
         let mut file = owner_only().open(&draft).map_err(failed)?;
-        let mut text = Zeroizing::new(identity.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let mut text = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         text.push('\n');
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        drop(file);
         fs::rename(&draft, path).map_err(failed)?;
-        Ok(identity)
+        Self::load(File::open(path).map_err(failed)?, path)
     }
 }
 
@@ -132,7 +148,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn parse(text: &str) -> Option<Identity> {
+fn parse(text: &str) -> Option<Zeroizing<[u8; SEED]>> {
     if text.len() != 2 * SEED || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -140,9 +156,7 @@ fn parse(text: &str) -> Option<Identity> {
     for (index, byte) in seed.iter_mut().enumerate() {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
-    let identity = Identity(seed.clone());
-    seed.zeroize();
-    Some(identity)
+    Some(seed)
 }
 
 fn owner_only() -> OpenOptions {
@@ -177,10 +191,10 @@ mod tests {
     fn the_same_file_gives_the_same_identity() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep").join("identity.key");
-        let made = Identity::load_or_create(&path).unwrap();
+        let made = seed_of(&Identity::load_or_create(&path).unwrap());
         let read = Identity::load_or_create(&path).unwrap();
-        assert_eq!(seed_of(&made), seed_of(&read));
-        assert_ne!(seed_of(&made), seed_of(&Identity::generate().unwrap()));
+        assert_eq!(made, seed_of(&read));
+        assert_ne!(made, seed_of(&Identity::generate().unwrap()));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft stays behind");
     }
 
@@ -195,6 +209,18 @@ mod tests {
             assert!(matches!(Identity::load_or_create(&path), Err(IdentityError::Malformed(_))), "{bad:?}");
             assert_eq!(fs::read(&path).unwrap(), bad);
         }
+    }
+
+    #[test]
+    fn one_identity_is_one_peer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        let first = Identity::load_or_create(&path).unwrap();
+        let copy = first.clone();
+        drop(first);
+        assert!(matches!(Identity::load_or_create(&path), Err(IdentityError::InUse(_))));
+        drop(copy);
+        assert!(Identity::load_or_create(&path).is_ok());
     }
 
     #[cfg(unix)]

@@ -28,6 +28,7 @@ use super::{
     reservations::Reservations,
     split_peer,
 };
+use crate::identity::Identity;
 
 /// How often redials and look-ups that are due are begun.
 const TICK: Duration = Duration::from_millis(100);
@@ -49,6 +50,8 @@ pub struct Actor {
     reservations: Reservations,
     peers: watch::Sender<Peers>,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    /// Keeps the key file locked while we live.
+    _identity: Identity,
 }
 
 type Parts = (Actor, watch::Receiver<Peers>, watch::Receiver<Vec<Multiaddr>>);
@@ -84,6 +87,7 @@ impl Actor {
             redial,
             peers,
             addresses,
+            _identity: config.identity,
         };
         Ok((actor, peers_seen, addresses_seen))
     }
