@@ -134,23 +134,17 @@ impl Gateway {
         let app = App::new(store, dispatch, handle, config.public_origin).await.map_err(Exit::failed)?;
 
         let (mut parts, close) = (JoinSet::new(), CancellationToken::new());
-        let span = tracing::info_span!("swarm", me = %app.swarm.local_peer());
         let stop = close.clone();
-        parts.spawn(
-            async {
-                swarm.run(stop).await;
-                "the swarm"
-            }
-            .instrument(span),
-        );
+        parts.spawn(async {
+            swarm.run(stop).await;
+            "the swarm"
+        });
         let stop = close.clone();
-        parts.spawn(
-            async {
-                dispatcher.run(stop).await;
-                "the scheduler"
-            }
-            .instrument(tracing::info_span!("dispatch")),
-        );
+        let dispatching = async {
+            dispatcher.run(stop).await;
+            "the scheduler"
+        };
+        parts.spawn(dispatching.instrument(tracing::info_span!("dispatch")));
         let (router, life) = (api::router(app.clone()), app.life.clone());
         parts.spawn(async {
             http::serve(listener, router, life).await;

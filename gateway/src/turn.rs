@@ -28,6 +28,9 @@ pub const MAX_TURNS_PER_USER: usize = 4;
 /// Answers the gateway may have running at once.
 pub const MAX_TURNS: usize = 4_096;
 
+/// An answer longer than this comes from a node that does not keep to what was asked of it.
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
+
 /// Why a question was not taken.
 #[derive(Debug, Error)]
 pub enum TurnRefused {

@@ -23,6 +23,7 @@ use crate::{
 use answer::Head;
 use request::ChatRequest;
 use starling_protocol::message::Done;
+use tokio_util::sync::CancellationToken;
 
 const NODE: HeaderName = HeaderName::from_static("x-starling-node");
 const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
@@ -52,12 +53,24 @@ pub(super) async fn chat_completions(
     }
     let head = Head::new(model.name.clone());
     let (streamed, usage) = (asked.stream, asked.include_usage);
-    let begun = begin(app.dispatch.start(asked.job(model.id))).await?;
+    let cancel = app.life.cancel.clone();
+    let begun = until(&cancel, begin(app.dispatch.start(asked.job(model.id)))).await?;
     let headers = headers(begun.placement.as_ref());
     if streamed {
-        return Ok((headers, stream::events(head, begun, usage, app.life.cancel.clone())).into_response());
+        return Ok((headers, stream::events(head, begun, usage, cancel)).into_response());
     }
-    Ok((headers, Answer(answer::whole(&head, begun).await?)).into_response())
+    Ok((headers, Answer(until(&cancel, answer::whole(&head, begun)).await?)).into_response())
+}
+
+/// The gateway's end is an answer too, and not a line that is cut.
+async fn until<T, E: Into<ApiError>>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, ApiError> {
+    match cancel.run_until_cancelled(work).await {
+        Some(result) => result.map_err(Into::into),
+        None => Err(DispatchError::Stopping.into()),
+    }
 }
 
 /// Waits for the first token: what fails before it fails with a status of its own.

@@ -6,7 +6,7 @@ use starling_protocol::message::{Done, Finish, Private};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Log, Started, code, interrupted, seats::Seat};
+use super::{Ended, Log, MAX_ANSWER_BYTES, Started, code, interrupted, seats::Seat};
 use crate::{
     dispatch::{Answer, AnswerEvent, DispatchError, Placement},
     store::{
@@ -16,8 +16,6 @@ use crate::{
     },
 };
 
-/// An answer longer than this comes from a node that does not keep to what was asked of it.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// The waits between tries to store an answer while the database is busy or full.
 const STORE_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
@@ -83,7 +81,7 @@ impl Turn {
             Ok(AnswerEvent::Piece { tokens, text }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
             Err(error) => {
-                tracing::info!(%error, "an answer broke off");
+                tracing::debug!(%error, "an answer broke off");
                 return Some(Outcome::Broken(TurnError { code: code(&error).into(), message: error.to_string() }));
             }
         }

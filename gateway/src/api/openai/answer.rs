@@ -1,10 +1,16 @@
 //! Answers in OpenAI's form: whole ones, and the chunks of streamed ones.
 
 use serde::Serialize;
-use starling_protocol::message::{Done, Finish, Usage as Counted};
+use starling_protocol::message::{Done, Finish, JobFailure, Usage as Counted};
 
 use super::{Begun, First};
-use crate::{api::error::ApiError, clock::Timestamp, dispatch::AnswerEvent, id::MessageId};
+use crate::{
+    api::error::ApiError,
+    clock::Timestamp,
+    dispatch::{AnswerEvent, DispatchError},
+    id::MessageId,
+    turn::MAX_ANSWER_BYTES,
+};
 
 /// What all parts of one answer have in common.
 #[derive(Clone)]
@@ -142,6 +148,9 @@ pub(super) async fn whole(head: &Head, begun: Begun) -> Result<Completion, ApiEr
     };
     loop {
         match answer.next().await? {
+            AnswerEvent::Piece { text: more, .. } if text.len() + more.0.len() > MAX_ANSWER_BYTES => {
+                return Err(DispatchError::NodeFailed(JobFailure::Garbage).into());
+            }
             AnswerEvent::Piece { text: more, .. } => text.push_str(&more.0),
             AnswerEvent::Done(done) => return Ok(completion(head, text, &done)),
             AnswerEvent::Waiting | AnswerEvent::Started(_) => {}

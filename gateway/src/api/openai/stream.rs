@@ -89,7 +89,7 @@ impl Flow {
     }
 
     fn broken(&mut self, error: DispatchError) {
-        tracing::info!(%error, "a streamed answer broke off");
+        tracing::debug!(%error, "a streamed answer broke off");
         self.answer = None;
         self.ready.push_back(event(&ErrorAnswer::from(ApiError::from(error).refusal())));
     }
