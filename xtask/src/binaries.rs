@@ -30,7 +30,7 @@ pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: 
     };
     say::step(&format!("Building {} ({folder})", packages.join(", ")));
     let mut cargo = cargo(places);
-    cargo.arg("build").args(flags);
+    cargo.args(["build", "--bins"]).args(flags);
     for package in packages {
         cargo.args(["-p", package]);
     }

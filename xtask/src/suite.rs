@@ -144,7 +144,10 @@ impl Context {
     /// The folder with the programs in the dev profile; built once.
     fn programs(&self) -> Result<PathBuf> {
         if self.programs.get().is_none() {
-            let dir = binaries::build(&self.places, Profile::Dev, &PROGRAMS, &self.stop)?;
+            // With the tests' package, so that shared crates get the same features as in the step
+            // `rust`: otherwise cargo compiles some of them, and all above them, a second time.
+            let packages = [&PROGRAMS[..], &["starling-tests"]].concat();
+            let dir = binaries::build(&self.places, Profile::Dev, &packages, &self.stop)?;
             let _ = self.programs.set(dir);
         }
         Ok(self.programs.get().expect("set just now").clone())
