@@ -226,7 +226,7 @@ fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Resu
 /// # Errors
 /// When the filter is not one.
 pub fn init_log(filter: &str) -> Result<(), Exit> {
-    let quiet = "libp2p=warn,multistream_select=warn,yamux=warn,quinn=warn,hickory=warn,netlink=warn,sqlx=warn";
+    let quiet = "libp2p=warn,libp2p_kad=error,multistream_select=warn,yamux=warn,quinn=warn,hickory=warn,netlink=warn,sqlx=warn";
     let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
         .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
     // A test that starts several programs in one process sets this once.
