@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use part::Part;
 
 use crate::blocked::Blocked;
-use crate::say::Waiting;
+use crate::say::{self, Waiting};
 use crate::stop::Stop;
 
 /// Starting without a model to load is a matter of a second; this is for a very busy computer.
@@ -117,6 +117,23 @@ impl Swarm {
             code = part.news("setup-code").or(code);
         }
         Ok(code)
+    }
+
+    /// Like [`Swarm::check`], but a lost node is only told of while another one is left: going on
+    /// without it is what a swarm is for.
+    pub(crate) fn check_but_lose_nodes(&mut self) -> Result<Option<String>> {
+        while let Some(index) = self.lost_node().filter(|_| self.parts.len() > GATEWAY + 2) {
+            let mut node = self.parts.remove(index);
+            if let Err(death) = node.check("while it was in use") {
+                say::note(&death.to_string());
+            }
+        }
+        self.check()
+    }
+
+    fn lost_node(&mut self) -> Option<usize> {
+        let mut nodes = self.parts.iter_mut().enumerate().skip(GATEWAY + 1);
+        nodes.find_map(|(index, node)| node.check("").is_err().then_some(index))
     }
 
     /// Ends all parts: first the gateway, which takes no more work, then the nodes, then the

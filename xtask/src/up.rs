@@ -104,7 +104,7 @@ fn serve(options: &Options, swarm: &mut Swarm, stop: &Stop) -> Result<()> {
     }
     say::note("Ctrl-C ends everything");
     while !stop.asked() {
-        if let Some(code) = swarm.check()? {
+        if let Some(code) = swarm.check_but_lose_nodes()? {
             say::fact(&self::link(swarm.url(), Some(&code)));
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -35,6 +35,26 @@ fn a_swarm_starts_in_order_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_lost_node_is_survived_while_another_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut swarm = Swarm::start(&plan(dir.path(), &["a", "b"]), &Stop::default()).unwrap();
+    let kill = |swarm: &Swarm, name: &str| {
+        let (_, pid) = swarm.processes().into_iter().find(|(found, _)| found == name).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::SIGKILL).unwrap();
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    kill(&swarm, "node-1");
+    while swarm.processes().len() > 3 {
+        swarm.check_but_lose_nodes().unwrap();
+        assert!(Instant::now() < deadline, "the lost node was not noticed");
+    }
+    kill(&swarm, "node-2");
+    while swarm.check_but_lose_nodes().is_ok() {
+        assert!(Instant::now() < deadline, "the last node's end was not noticed");
+    }
+}
+
+#[test]
 fn a_part_that_dies_early_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let Err(error) = Swarm::start(&plan(dir.path(), &["fault=die"]), &Stop::default()) else {
