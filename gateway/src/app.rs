@@ -7,7 +7,6 @@ use starling_protocol::{
     swarm::{self, Multiaddr, PeerId},
 };
 use tokio::{
-    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
@@ -124,7 +123,7 @@ impl Gateway {
     /// A mistake that the operator can correct, mostly.
     pub async fn start(config: Config) -> Result<Running, Exit> {
         let store = Store::open(&config.database).await.map_err(|error| exit_of(&error))?;
-        let listener = TcpListener::bind(config.http).await.map_err(|error| {
+        let listener = http::listen(config.http).map_err(|error| {
             let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
             Exit::usage(format!("cannot listen on {}: {error}", config.http), hint)
         })?;

@@ -3,13 +3,13 @@
 //! Written out over hyper for what a public server needs and `axum::serve` has not: a bound on the
 //! number of connections, a limit on how long headers may take, and an orderly end.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -27,6 +27,20 @@ const MAX_HEADERS: usize = 100;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The wait after a connection could not be accepted: out of files, mostly, and better in a moment.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Connections that the system holds until they are accepted. With the usual 128, a burst of 256 left
+/// half of them to TCP's retry, a second later.
+const BACKLOG: u32 = 1_024;
+
+/// Binds and listens. Call it inside the runtime.
+pub(crate) fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    // A restarted gateway finds its port again; on Windows this would let others take it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(BACKLOG)
+}
 
 /// Accepts connections until `life.drain`; each becomes a task of `life`.
 pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {

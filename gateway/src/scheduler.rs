@@ -186,7 +186,10 @@ impl Scheduler {
             *count = count.saturating_sub(1);
         }
         match outcome {
-            Outcome::Served => node.failures = 0,
+            Outcome::Served => {
+                node.failures = 0;
+                node.set_freed(model);
+            }
             // Until its next status says otherwise.
             Outcome::Busy => node.set_full(model),
             Outcome::Failed => {
@@ -238,6 +241,13 @@ impl Node {
         let placed = self.placed.get(&model).copied().unwrap_or(0);
         let taken = placed.max(offer.slots.saturating_sub(offer.slots_free));
         (taken < offer.slots).then(|| f64::from(taken) / f64::from(offer.slots))
+    }
+
+    /// A node gives the slot back before it says `Done`; its next status would say so a little later.
+    fn set_freed(&mut self, model: ModelId) {
+        for offer in self.status.offers.iter_mut().filter(|offer| offer.model == model) {
+            offer.slots_free = offer.slots.min(offer.slots_free.saturating_add(1));
+        }
     }
 
     fn set_full(&mut self, model: ModelId) {

@@ -71,6 +71,16 @@ fn never_another_model_and_never_a_node_that_was_tried() {
 }
 
 #[test]
+fn a_slot_that_our_job_has_left_is_free_before_a_status_says_so() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
+    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
+    scheduler.status(peers[0], status(MODEL, 1, 0), now);
+    scheduler.ended(peers[0], MODEL, Outcome::Served, now);
+    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
+}
+
+#[test]
 fn who_waits_is_served_in_turn() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
