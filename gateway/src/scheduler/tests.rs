@@ -1,3 +1,5 @@
+//! A made-up clock and made-up nodes.
+
 use super::*;
 
 const MODEL: ModelId = ModelId::new([1; 32]);
