@@ -13,7 +13,7 @@ use std::{
 
 use starling_protocol::{
     ModelId,
-    limits::STATUS_TIMEOUT,
+    limits::{MAX_STREAMS, STATUS_TIMEOUT},
     message::{Offer, Status},
     swarm::PeerId,
 };
@@ -22,6 +22,9 @@ use starling_protocol::{
 const MAX_NODES: usize = 4_096;
 /// Jobs that wait for a slot, all models together.
 const MAX_WAITING: usize = 1_024;
+/// Jobs of ours on one node, whatever it claims: half of the streams that a connection carries, since
+/// one too many would close it and end them all.
+const MAX_JOBS_PER_NODE: u32 = MAX_STREAMS as u32 / 2;
 /// A job that found no slot in this time is refused: its reader has left or should.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -237,6 +240,9 @@ impl Node {
     /// A status is always a little old and knows other gateways' jobs; our own count is exact and
     /// knows only ours. The larger one is nearer the truth.
     fn load(&self, model: ModelId) -> Option<f64> {
+        if self.placed.values().sum::<u32>() >= MAX_JOBS_PER_NODE {
+            return None;
+        }
         let offer = self.offer(model)?;
         let placed = self.placed.get(&model).copied().unwrap_or(0);
         let taken = placed.max(offer.slots.saturating_sub(offer.slots_free));

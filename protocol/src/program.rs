@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal, Write},
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -40,7 +40,8 @@ pub struct SwarmOptions {
     /// Name of the swarm to join.
     #[arg(long, value_name = "NAME", default_value = "starling")]
     pub swarm: SwarmName,
-    /// Address to listen on, as a multiaddr; may be repeated [default: loopback, TCP and QUIC, free ports].
+    /// Address to listen on, as a multiaddr; may be repeated [default: free ports, TCP and QUIC;
+    /// on loopback only, unless a --bootstrap address is elsewhere].
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Vec<Multiaddr>,
     /// Address at which others reach this machine, when it is known; may be repeated.
@@ -117,7 +118,7 @@ impl SwarmOptions {
     /// # Errors
     /// When the key cannot be used.
     pub fn swarm_config(&self, role: Role, data: &Path, serve_relay: bool) -> Result<swarm::Config, Exit> {
-        let listen = if self.listen.is_empty() { loopback() } else { self.listen.clone() };
+        let listen = if self.listen.is_empty() { default_listen(&self.bootstrap) } else { self.listen.clone() };
         Ok(swarm::Config {
             identity: Identity::load_or_create(&data.join("identity.key"))?,
             swarm: self.swarm.clone(),
@@ -131,12 +132,12 @@ impl SwarmOptions {
     }
 }
 
-/// Free ports on loopback, TCP and QUIC.
-fn loopback() -> Vec<Multiaddr> {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    [format!("/ip4/{}/tcp/0", any.ip()), format!("/ip4/{}/udp/0/quic-v1", any.ip())]
+/// Free ports, TCP and QUIC; on loopback only, until a peer elsewhere is named.
+fn default_listen(bootstrap: &[Multiaddr]) -> Vec<Multiaddr> {
+    let ip = if bootstrap.iter().all(swarm::is_loopback) { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    [format!("/ip4/{ip}/tcp/0"), format!("/ip4/{ip}/udp/0/quic-v1")]
         .iter()
-        .map(|text| text.parse().expect("a constant address"))
+        .map(|text| text.parse().expect("an address made here"))
         .collect()
 }
 
@@ -346,6 +347,18 @@ mod tests {
         assert_eq!((swarm.swarm.as_str(), relay, slots, swarm.listen.len()), ("filed", true, 3, 2));
         let (swarm, _, slots) = parse_with(file, &["--slots=4", "--listen=/ip4/127.0.0.1/tcp/3"]).unwrap();
         assert_eq!((slots, swarm.listen.len()), (4, 1));
+    }
+
+    #[test]
+    fn a_peer_listens_on_loopback_until_it_is_told_of_others() {
+        let address = |text: &str| vec![text.parse().unwrap()];
+        for (bootstrap, listens) in [
+            (vec![], "/ip4/127.0.0.1/tcp/0"),
+            (address("/ip4/127.0.0.1/tcp/4001"), "/ip4/127.0.0.1/tcp/0"),
+            (address("/dns4/gateway.example/tcp/4001"), "/ip4/0.0.0.0/tcp/0"),
+        ] {
+            assert_eq!(default_listen(&bootstrap)[0].to_string(), listens);
+        }
     }
 
     #[test]

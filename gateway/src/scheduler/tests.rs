@@ -116,6 +116,16 @@ fn waiting_ends_in_time_and_has_a_bound() {
 }
 
 #[test]
+fn a_node_that_claims_too_much_does_not_get_it() {
+    let now = Instant::now();
+    let (mut scheduler, _) = scheduler(&[(4_096, 4_096)], now);
+    for _ in 0..MAX_JOBS_PER_NODE {
+        assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Place(_)));
+    }
+    assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Wait(_)));
+}
+
+#[test]
 fn a_failing_node_rests_longer_each_time() {
     let mut now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1)], now);

@@ -42,7 +42,7 @@ pub struct Actor {
     swarm: Swarm<Behaviour>,
     role: Role,
     serve_relay: bool,
-    /// Every address we listen on is a loopback one: they are then as good as public for our peers.
+    /// We and those we begin with are on loopback: there, such an address is as good as a public one.
     only_loopback: bool,
     commands: mpsc::Receiver<Command>,
     redial: Redial,
@@ -79,7 +79,7 @@ impl Actor {
         let actor = Self {
             role: config.role,
             serve_relay: config.serve_relay,
-            only_loopback: config.listen.iter().all(is_loopback),
+            only_loopback: config.listen.iter().chain(&config.bootstrap).all(is_loopback),
             discovery: Discovery::new(&config.swarm, config.role),
             reservations: Reservations::default(),
             swarm,
