@@ -122,13 +122,17 @@ impl Swarm {
     /// Like [`Swarm::check`], but a lost node is only told of while another one is left: going on
     /// without it is what a swarm is for.
     pub(crate) fn check_but_lose_nodes(&mut self) -> Result<Option<String>> {
-        while let Some(index) = self.lost_node().filter(|_| self.parts.len() > GATEWAY + 2) {
+        loop {
+            let checked = self.check();
+            if checked.is_ok() || self.parts.len() <= GATEWAY + 2 {
+                return checked;
+            }
+            let Some(index) = self.lost_node() else { return checked };
             let mut node = self.parts.remove(index);
             if let Err(death) = node.check("while it was in use") {
                 say::note(&death.to_string());
             }
         }
-        self.check()
     }
 
     fn lost_node(&mut self) -> Option<usize> {
