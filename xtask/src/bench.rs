@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 50)]
     tokens_per_second: u32,
     /// Length of each answer.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 25)]
     tokens: u32,
     /// Install missing system packages without asking.
     #[arg(long)]
