@@ -1,7 +1,10 @@
 //! The swarm actor against itself, over real sockets on loopback.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, stream};
 use starling_protocol::{
@@ -85,6 +88,17 @@ async fn nodes_and_gateways_find_each_other_over_tcp() {
     assert!(!path.is_relayed());
 }
 
+/// The gateway listens nowhere, so that a direct connection can only be its own doing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_finds_and_dials_a_node_by_itself() {
+    let bootstrap = TestPeer::start(Role::Bootstrap, "tcp", vec![]).await;
+    let first = vec![bootstrap.address().await];
+    let node = TestPeer::start(Role::Node, "tcp", first.clone()).await;
+    let gateway = TestPeer::start_on(Role::Gateway, vec![], first);
+    let id = node.id();
+    gateway.sees("the node", |peers| peers.get(&id).is_some_and(|peer| peer.takes_jobs && !peer.is_relayed())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_both_ways_over_quic() {
     let (_bootstrap, gateway, mut node) = trio("quic").await;
@@ -102,34 +116,32 @@ async fn a_stream_goes_both_ways_over_quic() {
 /// other one gets a refusal, none is lost.
 async fn a_burst_loses_no_stream(transport: &str) {
     let (_bootstrap, gateway, mut node) = trio(transport).await;
-    let id = node.id();
-    let open = |_| {
-        let handle = gateway.handle.clone();
-        async move {
-            let mut stream = loop {
-                match handle.open_job(id).await {
-                    Ok(stream) => break stream,
-                    Err(OpenError::Timeout) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            };
-            stream.write_all(b"?").await.unwrap();
-            stream.flush().await.unwrap();
-            let answer = frame::read::<JobEvent>(&mut stream, MAX_EVENT_FRAME);
-            (timeout(Duration::from_secs(10), answer).await, stream)
-        }
+    let (id, late) = (node.id(), AtomicUsize::new(0));
+    let open = |_| async {
+        let mut stream = loop {
+            match gateway.handle.open_job(id).await {
+                Ok(stream) => break stream,
+                // On a machine that is busy with other things. The stream given up may have its place.
+                Err(OpenError::Timeout) => drop(late.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        stream.write_all(b"?").await.unwrap();
+        stream.flush().await.unwrap();
+        let answer = frame::read::<JobEvent>(&mut stream, MAX_EVENT_FRAME);
+        (timeout(Duration::from_secs(10), answer).await, stream)
     };
     let outcomes: Vec<_> = stream::iter(0..1_000).map(open).buffer_unordered(1_000).collect().await;
-    let refused =
-        outcomes.iter().filter(|(answer, _)| matches!(answer, Ok(Ok(JobEvent::Refused(Refusal::Busy))))).count();
-    let silent = outcomes.iter().filter(|(answer, _)| answer.is_err()).count();
-    assert_eq!((refused, silent), (1_000 - INBOUND_QUEUE, INBOUND_QUEUE));
-    for _ in 0..INBOUND_QUEUE {
-        let mut inbound = timeout(PATIENCE, node.inbound.jobs.recv()).await.unwrap().unwrap();
-        let mut word = [0; 1];
-        inbound.stream.read_exact(&mut word).await.unwrap();
+    let is_refused = |answer: &_| matches!(answer, Ok(Ok(JobEvent::Refused(Refusal::Busy))));
+    let refused = outcomes.iter().filter(|(answer, _)| is_refused(answer)).count();
+    let kept = outcomes.iter().filter(|(answer, _)| answer.is_err()).count();
+    assert_eq!(refused + kept, 1_000);
+    assert!(kept <= INBOUND_QUEUE && kept + late.into_inner() >= INBOUND_QUEUE, "{kept} were kept");
+    let mut taken = 0;
+    while let Ok(mut inbound) = node.inbound.jobs.try_recv() {
+        taken += usize::from(inbound.stream.read_exact(&mut [0]).await.is_ok());
     }
-    assert!(node.inbound.jobs.try_recv().is_err());
+    assert!(taken >= kept, "of {kept} that were kept only {taken} came");
 }
 
 #[tokio::test(flavor = "multi_thread")]

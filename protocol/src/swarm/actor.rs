@@ -10,7 +10,10 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, autonat, dcutr, identify, kad,
     multiaddr::Protocol,
     ping, relay,
-    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
+    swarm::{
+        ConnectionId, DialError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -245,6 +248,9 @@ impl Actor {
             self.redial.connected(peer);
         }
         self.redial.learned(peer, addresses.iter().cloned());
+        if sought(self.role, &seen) {
+            self.dial_back(peer, &addresses);
+        }
         if serves_kademlia {
             self.on_kademlia_server(peer, &addresses);
         }
@@ -257,6 +263,19 @@ impl Actor {
             (known.takes_jobs, known.takes_status) = (takes_jobs, takes_status);
             changed
         });
+    }
+
+    /// A peer that has met us over a relay may well be one that we can dial. Hole punching does not
+    /// try that: it leaves out addresses that are known to be reachable.
+    fn dial_back(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
+        let direct: Vec<_> = addresses.iter().filter(|address| !is_relayed(address)).cloned().collect();
+        let relayed = self.peers.borrow().get(&peer).is_some_and(Peer::is_relayed);
+        if relayed && !direct.is_empty() {
+            let options = DialOpts::peer_id(peer).addresses(direct).condition(PeerCondition::NotDialing);
+            if let Err(error) = self.swarm.dial(options.build()) {
+                debug!(peer = %short(&peer), %error, "not dialled back");
+            }
+        }
     }
 
     fn on_kademlia_server(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
