@@ -25,14 +25,13 @@ const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 10] = [
+pub(super) const STEPS: [Step; 9] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
     Step { name: "clippy", about: "clippy on everything, no warning", needs: BUILD, run: clippy },
     Step { name: "build", about: "the three programs, dev profile", needs: BUILD, run: build },
     Step { name: "rust", about: "unit and end-to-end tests", needs: BUILD, run: rust },
-    Step { name: "doc", about: "examples in the documentation", needs: BUILD, run: doc },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
@@ -68,10 +67,6 @@ fn rust(context: &Context) -> Result<Passed> {
         return cargo(context, &["nextest", "run", "--workspace", "--no-fail-fast"]);
     }
     cargo(context, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
-}
-
-fn doc(context: &Context) -> Result<Passed> {
-    cargo(context, &["test", "--workspace", "--doc", "--quiet"])
 }
 
 fn ui(context: &Context) -> Result<Passed> {
