@@ -83,7 +83,11 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     if stop.asked() {
         return Err(anyhow::Error::new(Interrupted));
     }
-    summary(&outcomes)
+    say::fact(&format!("\n{}", summary(&outcomes)));
+    if count_failed(&outcomes) > 0 {
+        bail!("some steps failed; `cargo xtask test --only STEP` runs one alone");
+    }
+    Ok(())
 }
 
 fn pick(only: &[String]) -> Result<Vec<&'static Step>> {
@@ -105,9 +109,9 @@ fn timed(name: &'static str, run: impl FnOnce() -> Result<Passed>) -> Outcome {
     Outcome { name, took: started.elapsed(), result }
 }
 
-/// The table of times; the last line counts. Fails when any step failed.
-fn summary(outcomes: &[Outcome]) -> Result<()> {
-    say::fact("");
+/// The table of times; the last line counts.
+fn summary(outcomes: &[Outcome]) -> String {
+    let mut table = String::new();
     for outcome in outcomes {
         let (word, remark) = match &outcome.result {
             Ok(Passed::Plainly) => ("ok", String::new()),
@@ -115,16 +119,15 @@ fn summary(outcomes: &[Outcome]) -> Result<()> {
             Err(error) => ("FAILED", format!("  {}", first_line(error))),
         };
         let seconds = outcome.took.as_secs_f64();
-        say::fact(&format!("{:10} {word:6} {seconds:7.1} s{remark}", outcome.name));
+        table += &format!("{:10} {word:6} {seconds:7.1} s{remark}\n", outcome.name);
     }
     let total: f64 = outcomes.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
-    say::fact(&format!("{:10}        {total:7.1} s", "together"));
-    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-    say::fact(&format!("{} passed, {failed} failed", outcomes.len() - failed));
-    if failed > 0 {
-        bail!("some steps failed; `cargo xtask test --only STEP` runs one alone");
-    }
-    Ok(())
+    let failed = count_failed(outcomes);
+    table + &format!("{:10}        {total:7.1} s\n{} passed, {failed} failed", "together", outcomes.len() - failed)
+}
+
+fn count_failed(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| outcome.result.is_err()).count()
 }
 
 fn first_line(error: &anyhow::Error) -> String {
@@ -170,10 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn one_failure_fails_the_whole() {
-        let outcome = |result| Outcome { name: "x", took: Duration::from_secs(1), result };
-        let good = || outcome(Ok(Passed::Plainly));
-        assert!(summary(&[good(), good()]).is_ok());
-        assert!(summary(&[good(), outcome(Err(anyhow::anyhow!("no")))]).is_err());
+    fn the_last_line_counts() {
+        let outcome = |result| Outcome { name: "x", took: Duration::from_secs(2), result };
+        let outcomes = [
+            outcome(Ok(Passed::Plainly)),
+            outcome(Ok(Passed::With("a remark".into()))),
+            outcome(Err(anyhow::anyhow!("one line\nand another"))),
+        ];
+        let summary = summary(&outcomes);
+        let lines: Vec<&str> = summary.lines().collect();
+        assert_eq!(lines[0], "x          ok         2.0 s");
+        assert_eq!(lines[1], "x          ok         2.0 s  (a remark)");
+        assert_eq!(lines[2], "x          FAILED     2.0 s  one line");
+        assert_eq!(lines[4], "2 passed, 1 failed");
     }
 }

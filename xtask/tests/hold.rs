@@ -25,8 +25,8 @@ fn a_held_program_dies_when_its_parent_is_killed() {
 
 #[test]
 fn nothing_is_started_for_a_parent_that_has_ended() {
-    let status = Command::new(XTASK).args(["hold", "1", "true"]).status().unwrap();
-    assert_eq!(status.code(), Some(1));
+    let output = Command::new(XTASK).args(["hold", "1", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
 }
 
 /// The name of a living process; one that only waits to be reaped is gone.
