@@ -13,7 +13,6 @@ mod job;
 use std::time::Duration;
 
 use starling_protocol::{
-    ModelId,
     program::Exit,
     swarm::{self, Handle},
 };
@@ -79,18 +78,6 @@ impl Node {
     #[must_use]
     pub fn models(&self) -> &[Served] {
         &self.served
-    }
-
-    /// Jobs that run now.
-    #[must_use]
-    pub fn jobs(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// Whether this node serves the model.
-    #[must_use]
-    pub fn serves(&self, model: ModelId) -> bool {
-        self.served.iter().any(|served| served.id == model)
     }
 
     /// Runs until `cancel` and then stops in order.

@@ -4,7 +4,7 @@
 
 mod chat;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use starling_gateway::{
@@ -197,10 +197,4 @@ async fn make_key(gateway: &Running, http: &reqwest::Client, cookie: &str) -> St
     let url = format!("http://{}/api/keys", gateway.http());
     let response = http.post(url).header("cookie", cookie).json(&json!({"label": "test"})).send().await.unwrap();
     response.json::<Value>().await.unwrap()["secret"].as_str().unwrap().to_owned()
-}
-
-/// Where a test may put files that outlive the swarm.
-#[must_use]
-pub fn models() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../inference/models"))
 }
