@@ -7,7 +7,7 @@ use std::{collections::HashMap, io, time::Duration};
 
 use starling_protocol::{
     frame,
-    limits::{MAX_LABEL_BYTES, STATUS_INTERVAL, WRITE_TIMEOUT},
+    limits::{MAX_LABEL_BYTES, STATUS_INTERVAL},
     message::Status,
     swarm::{Handle, PeerId},
 };
@@ -130,7 +130,7 @@ async fn push_until_broken(swarm: &Handle, gateway: PeerId, status: &mut watch::
     let mut stream = swarm.open_status(gateway).await.map_err(io::Error::other)?;
     loop {
         let now = status.borrow_and_update().clone();
-        timeout(WRITE_TIMEOUT, frame::write(&mut stream, &now)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        frame::write(&mut stream, &now).await?;
         sleep(MIN_INTERVAL).await;
         if let Ok(Err(_)) = timeout(STATUS_INTERVAL, status.changed()).await {
             return Ok(());

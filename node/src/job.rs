@@ -5,11 +5,11 @@
 
 use std::{io, pin::pin};
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use starling_inference::Generation;
 use starling_protocol::{
     frame::{self, FrameError},
-    limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME, WRITE_TIMEOUT},
+    limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME},
     message::{JobEvent, JobFailure, JobRequest, Refusal},
     swarm::{InboundStream, Stream},
 };
@@ -28,7 +28,7 @@ pub(crate) async fn serve(inbound: InboundStream, models: Models, stops: Stops) 
             Ok(generation) => answer(stream, generation, &stops).await,
             Err(refusal) => {
                 debug!(%refusal, "refused");
-                write(&mut stream, &JobEvent::Refused(refusal)).await?;
+                frame::write(&mut stream, &JobEvent::Refused(refusal)).await?;
                 stream.close().await
             }
         }
@@ -50,7 +50,7 @@ async fn read_request(stream: &mut Stream) -> io::Result<Option<JobRequest>> {
         Ok(Err(error)) => Refusal::Invalid { field: "request".to_owned(), reason: error.to_string() },
         Err(_) => return Err(io::ErrorKind::TimedOut.into()),
     };
-    write(stream, &JobEvent::Refused(refusal)).await?;
+    frame::write(stream, &JobEvent::Refused(refusal)).await?;
     stream.close().await?;
     Ok(None)
 }
@@ -69,7 +69,7 @@ async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io
     let (reader, mut writer) = stream.split();
     let mut gone = pin!(reader_gone(reader));
     let mut seq = 0;
-    write(&mut writer, &JobEvent::Accepted).await?;
+    frame::write(&mut writer, &JobEvent::Accepted).await?;
     loop {
         let output = tokio::select! {
             output = generation.next() => output,
@@ -78,13 +78,13 @@ async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io
                 return Ok(());
             }
             () = stops.jobs.cancelled() => {
-                write(&mut writer, &JobEvent::Failed(JobFailure::Stopping)).await?;
+                frame::write(&mut writer, &JobEvent::Failed(JobFailure::Stopping)).await?;
                 return writer.close().await;
             }
         };
         let Some(output) = output else { return writer.close().await };
         if let Some(event) = convert::event(output, &mut seq) {
-            write(&mut writer, &event).await?;
+            frame::write(&mut writer, &event).await?;
         }
     }
 }
@@ -93,8 +93,4 @@ async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io
 /// protocol, and ends it as well.
 async fn reader_gone(mut reader: impl AsyncRead + Unpin) {
     let _ = reader.read(&mut [0]).await;
-}
-
-async fn write(stream: &mut (impl AsyncWrite + Unpin), event: &JobEvent) -> io::Result<()> {
-    timeout(WRITE_TIMEOUT, frame::write(stream, event)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

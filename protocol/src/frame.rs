@@ -7,6 +7,9 @@ use std::io;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::limits::WRITE_TIMEOUT;
 
 const PREFIX: usize = 4;
 
@@ -47,10 +50,14 @@ pub fn encode<T: Encode<()>>(message: &T) -> Vec<u8> {
 /// Writes one frame and flushes it: a token must not wait for the next.
 ///
 /// # Errors
-/// Whatever the stream says.
+/// Whatever the stream says; `TimedOut` when the peer has not taken the frame within [`WRITE_TIMEOUT`].
+/// Must be called within a tokio runtime.
 pub async fn write<T: Encode<()>>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
-    stream.write_all(&encode(message)).await?;
-    stream.flush().await
+    let write = async {
+        stream.write_all(&encode(message)).await?;
+        stream.flush().await
+    };
+    timeout(WRITE_TIMEOUT, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Reads one frame of at most `limit` bytes.

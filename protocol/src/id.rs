@@ -79,16 +79,21 @@ impl FromStr for ModelId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(IdError::Model);
-        }
         let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| IdError::Model)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| IdError::Model)?;
-        }
+        read_hex(text, &mut digest).ok_or(IdError::Model)?;
         Ok(Self(digest))
     }
+}
+
+/// Fills `bytes` from exactly as many pairs of hexadecimal digits; in place, since some are secret.
+pub(crate) fn read_hex(text: &str, bytes: &mut [u8]) -> Option<()> {
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(())
 }
 
 impl fmt::Display for SwarmName {

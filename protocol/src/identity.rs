@@ -16,6 +16,8 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::id::read_hex;
+
 const SEED: usize = 32;
 
 /// A peer's secret. Wiped from memory when dropped; its `Debug` shows nothing.
@@ -119,7 +121,8 @@ impl Identity {
             io::ErrorKind::InvalidData => IdentityError::Malformed(path.into()),
             _ => IdentityError::Io { path: path.into(), source },
         })?;
-        let seed = parse(text.trim_end()).ok_or_else(|| IdentityError::Malformed(path.into()))?;
+        let mut seed = Zeroizing::new([0; SEED]);
+        read_hex(text.trim_end(), seed.as_mut()).ok_or_else(|| IdentityError::Malformed(path.into()))?;
         Ok(Self { seed, _file: Some(Arc::new(file)) })
     }
 
@@ -146,17 +149,6 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Identity")
     }
-}
-
-fn parse(text: &str) -> Option<Zeroizing<[u8; SEED]>> {
-    if text.len() != 2 * SEED || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut seed = Zeroizing::new([0; SEED]);
-    for (index, byte) in seed.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(seed)
 }
 
 fn owner_only() -> OpenOptions {

@@ -3,13 +3,13 @@
 //! Until the first token is out, another node may take over and nobody sees it. After that a loss is
 //! an error, and what was given stays given.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures::AsyncWriteExt;
 use starling_protocol::{
     JobId,
     frame::{self, FrameError},
-    limits::{ADMISSION_TIMEOUT, MAX_EVENT_FRAME, WRITE_TIMEOUT},
+    limits::{ADMISSION_TIMEOUT, MAX_EVENT_FRAME},
     message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal},
     swarm::{Handle, PeerId, Stream},
 };
@@ -136,8 +136,11 @@ impl Attempts {
             lost()
         })?;
         // A refusal may be there before the request is out; so a failed write is left to the read.
-        let sent = timeout(WRITE_TIMEOUT, frame::write(&mut stream, &self.request)).await;
-        sent.map_err(|_| lost())?.unwrap_or_else(|error| debug!(%error, "the request was not taken"));
+        match frame::write(&mut stream, &self.request).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(lost()),
+            Err(error) => debug!(%error, "the request was not taken"),
+            Ok(()) => {}
+        }
         match next(&mut stream, FIRST_EVENT_TIMEOUT).await? {
             JobEvent::Accepted => {}
             JobEvent::Refused(refusal) => return Err(refused(refusal)),

@@ -151,7 +151,7 @@ impl Actor {
             }
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 debug!(%address, "reachable");
-                self.discovery.announce_again();
+                self.discovery.announce_again(Instant::now());
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event, now),
             _ => {}
@@ -190,7 +190,7 @@ impl Actor {
         let public = self.role != Role::Node && is_global(&address);
         if !is_relayed(&address) && (public || (self.only_loopback && is_loopback(&address))) {
             self.swarm.add_external_address(address);
-            self.discovery.announce_again();
+            self.discovery.announce_again(Instant::now());
         }
         self.publish_addresses();
     }
@@ -246,11 +246,9 @@ impl Actor {
         if sought(self.role, &seen) {
             self.redial.want(peer, now);
             self.redial.connected(peer);
-        }
-        self.redial.learned(peer, addresses.iter().cloned());
-        if sought(self.role, &seen) {
             self.dial_back(peer, &addresses);
         }
+        self.redial.learned(peer, addresses.iter().cloned());
         if serves_kademlia {
             self.on_kademlia_server(peer, &addresses);
         }
@@ -286,7 +284,7 @@ impl Actor {
             kademlia.add_address(&peer, address.clone());
         }
         if !known {
-            self.discovery.announce_again();
+            self.discovery.announce_again(Instant::now());
         }
     }
 

@@ -29,7 +29,6 @@ pub(super) struct Discovery {
     next_search: Option<Instant>,
     /// Set when the record that others hold of us is out of date.
     stale_since: Option<Instant>,
-    stale: bool,
 }
 
 impl Discovery {
@@ -40,8 +39,7 @@ impl Discovery {
             models: vec![],
             search: None,
             next_search: None,
-            stale_since: None,
-            stale: true,
+            stale_since: Some(Instant::now()),
         }
     }
 
@@ -51,12 +49,12 @@ impl Discovery {
             kademlia.stop_providing(&self.model_key(gone));
         }
         self.models = models;
-        self.announce_again();
+        self.announce_again(Instant::now());
     }
 
     /// Our addresses or our view of the network have changed.
-    pub(super) fn announce_again(&mut self) {
-        self.stale = true;
+    pub(super) fn announce_again(&mut self, now: Instant) {
+        self.stale_since.get_or_insert(now);
         self.next_search = None;
     }
 
@@ -64,8 +62,8 @@ impl Discovery {
         if kademlia.kbuckets().all(|bucket| bucket.num_entries() == 0) {
             return;
         }
-        if self.stale && now >= *self.stale_since.get_or_insert(now) + ANNOUNCE_DELAY {
-            (self.stale, self.stale_since) = (false, None);
+        if self.stale_since.is_some_and(|since| now >= since + ANNOUNCE_DELAY) {
+            self.stale_since = None;
             self.announce(kademlia);
         }
         if self.search.is_none() && self.next_search.is_none_or(|at| now >= at) {
