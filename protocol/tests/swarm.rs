@@ -25,6 +25,19 @@ struct TestPeer {
     task: JoinHandle<()>,
 }
 
+fn config(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Config {
+    Config {
+        identity: Identity::generate().unwrap(),
+        swarm: "test".parse().unwrap(),
+        role,
+        listen,
+        external: vec![],
+        bootstrap,
+        serve_relay: role == Role::Bootstrap,
+        agent: "test".into(),
+    }
+}
+
 impl TestPeer {
     async fn start(role: Role, transport: &str, bootstrap: Vec<Multiaddr>) -> Self {
         let listen = match transport {
@@ -37,16 +50,7 @@ impl TestPeer {
     }
 
     fn start_on(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Self {
-        let config = Config {
-            identity: Identity::generate().unwrap(),
-            swarm: "test".parse().unwrap(),
-            role,
-            listen,
-            external: vec![],
-            bootstrap,
-            serve_relay: role == Role::Bootstrap,
-            agent: "test".into(),
-        };
+        let config = config(role, listen, bootstrap);
         let (handle, inbound, actor) = swarm::new(config).unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(actor.run(stop.clone()));
@@ -202,16 +206,7 @@ async fn peers_that_nobody_can_dial_meet_over_the_relay() {
 async fn a_lost_bootstrap_peer_is_dialled_again() {
     let address: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
     let identity = Identity::generate().unwrap();
-    let config = |listen: Multiaddr| Config {
-        identity: identity.clone(),
-        swarm: "test".parse().unwrap(),
-        role: Role::Bootstrap,
-        listen: vec![listen],
-        external: vec![],
-        bootstrap: vec![],
-        serve_relay: true,
-        agent: "test".into(),
-    };
+    let config = |listen| Config { identity: identity.clone(), ..config(Role::Bootstrap, vec![listen], vec![]) };
     let (handle, _inbound, actor) = swarm::new(config(address)).unwrap();
     let stop = CancellationToken::new();
     let task = tokio::spawn(actor.run(stop.clone()));
@@ -238,17 +233,7 @@ async fn a_taken_port_is_said_with_the_next_step() {
     let first = TestPeer::start(Role::Node, "tcp", vec![]).await;
     let mut taken = first.address().await;
     taken.pop();
-    let config = Config {
-        identity: Identity::generate().unwrap(),
-        swarm: "test".parse().unwrap(),
-        role: Role::Node,
-        listen: vec![taken],
-        external: vec![],
-        bootstrap: vec![],
-        serve_relay: false,
-        agent: "test".into(),
-    };
-    let error = swarm::new(config).err().unwrap();
+    let error = swarm::new(config(Role::Node, vec![taken], vec![])).err().unwrap();
     assert!(error.to_string().contains("cannot listen on /ip4/127.0.0.1/tcp/"), "{error}");
     assert!(error.hint().contains("--listen"));
 }
