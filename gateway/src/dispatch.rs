@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
-    message::{ChatMessage, Done, JobFailure, Private, Sampling},
+    message::{Accepted, Done, JobFailure, Private, Task, TokenLogprob, Vector},
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
@@ -37,14 +37,8 @@ const MAX_JOBS: usize = 8_192;
 pub struct Job {
     /// The model, by content.
     pub model: ModelId,
-    /// The conversation, oldest first.
-    pub messages: Vec<ChatMessage>,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Most tokens in the answer.
-    pub max_tokens: Option<u32>,
-    /// The answer ends before any of these.
-    pub stop: Vec<Private>,
+    /// What to do with it.
+    pub task: Task,
 }
 
 /// The swarm as the scheduler sees it now.
@@ -117,14 +111,23 @@ pub enum AnswerEvent {
     /// Every slot is taken: the job waits for one. Comes before `Started`, at most once.
     Waiting,
     /// A node has begun. Again, with another node, when one is lost before its first token.
-    Started(Placement),
+    Started {
+        /// Which one.
+        placement: Placement,
+        /// How to read the answer's text.
+        accepted: Accepted,
+    },
     /// Tokens and the text they add.
     Piece {
         /// The token ids.
         tokens: Vec<u32>,
         /// May be empty while a character is incomplete.
         text: Private,
+        /// One for each token where they were asked for, else empty.
+        logprobs: Vec<TokenLogprob>,
     },
+    /// The vector of the next text.
+    Vector(Vector),
     /// The answer is whole; nothing follows.
     Done(Done),
 }

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use crate::{Failure, Invalid, Message, Sampling};
+use crate::{Failure, Invalid, Request, Sampling, Style};
 
 pub mod llama;
 pub mod scripted;
@@ -15,7 +15,7 @@ pub mod scripted;
 pub type SlotId = usize;
 
 /// What an engine serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// SHA-256 of the model file: two nodes mean the same by it.
     pub id: [u8; 32],
@@ -29,6 +29,34 @@ pub struct ModelInfo {
     pub demo: bool,
     /// What it computes on, such as `CPU`.
     pub device: String,
+    /// What the owner should know, such as why a GPU is not used; empty when all is well.
+    pub warning: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Memory that weights and caches take on that device; 0 when unknown.
+    pub memory_bytes: u64,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// It answers conversations.
+    #[default]
+    Chat,
+    /// It turns texts into vectors.
+    Embedding {
+        /// Numbers in a vector.
+        dimensions: u32,
+    },
+}
+
+/// A conversation as tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Up to where the assistant's answer begins.
+    pub tokens: Vec<u32>,
+    /// How to read what the model will write.
+    pub style: Style,
 }
 
 /// A sequence for a slot.
@@ -39,6 +67,8 @@ pub struct Sequence {
     pub answered: usize,
     /// How to choose tokens.
     pub sampling: Sampling,
+    /// The request's labels for its conversation; what the slot holds is known by them as long as it is held.
+    pub prefixes: Vec<u64>,
 }
 
 /// A slot that was given.
@@ -111,11 +141,11 @@ pub trait Engine {
     /// Number of token ids; every id is below it.
     fn vocabulary(&self) -> u32;
 
-    /// Turns a conversation into the tokens of a prompt, ready for the assistant's answer.
+    /// Turns a request's conversation and tools into the tokens of a prompt, ready for the assistant's answer.
     ///
     /// # Errors
-    /// Names `messages` when the model's template does not take this conversation.
-    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>, Invalid>;
+    /// Names `messages` when the model's template does not take this conversation, `tools` when it knows no tools.
+    fn encode(&self, request: &Request) -> Result<Encoded, Invalid>;
 
     /// Appends the bytes of `token`, which may end inside a character. `token` is below [`Engine::vocabulary`].
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>);
@@ -134,4 +164,9 @@ pub trait Engine {
     /// # Errors
     /// When the step as a whole failed; `progress` then does not count.
     fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError>;
+
+    /// Appends the labels of the conversations whose tokens need not be computed again, the latest first.
+    fn held(&self, prefixes: &mut Vec<u64>) {
+        let _ = prefixes;
+    }
 }

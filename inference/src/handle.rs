@@ -21,7 +21,7 @@ pub struct Handle {
 }
 
 /// How busy an engine is and how fast it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Load {
     /// Answers in progress.
     pub running: u32,
@@ -31,8 +31,35 @@ pub struct Load {
     pub prefill_tokens_per_second: f64,
     /// Tokens given per second and answer, lately; 0 until known.
     pub decode_tokens_per_second: f64,
+    /// Tokens given per second lately, all answers together; 0 while nothing runs.
+    pub throughput_tokens_per_second: f64,
+    /// Slots that there are; fewer than [`ModelInfo::slots`] after trouble with memory.
+    pub slots: u32,
+    /// Labels ([`Request::prefixes`]) of the conversations whose prefix need not be computed again.
+    pub prefixes: Arc<[u64]>,
     /// False once the engine died or was stopped.
     pub alive: bool,
+    /// How often the engine had to be started again.
+    pub restarts: u32,
+    /// Why it is not alive, or why it was started again last; empty when all is well.
+    pub trouble: String,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            running: 0,
+            slots_free: 0,
+            prefill_tokens_per_second: 0.0,
+            decode_tokens_per_second: 0.0,
+            throughput_tokens_per_second: 0.0,
+            slots: 0,
+            prefixes: Arc::from([]),
+            alive: false,
+            restarts: 0,
+            trouble: String::new(),
+        }
+    }
 }
 
 /// Why a request was not taken.
@@ -147,7 +174,7 @@ impl Ends {
     pub(crate) fn close(&self) {
         self.seats.close();
         while self.jobs.try_recv().is_ok() {}
-        self.load.send_modify(|load| *load = Load { alive: false, ..*load });
+        self.load.send_modify(|load| load.alive = false);
     }
 }
 
@@ -157,7 +184,7 @@ pub(crate) fn pair(info: ModelInfo) -> (Handle, Ends) {
     // Whoever queues holds a seat, so this queue is never full.
     let (jobs, jobs_end) = sync_channel(slots);
     let (bell, bell_end) = sync_channel(1);
-    let load = Load { slots_free: info.slots, alive: true, ..Load::default() };
+    let load = Load { slots_free: info.slots, slots: info.slots, alive: true, ..Load::default() };
     let (load_end, load) = watch::channel(load);
     let seats = Arc::new(Semaphore::new(slots));
     let shared = Arc::new(Shared { info, seats: Arc::clone(&seats) });

@@ -5,11 +5,11 @@
 //! files other than model files, and nothing spawns a thread or a task.
 #![warn(missing_docs)]
 
-pub use engine::{ModelInfo, scripted};
+pub use engine::{Kind, ModelInfo, scripted};
 pub use handle::{Handle, Load, Refused};
-pub use output::{Failure, Finish, Output, Timings, Usage};
+pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};
 pub use request::{
-    Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, Message, Request, Role, Sampling,
+    Constraint, Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, Message, Request, Role, Sampling,
 };
 pub use runner::Runner;
 pub use source::{OpenError, Source, open};

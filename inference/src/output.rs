@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// One event of an answer: `Started`, any number of `Piece`s, then one of `Done` and `Failed`.
+/// One event of an answer: `Started`, any number of `Piece`s, then one of `Done` and `Failed`. For texts to embed:
+/// `Started`, a `Vector` for each text in order, then one of `Done` and `Failed`.
 #[derive(Clone, PartialEq)]
 pub enum Output {
     /// The prompt is accepted and has its slot.
@@ -11,6 +12,8 @@ pub enum Output {
         prompt_tokens: u32,
         /// Tokens that need not be computed again.
         cached_tokens: u32,
+        /// How to read the text.
+        style: Style,
     },
     /// The next tokens and exactly their text: whoever holds the pieces so far can continue the answer elsewhere.
     /// Only the last piece before `Done` may have less text than its tokens, when a stop string cut it.
@@ -19,6 +22,15 @@ pub enum Output {
         tokens: Vec<u32>,
         /// Whole characters, always.
         text: String,
+        /// One for each token where they were asked for, else empty.
+        logprobs: Vec<TokenLogprob>,
+    },
+    /// The vector of one text.
+    Vector {
+        /// Which of the texts.
+        index: u32,
+        /// Of length 1, [`crate::Kind::Embedding`]'s number of them.
+        values: Vec<f32>,
     },
     /// The answer is complete.
     Done {
@@ -31,6 +43,48 @@ pub enum Output {
     },
     /// The answer broke off; the pieces so far are good.
     Failed(Failure),
+}
+
+/// What a model writes into its text besides the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Where its thoughts are.
+    pub reasoning: Reasoning,
+    /// Whether `<tool_call>{"name": …, "arguments": …}</tool_call>` is a call: the request has tools, and the model's
+    /// template writes calls so.
+    pub tool_calls: bool,
+}
+
+/// Where a model's thoughts are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reasoning {
+    /// Nowhere: all text is the answer.
+    #[default]
+    Never,
+    /// Between `<think>` and `</think>`, where the text begins with it.
+    Marked,
+    /// From the first character up to `</think>`: the prompt has opened them.
+    Open,
+}
+
+/// How likely a token was, before any penalty, filter or temperature.
+#[derive(Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The token that was taken.
+    pub taken: Likely,
+    /// The likeliest, the likeliest first.
+    pub top: Vec<Likely>,
+}
+
+/// A token and how likely it was.
+#[derive(Clone, PartialEq)]
+pub struct Likely {
+    /// The token id.
+    pub token: u32,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// Its bytes, which may end inside a character.
+    pub bytes: Vec<u8>,
 }
 
 /// Why a complete answer ended.
@@ -74,6 +128,9 @@ pub enum Failure {
         /// What is known, without any text of the chat.
         reason: String,
     },
+    /// The engine did not come back from a step and was ended, and every other answer with it.
+    #[error("the engine hung")]
+    Hung,
     /// The engine computed something that cannot be a token.
     #[error("the engine gave garbage: {what}")]
     Garbage {
@@ -93,10 +150,11 @@ impl fmt::Debug for Output {
     /// Shows sizes only: token ids are text to whoever has the model.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { prompt_tokens, cached_tokens } => {
-                write!(f, "Started({prompt_tokens} tokens, {cached_tokens} cached)")
+            Self::Started { prompt_tokens, cached_tokens, style } => {
+                write!(f, "Started({prompt_tokens} tokens, {cached_tokens} cached, {style:?})")
             }
-            Self::Piece { tokens, text } => write!(f, "Piece({} tokens, {} bytes)", tokens.len(), text.len()),
+            Self::Vector { index, values } => write!(f, "Vector({index}, {} numbers)", values.len()),
+            Self::Piece { tokens, text, .. } => write!(f, "Piece({} tokens, {} bytes)", tokens.len(), text.len()),
             Self::Done { finish, usage, timings } => write!(f, "Done({finish:?}, {usage:?}, {timings:?})"),
             Self::Failed(failure) => write!(f, "Failed({failure:?})"),
         }
@@ -109,7 +167,7 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_text() {
-        let piece = Output::Piece { tokens: vec![4711], text: "secret".into() };
+        let piece = Output::Piece { tokens: vec![4711], text: "secret".into(), logprobs: vec![] };
         assert_eq!(format!("{piece:?}"), "Piece(1 tokens, 6 bytes)");
     }
 }

@@ -28,6 +28,26 @@ pub struct Request {
     /// Tokens of this answer that were given before, perhaps by another node. The answer goes on behind them;
     /// they are not given again.
     pub continue_from: Vec<u32>,
+    /// Tools that the model may call: a JSON list in OpenAI's form, as text.
+    pub tools: Option<String>,
+    /// What form the answer must have.
+    pub constraint: Option<Constraint>,
+    /// Whether the model is to think first. `None` leaves it to the model's template.
+    pub thinking: Option<bool>,
+    /// Labels for the conversation up to each of its messages, whatever they mean to who asks; the load shows which
+    /// of them the engine still holds.
+    pub prefixes: Vec<u64>,
+}
+
+/// What form an answer must have. Thoughts before it are free.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Constraint {
+    /// A JSON object.
+    Json,
+    /// JSON that this JSON schema, as JSON text, describes.
+    Schema(String),
+    /// A call of one of the request's tools: of this one, or of any.
+    ToolCall(Option<String>),
 }
 
 /// One message of a conversation.
@@ -37,6 +57,12 @@ pub struct Message {
     pub role: Role,
     /// Its text; may be empty.
     pub content: String,
+    /// What the model thought before it.
+    pub reasoning: Option<String>,
+    /// The tools that the model called: a JSON list in OpenAI's form, as text.
+    pub tool_calls: Option<String>,
+    /// In a tool's message: which call it answers.
+    pub tool_call_id: Option<String>,
 }
 
 /// Who wrote a message.
@@ -48,11 +74,13 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// What a tool gave back.
+    Tool,
 }
 
 /// How a token is chosen from the engine's logits. Applied in this order: repetition penalty, `top_k`, `top_p`,
 /// `min_p`, temperature, which is llama.cpp's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// 0 always takes the likeliest token; up to 2.
     pub temperature: f32,
@@ -66,6 +94,14 @@ pub struct Sampling {
     pub repetition_penalty: f32,
     /// The random number of a position depends on this and the position only. `None`: the engine picks one.
     pub seed: Option<u64>,
+    /// Taken from a token's logit for each time the answer has it already; -2 to 2, 0 is off.
+    pub frequency_penalty: f32,
+    /// Taken from a token's logit once the answer has it; -2 to 2, 0 is off.
+    pub presence_penalty: f32,
+    /// Added to the logits of these tokens; each from -100 to 100.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// `Some(n)`: the log-probability of each token is wanted, and those of the n likeliest; up to 20.
+    pub top_logprobs: Option<u32>,
 }
 
 /// A parameter that cannot be served.
@@ -104,7 +140,7 @@ impl Request {
 impl Message {
     /// A message by `role`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
+        Self { role, content: content.into(), reasoning: None, tool_calls: None, tool_call_id: None }
     }
 }
 
@@ -115,13 +151,25 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0.05, repetition_penalty: 1.0, seed: None }
+        Self {
+            temperature: 0.7,
+            top_p: 0.95,
+            top_k: 40,
+            min_p: 0.05,
+            repetition_penalty: 1.0,
+            seed: None,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: Vec::new(),
+            top_logprobs: None,
+        }
     }
 }
 

@@ -106,8 +106,8 @@ impl Runner {
             caller.accept();
             return Ok(());
         }
-        let sampling = job.request.sampling;
-        let sequence = Sequence { tokens, answered: job.request.continue_from.len(), sampling };
+        let (sampling, prefixes) = (job.request.sampling.clone(), job.request.prefixes.clone());
+        let sequence = Sequence { tokens, answered: job.request.continue_from.len(), sampling, prefixes };
         let admitted = match self.engine.admit(sequence) {
             Err(EngineError::OutOfMemory) => {
                 let (reader, caller) = job.split();
@@ -261,9 +261,18 @@ impl Runner {
             slots_free: self.engine.info().slots.saturating_sub(running),
             prefill_tokens_per_second: self.meter.prefill(),
             decode_tokens_per_second: self.meter.decode(),
+            throughput_tokens_per_second: 0.0,
+            slots: self.engine.info().slots,
+            prefixes: [].into(),
             alive: true,
+            restarts: 0,
+            trouble: String::new(),
         };
-        self.ends.load.send_if_modified(|shown| std::mem::replace(shown, load) != load);
+        self.ends.load.send_if_modified(|shown| {
+            let changed = *shown != load;
+            *shown = load;
+            changed
+        });
     }
 
     /// Leaves the bytes of `token` in `self.bytes`.

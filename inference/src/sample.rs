@@ -156,7 +156,7 @@ mod tests {
     const LOGITS: [f32; 6] = [0.5, 3.0, 1.0, 2.0, -1.0, f32::NEG_INFINITY];
 
     fn all() -> Sampling {
-        Sampling { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, repetition_penalty: 1.0, seed: Some(7) }
+        Sampling { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, seed: Some(7), ..Sampling::default() }
     }
 
     /// How often each token comes in ten thousand positions.
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn check_kept(sampling: Sampling, expected: &[u32]) {
-        let counts = counts(sampling, &[]);
+        let counts = counts(sampling.clone(), &[]);
         let kept: Vec<u32> = (0..).zip(&counts).filter(|(_, count)| **count > 0).map(|(token, _)| token).collect();
         assert_eq!(kept, expected, "{sampling:?} {counts:?}");
     }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_repeated_token_is_less_likely() {
         let penalty = Sampling { repetition_penalty: 2.0, ..all() };
-        let (free, penalised) = (counts(all(), &[]), counts(penalty, &[1, 1, 4]));
+        let (free, penalised) = (counts(all(), &[]), counts(penalty.clone(), &[1, 1, 4]));
         assert!(penalised[1] < free[1] / 2 && penalised[4] < free[4] + 30, "{free:?} {penalised:?}");
         let mut greedy = Sampler::new(Sampling { temperature: 0.0, ..penalty });
         assert_eq!(greedy.choose(&LOGITS, &[1], 0), Ok(3));
@@ -230,12 +230,12 @@ mod tests {
     fn garbage_is_a_failure_and_never_a_token() {
         for bad in [f32::NAN, f32::INFINITY] {
             for sampling in [all(), Sampling::greedy()] {
-                let result = Sampler::new(sampling).choose(&[0.0, bad, 1.0], &[], 0);
+                let result = Sampler::new(sampling.clone()).choose(&[0.0, bad, 1.0], &[], 0);
                 assert!(matches!(result, Err(Failure::Garbage { .. })), "{result:?}");
             }
         }
         for sampling in [all(), Sampling::greedy()] {
-            let none = Sampler::new(sampling).choose(&[f32::NEG_INFINITY; 3], &[], 0);
+            let none = Sampler::new(sampling.clone()).choose(&[f32::NEG_INFINITY; 3], &[], 0);
             assert!(matches!(none, Err(Failure::Garbage { .. })), "{none:?}");
             assert!(Sampler::new(sampling).choose(&[], &[], 0).is_err());
         }

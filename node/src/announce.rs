@@ -43,7 +43,7 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: cut(device),
             offers: offers(&models),
-            stopping: false,
+            ..Status::default()
         };
         Self { models, stopping, status: watch::channel(status).0 }
     }

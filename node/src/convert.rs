@@ -1,16 +1,35 @@
 //! The one place that knows both vocabularies: the wire's and the engine's.
 
 use starling_inference as engine;
-use starling_protocol::message as wire;
+use starling_protocol::{limits, message as wire};
 
-pub(crate) fn request(request: wire::JobRequest) -> engine::Request {
+pub(crate) fn request(chat: wire::Chat) -> engine::Request {
+    let tools = match chat.tool_choice {
+        wire::ToolChoice::Never => None,
+        _ => text(chat.tools),
+    };
+    let constraint = match (chat.tool_choice, chat.format) {
+        (wire::ToolChoice::Required, _) => Some(engine::Constraint::ToolCall(None)),
+        (wire::ToolChoice::Named(name), _) => Some(engine::Constraint::ToolCall(Some(name.0))),
+        (_, Some(wire::Format::Json)) => Some(engine::Constraint::Json),
+        (_, Some(wire::Format::Schema(schema))) => Some(engine::Constraint::Schema(schema.0)),
+        (_, None) => None,
+    };
     engine::Request {
-        messages: request.messages.into_iter().map(message).collect(),
-        sampling: sampling(&request.sampling),
-        max_tokens: request.max_tokens,
-        stop: request.stop.into_iter().map(|stop| stop.0).collect(),
-        continue_from: request.continue_from,
+        messages: chat.messages.into_iter().map(message).collect(),
+        sampling: sampling(chat.sampling),
+        max_tokens: chat.max_tokens,
+        stop: chat.stop.into_iter().map(|stop| stop.0).collect(),
+        continue_from: chat.continue_from,
+        tools,
+        constraint,
+        thinking: chat.thinking,
+        prefixes: chat.prefixes,
     }
+}
+
+fn text(private: Option<wire::Private>) -> Option<String> {
+    private.map(|private| private.0)
 }
 
 fn message(message: wire::ChatMessage) -> engine::Message {
@@ -18,12 +37,19 @@ fn message(message: wire::ChatMessage) -> engine::Message {
         wire::Role::System => engine::Role::System,
         wire::Role::User => engine::Role::User,
         wire::Role::Assistant => engine::Role::Assistant,
+        wire::Role::Tool => engine::Role::Tool,
     };
-    engine::Message { role, content: message.content.0 }
+    engine::Message {
+        role,
+        content: message.content.0,
+        reasoning: text(message.reasoning),
+        tool_calls: text(message.tool_calls),
+        tool_call_id: text(message.tool_call_id),
+    }
 }
 
 /// What the request leaves open takes the engine's default.
-fn sampling(sampling: &wire::Sampling) -> engine::Sampling {
+fn sampling(sampling: wire::Sampling) -> engine::Sampling {
     let default = engine::Sampling::default();
     engine::Sampling {
         temperature: sampling.temperature.unwrap_or(default.temperature),
@@ -32,6 +58,10 @@ fn sampling(sampling: &wire::Sampling) -> engine::Sampling {
         min_p: sampling.min_p.unwrap_or(default.min_p),
         repetition_penalty: sampling.repetition_penalty.unwrap_or(default.repetition_penalty),
         seed: sampling.seed.or(default.seed),
+        frequency_penalty: sampling.frequency_penalty.unwrap_or(default.frequency_penalty),
+        presence_penalty: sampling.presence_penalty.unwrap_or(default.presence_penalty),
+        logit_bias: sampling.logit_bias.into_iter().map(|entry| (entry.token, entry.bias)).collect(),
+        top_logprobs: sampling.top_logprobs,
     }
 }
 
@@ -47,16 +77,18 @@ pub(crate) fn refusal(refused: engine::Refused) -> wire::Refusal {
     }
 }
 
-/// The event for an output, or none where the wire has no word for it.
-pub(crate) fn event(output: engine::Output, seq: &mut u64) -> Option<wire::JobEvent> {
+/// The event for an output.
+pub(crate) fn event(output: engine::Output, seq: &mut u64) -> wire::JobEvent {
     match output {
-        engine::Output::Started { .. } => None,
-        engine::Output::Piece { tokens, text } => {
-            let piece = wire::Piece { seq: *seq, tokens, text: text.into() };
+        engine::Output::Started { style, .. } => wire::JobEvent::Accepted(wire::Accepted { style: self::style(style) }),
+        engine::Output::Piece { tokens, text, logprobs } => {
+            let logprobs = logprobs.into_iter().map(logprob).collect();
+            let piece = wire::Piece { seq: *seq, tokens, text: text.into(), logprobs };
             *seq += 1;
-            Some(wire::JobEvent::Piece(piece))
+            wire::JobEvent::Piece(piece)
         }
-        engine::Output::Done { finish, usage, timings } => Some(wire::JobEvent::Done(wire::Done {
+        engine::Output::Vector { index, values } => wire::JobEvent::Vector(wire::Vector::new(index, &values)),
+        engine::Output::Done { finish, usage, timings } => wire::JobEvent::Done(wire::Done {
             finish: match finish {
                 engine::Finish::Stop => wire::Finish::Stop,
                 engine::Finish::Length => wire::Finish::Length,
@@ -67,26 +99,50 @@ pub(crate) fn event(output: engine::Output, seq: &mut u64) -> Option<wire::JobEv
                 completion_tokens: usage.completion_tokens,
             },
             timings: wire::Timings { prefill_ms: timings.prefill_ms, decode_ms: timings.decode_ms },
-        })),
-        engine::Output::Failed(failure) => Some(wire::JobEvent::Failed(match failure {
+        }),
+        engine::Output::Failed(failure) => wire::JobEvent::Failed(match failure {
             engine::Failure::OutOfMemory => wire::JobFailure::OutOfMemory,
             engine::Failure::EngineDied { .. } => wire::JobFailure::EngineDied,
             engine::Failure::Garbage { .. } => wire::JobFailure::Garbage,
-        })),
+            engine::Failure::Hung => wire::JobFailure::Hung,
+        }),
     }
+}
+
+fn style(style: engine::Style) -> wire::Style {
+    let reasoning = match style.reasoning {
+        engine::Reasoning::Never => wire::Reasoning::Never,
+        engine::Reasoning::Marked => wire::Reasoning::Marked,
+        engine::Reasoning::Open => wire::Reasoning::Open,
+    };
+    wire::Style { reasoning, tool_calls: style.tool_calls }
+}
+
+fn logprob(logprob: engine::TokenLogprob) -> wire::TokenLogprob {
+    let likely = |likely: engine::Likely| wire::Likely {
+        token: likely.token,
+        logprob: likely.logprob,
+        text: wire::PrivateBytes(likely.bytes),
+    };
+    wire::TokenLogprob { taken: likely(logprob.taken), top: logprob.top.into_iter().map(likely).collect() }
 }
 
 /// What a node says of one of its engines; none when the engine is dead.
 pub(crate) fn offer(id: starling_protocol::ModelId, handle: &engine::Handle) -> Option<wire::Offer> {
-    let (info, load) = (handle.info(), *handle.load().borrow());
+    let (info, load) = (handle.info(), handle.load().borrow().clone());
     load.alive.then(|| wire::Offer {
-        model: id,
-        name: info.name.clone(),
         context_tokens: info.context_tokens,
         slots: info.slots,
         slots_free: load.slots_free.min(info.slots),
         decode_tokens_per_second: load.decode_tokens_per_second as f32,
         prefill_tokens_per_second: load.prefill_tokens_per_second as f32,
         demo: info.demo,
+        device: info.device.clone(),
+        memory_bytes: info.memory_bytes,
+        prefixes: load.prefixes.iter().copied().take(limits::MAX_HELD_PREFIXES).collect(),
+        throughput_tokens_per_second: load.throughput_tokens_per_second as f32,
+        restarts: load.restarts,
+        trouble: load.trouble,
+        ..wire::Offer::new(id, info.name.clone())
     })
 }

@@ -10,7 +10,7 @@ use starling_inference::Generation;
 use starling_protocol::{
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME},
-    message::{JobEvent, JobFailure, JobRequest, Refusal},
+    message::{JobEvent, JobFailure, JobRequest, Refusal, Task},
     swarm::{InboundStream, Stream},
 };
 use tokio::time::timeout;
@@ -60,7 +60,12 @@ async fn admit(request: JobRequest, models: &Models, stops: &Stops) -> Result<Ge
         return Err(Refusal::Stopping);
     }
     let model = models.iter().find(|model| model.id == request.model).ok_or(Refusal::UnknownModel)?;
-    let admitted = model.engine.generate(convert::request(request));
+    let admitted = match request.task {
+        Task::Chat(chat) => model.engine.generate(convert::request(chat)),
+        Task::Embed(_) => {
+            return Err(Refusal::Invalid { field: "model".into(), reason: "it answers, and makes no vectors".into() });
+        }
+    };
     // An engine that hangs admits nobody; to the gateway that is a busy node.
     timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal)
 }
@@ -69,7 +74,6 @@ async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io
     let (reader, mut writer) = stream.split();
     let mut gone = pin!(reader_gone(reader));
     let mut seq = 0;
-    frame::write(&mut writer, &JobEvent::Accepted).await?;
     loop {
         let output = tokio::select! {
             output = generation.next() => output,
@@ -83,9 +87,7 @@ async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io
             }
         };
         let Some(output) = output else { return writer.close().await };
-        if let Some(event) = convert::event(output, &mut seq) {
-            frame::write(&mut writer, &event).await?;
-        }
+        frame::write(&mut writer, &convert::event(output, &mut seq)).await?;
     }
 }
 

@@ -95,7 +95,7 @@ mod tests {
     use crate::message::{JobEvent, Piece, Private};
 
     fn piece() -> JobEvent {
-        JobEvent::Piece(Piece { seq: 1, tokens: vec![1, 2, 3], text: Private("grüß".into()) })
+        JobEvent::Piece(Piece { seq: 1, tokens: vec![1, 2, 3], text: Private("grüß".into()), logprobs: vec![] })
     }
 
     fn read_event(bytes: Vec<u8>, limit: usize) -> Result<JobEvent, FrameError> {

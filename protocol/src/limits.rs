@@ -8,8 +8,8 @@ use std::time::Duration;
 pub const MAX_REQUEST_FRAME: usize = 1 << 20;
 /// Largest job event frame, in bytes: a piece is a few tokens; 64 KiB holds thousands.
 pub const MAX_EVENT_FRAME: usize = 64 << 10;
-/// Largest status frame, in bytes.
-pub const MAX_STATUS_FRAME: usize = 64 << 10;
+/// Largest status frame, in bytes: a node with many models and the prefixes that they hold.
+pub const MAX_STATUS_FRAME: usize = 256 << 10;
 
 /// Most messages in one request.
 pub const MAX_MESSAGES: usize = 4_096;
@@ -24,6 +24,23 @@ pub const MAX_STOPS: usize = 16;
 /// Longest stop string, in bytes.
 pub const MAX_STOP_BYTES: usize = 256;
 
+/// Longest JSON schema that an answer can be asked to follow, in bytes.
+pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// Most entries in `logit_bias`.
+pub const MAX_LOGIT_BIAS: usize = 1_024;
+/// Most alternatives shown for each token.
+pub const MAX_TOP_LOGPROBS: usize = 20;
+/// Most texts in one embedding request.
+pub const MAX_TEXTS: usize = 256;
+/// Most numbers in a vector: one and its frame stay below [`MAX_EVENT_FRAME`].
+pub const MAX_DIMENSIONS: usize = 8_192;
+
+/// Most conversation prefixes a model's offer may say that it holds.
+pub const MAX_HELD_PREFIXES: usize = 256;
+/// Most GPUs one node may show.
+pub const MAX_GPUS: usize = 16;
+/// Longest warning or reason in a status, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
 /// Most models one node may offer.
 pub const MAX_OFFERS: usize = 64;
 /// Longest name of a model, in bytes.

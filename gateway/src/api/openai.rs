@@ -78,8 +78,8 @@ async fn begin(mut answer: dispatch::Answer) -> Result<Begun, DispatchError> {
     let mut placement = None;
     loop {
         let first = match answer.next().await? {
-            AnswerEvent::Waiting => continue,
-            AnswerEvent::Started(who) => {
+            AnswerEvent::Waiting | AnswerEvent::Vector(_) => continue,
+            AnswerEvent::Started { placement: who, .. } => {
                 placement = Some(who);
                 continue;
             }

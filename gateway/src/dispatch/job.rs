@@ -49,16 +49,7 @@ enum Trouble {
 }
 
 pub(super) async fn run(job: Job, swarm: Handle, commands: mpsc::Sender<Command>, events: Events) {
-    let request = JobRequest {
-        job: JobId::generate(),
-        attempt: 0,
-        model: job.model,
-        messages: job.messages,
-        sampling: job.sampling,
-        max_tokens: job.max_tokens,
-        stop: job.stop,
-        continue_from: vec![],
-    };
+    let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
     let attempts = Attempts { request, swarm, commands, events: events.clone(), tried: vec![], given: 0 };
     let last = match attempts.run().instrument(span).await {
@@ -141,13 +132,13 @@ impl Attempts {
             Err(error) => debug!(%error, "the request was not taken"),
             Ok(()) => {}
         }
-        match next(&mut stream, FIRST_EVENT_TIMEOUT).await? {
-            JobEvent::Accepted => {}
+        let accepted = match next(&mut stream, FIRST_EVENT_TIMEOUT).await? {
+            JobEvent::Accepted(accepted) => accepted,
             JobEvent::Refused(refusal) => return Err(refused(refusal)),
             JobEvent::Failed(failure) => return Err(failed(failure)),
-            JobEvent::Piece(_) | JobEvent::Done(_) => return Err(lost()),
-        }
-        self.tell(AnswerEvent::Started(lease.placement.clone())).await?;
+            JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) => return Err(lost()),
+        };
+        self.tell(AnswerEvent::Started { placement: lease.placement.clone(), accepted }).await?;
         let done = self.read(&mut stream).await?;
         // The whole answer is here: how the stream closes changes nothing.
         let _ = stream.close().await;
@@ -159,14 +150,14 @@ impl Attempts {
         let mut patience = FIRST_TOKEN_TIMEOUT;
         loop {
             match next(stream, patience).await? {
-                JobEvent::Piece(Piece { seq, tokens, text }) if seq == expected => {
+                JobEvent::Piece(Piece { seq, tokens, text, logprobs }) if seq == expected => {
                     (expected, patience) = (expected + 1, STALL_TIMEOUT);
                     self.given += tokens.len();
-                    self.tell(AnswerEvent::Piece { tokens, text }).await?;
+                    self.tell(AnswerEvent::Piece { tokens, text, logprobs }).await?;
                 }
                 JobEvent::Done(done) => return Ok(done),
                 JobEvent::Failed(failure) => return Err(failed(failure)),
-                JobEvent::Piece(_) | JobEvent::Accepted | JobEvent::Refused(_) => {
+                JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Accepted(_) | JobEvent::Refused(_) => {
                     warn!("the node broke the protocol");
                     return Err(Trouble::Node(DispatchError::NodeLost));
                 }

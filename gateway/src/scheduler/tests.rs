@@ -6,16 +6,7 @@ const MODEL: ModelId = ModelId::new([1; 32]);
 const OTHER: ModelId = ModelId::new([2; 32]);
 
 fn status(model: ModelId, slots: u32, slots_free: u32) -> Status {
-    let offer = Offer {
-        model,
-        name: "model".into(),
-        context_tokens: 1024,
-        slots,
-        slots_free,
-        decode_tokens_per_second: 1.0,
-        prefill_tokens_per_second: 1.0,
-        demo: false,
-    };
+    let offer = Offer { context_tokens: 1024, slots, slots_free, ..Offer::new(model, "model") };
     Status { name: "node".into(), offers: vec![offer], ..Status::default() }
 }
 

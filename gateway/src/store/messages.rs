@@ -38,7 +38,7 @@ pub enum FinishReason {
     Error,
 }
 
-words!(Role { Role::System = "system", Role::User = "user", Role::Assistant = "assistant" });
+words!(Role { Role::System = "system", Role::User = "user", Role::Assistant = "assistant", Role::Tool = "tool" });
 words!(Status {
     Status::Running = "running",
     Status::Complete = "complete",

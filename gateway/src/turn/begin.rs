@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use starling_protocol::{
     limits::{MAX_MESSAGES, MAX_PROMPT_BYTES},
-    message::{ChatMessage, Private, Role, Sampling},
+    message::{Chat, ChatMessage, Private, Role, Task},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,7 @@ impl Turns {
         let (sender, log) = watch::channel(Log::default());
         let stop = CancellationToken::new();
         seat.show(Running { accepted: Arc::clone(&accepted), log: log.clone(), stop: stop.clone() });
-        let job = Job { model: model.id, messages, sampling: Sampling::default(), max_tokens: None, stop: vec![] };
+        let job = Job { model: model.id, task: Task::Chat(Chat { messages, ..Chat::default() }) };
         let begun = Begun { turn: seat.turn, accepted, log };
         let turn = Turn {
             facts: Facts::new(model.name),
@@ -113,8 +113,8 @@ async fn conversation(store: &Store, question: &Question) -> Result<Vec<ChatMess
         found.ok_or(TurnRefused::NoSuchConversation)?;
         said = store.messages(id).await?;
     }
-    let said = said.into_iter().map(|Message { role, text, .. }| ChatMessage { role, content: text });
-    let messages = alternating(said.chain([ChatMessage { role: Role::User, content: question.text.clone() }]));
+    let said = said.into_iter().map(|Message { role, text, .. }| ChatMessage::new(role, text.0));
+    let messages = alternating(said.chain([ChatMessage::new(Role::User, question.text.0.clone())]));
     let bytes = messages.iter().map(|message| message.content.0.len()).sum();
     if bytes > MAX_PROMPT_BYTES || messages.len() > MAX_MESSAGES {
         return Err(TurnRefused::PromptTooLong { bytes });
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn nothing_that_was_said_is_lost() {
-        let say = |role, text: &str| ChatMessage { role, content: Private(text.into()) };
+        let say = |role, text: &str| ChatMessage::new(role, text);
         let said = [
             say(Role::System, "s"),
             say(Role::User, "a"),

@@ -76,9 +76,10 @@ impl Turn {
 
     fn take(&mut self, event: Result<AnswerEvent, DispatchError>) -> Option<Outcome> {
         match event {
+            Ok(AnswerEvent::Vector(_)) => {}
             Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
-            Ok(AnswerEvent::Started(placement)) => self.started(placement),
-            Ok(AnswerEvent::Piece { tokens, text }) => return self.piece(&tokens, &text),
+            Ok(AnswerEvent::Started { placement, .. }) => self.started(placement),
+            Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
             Err(error) => {
                 tracing::debug!(%error, "an answer broke off");

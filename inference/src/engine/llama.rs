@@ -12,11 +12,11 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-use crate::engine::{Admitted, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
 use crate::model::ModelFile;
 use crate::prompt::Prompt;
 use crate::sample::Sampler;
-use crate::{Invalid, Message, OpenError};
+use crate::{Invalid, Kind, OpenError, Request, Style};
 
 use load::Loaded;
 
@@ -87,6 +87,9 @@ impl Llama {
             slots: shape.slots,
             demo: false,
             device: "CPU".into(),
+            warning: String::new(),
+            kind: Kind::Chat,
+            memory_bytes: 0,
         };
         let slots = (0..info.slots).map(|_| None).collect();
         Ok(Self { loaded, info, prompt, batch: LlamaBatch::new(BATCH_TOKENS, 1), slots })
@@ -171,13 +174,14 @@ impl Engine for Llama {
         u32::try_from(self.loaded.borrow_owner().n_vocab()).unwrap_or_default()
     }
 
-    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>, Invalid> {
-        let text = self.prompt.render(messages)?;
+    fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
+        let text = self.prompt.render(&request.messages)?;
         let vocab = self.loaded.borrow_owner().vocab();
         let tokens = vocab.tokenize(text.as_bytes(), false, true);
         // Many templates write the token themselves; twice would be wrong.
         let bos = vocab.should_add_bos().then(|| vocab.bos()).filter(|bos| tokens.first() != Some(bos));
-        Ok(bos.into_iter().chain(tokens).filter_map(|token| u32::try_from(token.0).ok()).collect())
+        let tokens = bos.into_iter().chain(tokens).filter_map(|token| u32::try_from(token.0).ok()).collect();
+        Ok(Encoded { tokens, style: Style::default() })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -188,7 +192,7 @@ impl Engine for Llama {
         let Some(slot) = self.slots.iter().position(Option::is_none) else {
             return Err(broken("more was admitted than there are slots"));
         };
-        let Sequence { tokens, answered, sampling } = sequence;
+        let Sequence { tokens, answered, sampling, .. } = sequence;
         self.slots[slot] = Some(Slot { tokens, cached: 0, answered, sampler: Sampler::new(sampling) });
         Ok(Admitted { slot, cached_tokens: 0 })
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Admitted, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
-use crate::{Invalid, Message, Request};
+use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::{Invalid, Kind, Message, Request, Style};
 
 pub use options::{Fault, FaultKind, Options, OptionsError};
 
@@ -84,8 +84,8 @@ impl Engine for Scripted {
         VOCABULARY
     }
 
-    fn encode(&self, messages: &[Message]) -> Result<Vec<u32>, Invalid> {
-        Ok(encode(messages))
+    fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
+        Ok(Encoded { tokens: encode(&request.messages), style: Style::default() })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -165,6 +165,9 @@ fn info(options: &Options) -> ModelInfo {
         slots: options.slots,
         demo: false,
         device: "CPU".into(),
+        warning: String::new(),
+        kind: Kind::Chat,
+        memory_bytes: 0,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Everything that can refuse a request once its engine is known: template, prompt length, tokens to continue from.
 
 use super::answer::Answer;
-use crate::engine::Engine;
+use crate::engine::{Encoded, Engine};
 use crate::{Invalid, Refused, Request};
 
 /// The answer at its start, and all tokens of its sequence: the prompt's, then those that were given before.
 pub(super) fn prepare(engine: &dyn Engine, request: &Request) -> Result<(Answer, Vec<u32>), Refused> {
-    let mut tokens = engine.encode(&request.messages)?;
+    let Encoded { mut tokens, style } = engine.encode(request)?;
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let context_tokens = engine.info().context_tokens;
     // At least one token of answer has to fit.
@@ -17,7 +17,7 @@ pub(super) fn prepare(engine: &dyn Engine, request: &Request) -> Result<(Answer,
     if tokens.is_empty() {
         return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
     }
-    let mut answer = Answer::new(request, prompt_tokens, context_tokens - prompt_tokens);
+    let mut answer = Answer::new(request, style, prompt_tokens, context_tokens - prompt_tokens);
     let mut bytes = Vec::new();
     for &token in &request.continue_from {
         if token >= engine.vocabulary() {

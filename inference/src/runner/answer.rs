@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::meter::Meter;
 use crate::text::{AnswerText, Piece, Scan};
-use crate::{Finish, Output, Request, Timings, Usage};
+use crate::{Finish, Output, Request, Style, Timings, Usage};
 
 /// Tokens between two looks at the decode speed: enough to be a speed, soon enough to be current.
 const METER_TOKENS: u32 = 32;
@@ -16,6 +16,7 @@ pub(super) struct Answer {
     text: AnswerText,
     /// What the text gave and the reader has not yet.
     ready: Piece,
+    style: Style,
     usage: Usage,
     /// Longest answer in tokens, those to continue from included.
     limit: u32,
@@ -29,10 +30,11 @@ pub(super) struct Answer {
 
 impl Answer {
     /// An answer to `request` with `room` tokens left in its context.
-    pub(super) fn new(request: &Request, prompt_tokens: u32, room: u32) -> Self {
+    pub(super) fn new(request: &Request, style: Style, prompt_tokens: u32, room: u32) -> Self {
         Self {
             text: AnswerText::new(request.stop.clone()),
             ready: Piece::default(),
+            style,
             usage: Usage { prompt_tokens, ..Usage::default() },
             limit: request.max_tokens.unwrap_or(room).min(room),
             stopped: false,
@@ -62,7 +64,7 @@ impl Answer {
     /// The first output.
     pub(super) fn started(&mut self, cached_tokens: u32) -> Output {
         self.usage.cached_tokens = cached_tokens;
-        Output::Started { prompt_tokens: self.usage.prompt_tokens, cached_tokens }
+        Output::Started { prompt_tokens: self.usage.prompt_tokens, cached_tokens, style: self.style }
     }
 
     /// Takes the next token; says whether the answer is over with it.
@@ -85,7 +87,7 @@ impl Answer {
             return None;
         }
         let Piece { tokens, text } = std::mem::take(&mut self.ready);
-        Some(Output::Piece { tokens, text })
+        Some(Output::Piece { tokens, text, logprobs: Vec::new() })
     }
 
     /// The rest of the text, at the end of the answer.

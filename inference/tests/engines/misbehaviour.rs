@@ -1,7 +1,9 @@
 //! Engines that break the rules of the trait: the runner answers with failures, never with somebody else's tokens.
 
-use starling_inference::engine::{Admitted, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
-use starling_inference::{Failure, Invalid, Message, ModelInfo, Output, Refused, Runner};
+use starling_inference::engine::{
+    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId,
+};
+use starling_inference::{Failure, Invalid, ModelInfo, Output, Refused, Request, Runner, Style};
 
 use crate::subject::{Engine as Running, ask, within};
 
@@ -32,9 +34,10 @@ impl Engine for Rogue {
         256
     }
 
-    fn encode(&self, _messages: &[Message]) -> Result<Vec<u32>, Invalid> {
+    fn encode(&self, _request: &Request) -> Result<Encoded, Invalid> {
         assert!(self.wrong != Wrong::PanicInEncode, "as told");
-        Ok(vec![1; usize::from(self.wrong != Wrong::PromptOfNothing)])
+        let tokens = vec![1; usize::from(self.wrong != Wrong::PromptOfNothing)];
+        Ok(Encoded { tokens, style: Style::default() })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -72,8 +75,7 @@ impl Engine for Rogue {
 }
 
 fn start(wrong: Wrong) -> Running {
-    let (id, name, device) = ([0; 32], "rogue".to_owned(), "none".to_owned());
-    let info = ModelInfo { id, name, context_tokens: 100, slots: 2, demo: false, device };
+    let info = ModelInfo { context_tokens: 100, slots: 2, name: "rogue".into(), ..ModelInfo::default() };
     Running::start_with(move || Runner::new(Box::new(Rogue { info, wrong, steps: 0 })))
 }
 
@@ -129,7 +131,7 @@ async fn what_comes_behind_an_end_is_dropped() {
         match output {
             Output::Piece { text: piece, .. } => text.push_str(&piece),
             Output::Failed(failure) => panic!("{failure:?}"),
-            Output::Started { .. } | Output::Done { .. } => {}
+            Output::Started { .. } | Output::Vector { .. } | Output::Done { .. } => {}
         }
     }
     assert_eq!(text, "aa");

@@ -87,7 +87,7 @@ async fn speeds_are_kept_and_measured() {
         assert!(timings.prefill_ms >= 209.0, "{timings:?}");
         assert!(timings.prefill_ms + timings.decode_ms >= 409.0, "{timings:?}");
     }
-    let load = *engine.handle.load().borrow();
+    let load = engine.handle.load().borrow().clone();
     assert!((50.0..=101.0).contains(&load.prefill_tokens_per_second), "{load:?}");
     assert!((100.0..=210.0).contains(&load.decode_tokens_per_second), "{load:?}");
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use starling_inference::engine::{Admitted, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
-use starling_inference::{Invalid, Message, ModelInfo, Runner};
+use starling_inference::engine::{
+    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId,
+};
+use starling_inference::{Invalid, ModelInfo, Request, Runner, Style};
 
 use crate::subject::{Answer, Engine as Running, ask};
 
@@ -38,8 +40,8 @@ impl Engine for Counting {
         256
     }
 
-    fn encode(&self, _messages: &[Message]) -> Result<Vec<u32>, Invalid> {
-        Ok(vec![1])
+    fn encode(&self, _request: &Request) -> Result<Encoded, Invalid> {
+        Ok(Encoded { tokens: vec![1], style: Style::default() })
     }
 
     fn token_bytes(&self, _token: u32, bytes: &mut Vec<u8>) {
@@ -73,8 +75,7 @@ impl Engine for Counting {
 
 fn start(pause: Duration, talks: [bool; 2]) -> (Running, Arc<Counts>) {
     let counts = Arc::new(Counts::default());
-    let (id, name, device) = ([0; 32], "counting".to_owned(), "none".to_owned());
-    let info = ModelInfo { id, name, context_tokens: 4000, slots: 2, demo: false, device };
+    let info = ModelInfo { context_tokens: 4000, slots: 2, name: "counting".into(), ..ModelInfo::default() };
     let shared = Arc::clone(&counts);
     let engine = move || Counting { info, counts: shared, taken: [false; 2], pause, talks, given: 0 };
     (Running::start_with(move || Runner::new(Box::new(engine()))), counts)

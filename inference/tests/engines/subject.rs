@@ -108,7 +108,7 @@ impl Engine {
 
     /// Waits until the load is as wanted.
     pub(crate) async fn wait_for(&self, wanted: impl FnMut(&Load) -> bool) -> Load {
-        *within(self.handle.load().wait_for(wanted)).await.unwrap()
+        within(self.handle.load().wait_for(wanted)).await.unwrap().clone()
     }
 
     /// Lets go of the engine and waits for its thread.
@@ -141,7 +141,8 @@ impl Answer {
                     assert!(answer.prompt_tokens == 0 && answer.pieces.is_empty());
                     answer.prompt_tokens = prompt_tokens;
                 }
-                Output::Piece { tokens, text } => answer.pieces.push((tokens, text)),
+                Output::Vector { .. } => panic!("a vector in an answer"),
+                Output::Piece { tokens, text, .. } => answer.pieces.push((tokens, text)),
                 Output::Done { finish, usage, timings } => answer.end = Some(Ok((finish, usage, timings))),
                 Output::Failed(failure) => answer.end = Some(Err(failure)),
             }

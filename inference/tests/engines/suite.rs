@@ -202,14 +202,14 @@ pub(crate) async fn continues_behind_given_tokens(subject: Subject) {
 
 pub(crate) async fn shows_its_load(subject: Subject) {
     let engine = subject.start(3);
-    let load = *engine.handle.load().borrow();
+    let load = engine.handle.load().borrow().clone();
     assert_eq!((load.running, load.slots_free, load.alive), (0, 3, true));
     assert_eq!((load.prefill_tokens_per_second, load.decode_tokens_per_second), (0.0, 0.0));
     let long = format!("{} {}", subject.prompt, "and then ".repeat(10));
     let messages = vec![Message::new(Role::User, long)];
     let mut generation = engine.generate(Request { messages, ..subject.ask() }).await;
     while read_one(&mut generation).await {}
-    let load = *engine.handle.load().borrow();
+    let load = engine.handle.load().borrow().clone();
     assert_eq!((load.running, load.slots_free, load.alive), (0, 3, true));
     assert!(load.prefill_tokens_per_second > 0.0 && load.decode_tokens_per_second > 0.0, "{load:?}");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use starling_protocol::{
     frame,
     limits::{FIRST_FRAME_TIMEOUT, MAX_EVENT_FRAME, MAX_REQUEST_FRAME, STATUS_TIMEOUT},
-    message::{JobEvent, Refusal, Status},
+    message::{Accepted, JobEvent, Refusal, Status},
     swarm::{self, Handle, PeerId, Role, Stream},
 };
 use starling_tests::{PATIENCE, TestSwarm, expected_text};
@@ -99,15 +99,14 @@ async fn a_node_that_breaks_the_protocol_is_replaced() {
     let gateway = swarm.gateway.peer();
     let (stranger, mut inbound, _stop) = connected(&swarm, Role::Node, gateway).await;
     let me = stranger.local_peer();
+    let model = nodes[0].node.as_ref().unwrap().models()[0].id;
     let offer = starling_protocol::message::Offer {
-        model: nodes[0].node.as_ref().unwrap().models()[0].id,
-        name: "scripted".into(),
         context_tokens: 1024,
         slots: 1_000,
         slots_free: 1_000,
         decode_tokens_per_second: 1e9,
         prefill_tokens_per_second: 1e9,
-        demo: false,
+        ..starling_protocol::message::Offer::new(model, "scripted")
     };
     let status = Status { name: "liar".into(), offers: vec![offer], ..Status::default() };
     let mut stream = stranger.open_status(gateway).await.unwrap();
@@ -118,7 +117,7 @@ async fn a_node_that_breaks_the_protocol_is_replaced() {
     });
     tokio::spawn(async move {
         let lie = u32::MAX.to_be_bytes();
-        let early_done = frame::encode(&JobEvent::Accepted);
+        let early_done = frame::encode(&JobEvent::Accepted(Accepted::default()));
         for bytes in [&b"\0\0\0\x01\xff"[..], &lie, &early_done, b""].into_iter().cycle() {
             let Some(mut job) = inbound.jobs.recv().await else { return };
             let _ = job.stream.write_all(bytes).await;

@@ -153,7 +153,7 @@ pub(super) async fn whole(head: &Head, begun: Begun) -> Result<Completion, ApiEr
             }
             AnswerEvent::Piece { text: more, .. } => text.push_str(&more.0),
             AnswerEvent::Done(done) => return Ok(completion(head, text, &done)),
-            AnswerEvent::Waiting | AnswerEvent::Started(_) => {}
+            AnswerEvent::Waiting | AnswerEvent::Started { .. } | AnswerEvent::Vector(_) => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use starling_protocol::{
     ModelId, limits,
-    message::{ChatMessage, Private, Role, Sampling},
+    message::{Chat, ChatMessage, Private, Role, Sampling, Task},
 };
 
 use crate::{api::error::ApiError, dispatch::Job, turn::TurnRefused};
@@ -105,6 +105,7 @@ impl ChatRequest {
             repetition_penalty: self.repetition_penalty,
             // Any number is a seed; a negative one is just another.
             seed: self.seed.map(i64::cast_unsigned),
+            ..Sampling::default()
         };
         sampling.validate().map_err(|invalid| ApiError::field(invalid.field, invalid.reason))?;
         Ok(Asked {
@@ -122,7 +123,7 @@ impl ChatRequest {
 impl Asked {
     pub(super) fn job(self, model: ModelId) -> Job {
         let Self { messages, sampling, max_tokens, stop, .. } = self;
-        Job { model, messages, sampling, max_tokens, stop }
+        Job { model, task: Task::Chat(Chat { messages, sampling, max_tokens, stop, ..Chat::default() }) }
     }
 }
 
@@ -180,7 +181,7 @@ fn check_messages(messages: Vec<InMessage>) -> Result<Vec<ChatMessage>, ApiError
     if bytes > limits::MAX_PROMPT_BYTES {
         return Err(TurnRefused::PromptTooLong { bytes }.into());
     }
-    let convert = |InMessage { role, content }| ChatMessage { role: role.into(), content: Private(content.0) };
+    let convert = |InMessage { role, content }| ChatMessage::new(role.into(), content.0);
     Ok(messages.into_iter().map(convert).collect())
 }
 

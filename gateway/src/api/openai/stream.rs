@@ -65,7 +65,7 @@ impl Flow {
             match event {
                 Ok(AnswerEvent::Piece { text, .. }) => self.piece(text.0),
                 Ok(AnswerEvent::Done(done)) => self.done(&done),
-                Ok(AnswerEvent::Waiting | AnswerEvent::Started(_)) => {}
+                Ok(AnswerEvent::Waiting | AnswerEvent::Started { .. } | AnswerEvent::Vector(_)) => {}
                 Err(error) => self.broken(error),
             }
         }

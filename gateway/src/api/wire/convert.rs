@@ -45,7 +45,8 @@ impl From<messages::Message> for Message {
             role: match message.role {
                 Role::System => MessageRole::System,
                 Role::User => MessageRole::User,
-                Role::Assistant => MessageRole::Assistant,
+                // A tool's message is never stored: the column takes none.
+                Role::Assistant | Role::Tool => MessageRole::Assistant,
             },
             text: message.text.0,
             created_at: message.created_at,

@@ -127,7 +127,7 @@ async fn ask_engine(handle: &Handle) -> Result<Answer> {
     loop {
         let output = tokio::time::timeout(SILENCE, generation.next()).await.context("the engine is silent")?;
         match output.context("the engine ended without an end")? {
-            Output::Started { .. } => {}
+            Output::Started { .. } | Output::Vector { .. } => {}
             Output::Piece { text, .. } => answer.take(&text),
             Output::Done { .. } => return Ok(answer),
             Output::Failed(failure) => bail!("the engine failed: {failure}"),
