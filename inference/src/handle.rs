@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
+use crate::request::validate_texts;
 use crate::stream::{Bell, Reader, stream};
 use crate::{Generation, Invalid, ModelInfo, Request};
 
@@ -102,13 +103,27 @@ impl Handle {
     /// [`Refused`] says why there is no answer; nothing was started then.
     pub async fn generate(&self, request: Request) -> Result<Generation, Refused> {
         request.validate()?;
+        self.ask(Work::Answer(Box::new(request))).await
+    }
+
+    /// Starts to turn texts into vectors: [`Output::Vector`](crate::Output::Vector)s in the order of the texts. As for
+    /// [`Handle::generate`], this returns once the texts are accepted.
+    ///
+    /// # Errors
+    /// [`Refused`] says why there will be none, also when one text alone is too long.
+    pub async fn embed(&self, texts: Vec<String>) -> Result<Generation, Refused> {
+        validate_texts(&texts)?;
+        self.ask(Work::Embed(texts)).await
+    }
+
+    async fn ask(&self, work: Work) -> Result<Generation, Refused> {
         let seat = Arc::clone(&self.shared.seats).try_acquire_owned().map_err(|error| match error {
             TryAcquireError::NoPermits => Refused::Busy,
             TryAcquireError::Closed => Refused::Stopped,
         })?;
         let (reader, generation) = stream(seat, self.bell.clone());
         let (reply, admitted) = oneshot::channel();
-        self.jobs.try_send(Job { request, reply, reader }).map_err(|error| match error {
+        self.jobs.try_send(Job { work, reply, reader }).map_err(|error| match error {
             TrySendError::Full(_) => Refused::Busy,
             TrySendError::Disconnected(_) => Refused::Stopped,
         })?;
@@ -118,9 +133,16 @@ impl Handle {
     }
 }
 
+/// What an engine can be asked; which of the two it does is its [`Kind`](crate::Kind).
+pub(crate) enum Work {
+    Answer(Box<Request>),
+    #[expect(dead_code, reason = "engines of that kind come with the next step")]
+    Embed(Vec<String>),
+}
+
 /// A request on its way to the runner.
 pub(crate) struct Job {
-    pub(crate) request: Request,
+    pub(crate) work: Work,
     reply: oneshot::Sender<Result<(), Refused>>,
     pub(crate) reader: Reader,
 }

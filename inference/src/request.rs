@@ -13,6 +13,8 @@ pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 pub const MAX_STOPS: usize = 16;
 /// Longest stop string in bytes: text of that length may have to be held back.
 pub const MAX_STOP_BYTES: usize = 256;
+/// Most texts to embed in one request.
+pub const MAX_TEXTS: usize = 256;
 
 /// One request for an answer.
 #[derive(Clone, Default)]
@@ -245,6 +247,24 @@ fn validate_stops(stops: &[String]) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Checks texts to embed, as far as that needs no engine.
+pub(crate) fn validate_texts(texts: &[String]) -> Result<(), Invalid> {
+    if texts.is_empty() {
+        return Err(Invalid::new("input", "must have at least one text"));
+    }
+    if texts.len() > MAX_TEXTS {
+        return Err(Invalid::new("input", format!("at most {MAX_TEXTS} texts, there are {}", texts.len())));
+    }
+    if let Some(empty) = texts.iter().position(String::is_empty) {
+        return Err(Invalid::new("input", format!("text {empty} is empty")));
+    }
+    let bytes: usize = texts.iter().map(String::len).sum();
+    if bytes > MAX_PROMPT_BYTES {
+        return Err(Invalid::new("input", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +298,19 @@ mod tests {
         check("top_p", |r| r.sampling.top_p = 1.1);
         check("min_p", |r| r.sampling.min_p = f32::INFINITY);
         check("repetition_penalty", |r| r.sampling.repetition_penalty = 0.0);
+    }
+
+    #[test]
+    fn texts_to_embed_are_bounded() {
+        let half = "x".repeat(MAX_PROMPT_BYTES / 2);
+        for good in [vec!["x".to_owned(); MAX_TEXTS], vec![half.clone(); 2]] {
+            assert_eq!(validate_texts(&good), Ok(()));
+        }
+        let bad =
+            [vec![], vec!["x".into(); MAX_TEXTS + 1], vec!["x".into(), String::new()], vec![half.clone(), half + "x"]];
+        for texts in bad {
+            assert_eq!(validate_texts(&texts).expect_err("out of bounds").field, "input", "{} texts", texts.len());
+        }
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl Runner {
         if job.reader.is_gone() {
             return Ok(());
         }
-        match prepare(&*self.engine, &job.request) {
-            Ok((answer, tokens)) => self.start(job, answer, tokens),
+        match prepare(&*self.engine, &job.work) {
+            Ok((answer, sequence)) => self.start(job, answer, sequence),
             Err(refused) => {
                 job.refuse(refused);
                 Ok(())
@@ -98,7 +98,7 @@ impl Runner {
     }
 
     /// Gives an answer its slot, or its end where nothing is left to compute.
-    fn start(&mut self, job: Job, mut answer: Answer, tokens: Vec<u32>) -> Result<(), EngineError> {
+    fn start(&mut self, job: Job, mut answer: Answer, sequence: Sequence) -> Result<(), EngineError> {
         if let Some(finish) = answer.over() {
             let (reader, caller) = job.split();
             reader.send(answer.started(0));
@@ -106,8 +106,6 @@ impl Runner {
             caller.accept();
             return Ok(());
         }
-        let (sampling, prefixes) = (job.request.sampling.clone(), job.request.prefixes.clone());
-        let sequence = Sequence { tokens, answered: job.request.continue_from.len(), sampling, prefixes };
         let admitted = match self.engine.admit(sequence) {
             Err(EngineError::OutOfMemory) => {
                 let (reader, caller) = job.split();

@@ -60,10 +60,10 @@ async fn admit(request: JobRequest, models: &Models, stops: &Stops) -> Result<Ge
         return Err(Refusal::Stopping);
     }
     let model = models.iter().find(|model| model.id == request.model).ok_or(Refusal::UnknownModel)?;
-    let admitted = match request.task {
-        Task::Chat(chat) => model.engine.generate(convert::request(chat)),
-        Task::Embed(_) => {
-            return Err(Refusal::Invalid { field: "model".into(), reason: "it answers, and makes no vectors".into() });
+    let admitted = async {
+        match request.task {
+            Task::Chat(chat) => model.engine.generate(convert::request(chat)).await,
+            Task::Embed(texts) => model.engine.embed(texts.into_iter().map(|text| text.0).collect()).await,
         }
     };
     // An engine that hangs admits nobody; to the gateway that is a busy node.

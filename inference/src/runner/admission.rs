@@ -1,11 +1,15 @@
 //! Everything that can refuse a request once its engine is known: template, prompt length, tokens to continue from.
 
 use super::answer::Answer;
-use crate::engine::{Encoded, Engine};
-use crate::{Invalid, Refused, Request};
+use crate::engine::{Encoded, Engine, Sequence};
+use crate::handle::Work;
+use crate::{Invalid, Refused};
 
-/// The answer at its start, and all tokens of its sequence: the prompt's, then those that were given before.
-pub(super) fn prepare(engine: &dyn Engine, request: &Request) -> Result<(Answer, Vec<u32>), Refused> {
+/// The answer at its start, and its sequence: the prompt's tokens, then those that were given before.
+pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Sequence), Refused> {
+    let Work::Answer(request) = work else {
+        return Err(Invalid::new("model", "it answers conversations and makes no vectors").into());
+    };
     let Encoded { mut tokens, style } = engine.encode(request)?;
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let context_tokens = engine.info().context_tokens;
@@ -28,5 +32,6 @@ pub(super) fn prepare(engine: &dyn Engine, request: &Request) -> Result<(Answer,
         answer.recall(token, &bytes);
     }
     tokens.extend(&request.continue_from);
-    Ok((answer, tokens))
+    let (sampling, prefixes) = (request.sampling.clone(), request.prefixes.clone());
+    Ok((answer, Sequence { tokens, answered: request.continue_from.len(), sampling, prefixes }))
 }

@@ -39,6 +39,7 @@ macro_rules! for_each_engine {
             refuses_when_full_and_takes_the_next_at_once
             refuses_a_prompt_that_is_too_long
             names_the_field_that_is_wrong
+            makes_no_vectors
             answers_at_once_as_alone
             the_same_seed_gives_the_same_text
             continues_behind_given_tokens

@@ -146,6 +146,19 @@ pub(crate) async fn names_the_field_that_is_wrong(subject: Subject) {
     }
 }
 
+pub(crate) async fn makes_no_vectors(subject: Subject) {
+    let engine = subject.start(1);
+    for (texts, field) in [(vec!["a text"], "model"), (vec![], "input"), (vec![""], "input")] {
+        let texts = texts.into_iter().map(str::to_owned).collect();
+        match within(engine.handle.embed(texts)).await.err() {
+            Some(Refused::Invalid(invalid)) => assert_eq!(invalid.field, field),
+            refused => panic!("{field}: {refused:?}"),
+        }
+    }
+    // The seat of what was refused is free again.
+    assert!(!engine.answer(subject.ask()).await.text().is_empty());
+}
+
 pub(crate) async fn answers_at_once_as_alone(subject: Subject) {
     let engine = subject.start(6);
     let requests: Vec<Request> = (0..6)
