@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Failure, Invalid, Request, Sampling, Style};
 
 pub mod llama;
@@ -15,7 +17,7 @@ pub mod scripted;
 pub type SlotId = usize;
 
 /// What an engine serves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// SHA-256 of the model file: two nodes mean the same by it.
     pub id: [u8; 32],
@@ -38,7 +40,7 @@ pub struct ModelInfo {
 }
 
 /// What a model is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// It answers conversations.
     #[default]

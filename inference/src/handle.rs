@@ -3,10 +3,13 @@
 //! Nothing here waits for the engine except admission, which waits for the step that is running. One slot is one
 //! permit: who gets none is refused at once, because queueing is done elsewhere.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use crate::request::validate_texts;
 use crate::stream::{Bell, Reader, stream};
@@ -16,7 +19,7 @@ use crate::{Generation, Invalid, ModelInfo, Request};
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
-    jobs: SyncSender<Job>,
+    jobs: mpsc::Sender<Job>,
     bell: Bell,
     load: watch::Receiver<Load>,
 }
@@ -40,6 +43,8 @@ pub struct Load {
     pub prefixes: Arc<[u64]>,
     /// False once the engine died or was stopped.
     pub alive: bool,
+    /// It is not alive, and will be started again.
+    pub restarting: bool,
     /// How often the engine had to be started again.
     pub restarts: u32,
     /// Why it is not alive, or why it was started again last; empty when all is well.
@@ -57,6 +62,7 @@ impl Default for Load {
             slots: 0,
             prefixes: Arc::from([]),
             alive: false,
+            restarting: false,
             restarts: 0,
             trouble: String::new(),
         }
@@ -64,7 +70,7 @@ impl Default for Load {
 }
 
 /// Why a request was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refused {
     /// Every slot is taken.
     #[error("every slot is busy")]
@@ -80,6 +86,9 @@ pub enum Refused {
         /// Most tokens that a prompt may have.
         limit: u32,
     },
+    /// The engine died and is being started again; soon it will answer.
+    #[error("the engine is being started again")]
+    Restarting,
     /// The engine died or was stopped.
     #[error("the engine is stopped")]
     Stopped,
@@ -121,11 +130,16 @@ impl Handle {
             TryAcquireError::NoPermits => Refused::Busy,
             TryAcquireError::Closed => Refused::Stopped,
         })?;
+        self.ask_in(seat, work).await
+    }
+
+    /// As [`Handle::ask`], in a seat that the caller has found.
+    async fn ask_in(&self, seat: OwnedSemaphorePermit, work: Work) -> Result<Generation, Refused> {
         let (reader, generation) = stream(seat, self.bell.clone());
         let (reply, admitted) = oneshot::channel();
         self.jobs.try_send(Job { work, reply, reader }).map_err(|error| match error {
             TrySendError::Full(_) => Refused::Busy,
-            TrySendError::Disconnected(_) => Refused::Stopped,
+            TrySendError::Closed(_) => Refused::Stopped,
         })?;
         self.bell.ring();
         admitted.await.unwrap_or(Err(Refused::Stopped))?;
@@ -177,11 +191,34 @@ struct Shared {
     seats: Arc<Semaphore>,
 }
 
+/// Counts how often the engine was entered and left, so that somebody else can see that it does not come back: odd
+/// while a call into it is under way.
+#[derive(Clone, Default)]
+pub(crate) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// Call before the engine is entered; it is left when what comes back is dropped.
+    pub(crate) fn enter(&self) -> Entered {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(Arc::clone(&self.0))
+    }
+}
+
+/// The engine is at work.
+pub(crate) struct Entered(Arc<AtomicU64>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The runner's ends of everything that a handle holds.
 pub(crate) struct Ends {
-    pub(crate) jobs: Receiver<Job>,
+    pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) bell: Receiver<()>,
     pub(crate) load: watch::Sender<Load>,
+    pub(crate) pulse: Pulse,
     seats: Arc<Semaphore>,
     handles: Weak<Shared>,
 }
@@ -192,25 +229,34 @@ impl Ends {
         self.handles.strong_count() == 0
     }
 
-    /// From now on every request is refused as `Stopped`, also those on their way.
-    pub(crate) fn close(&self) {
+    /// From now on every request is refused as `Stopped`, also those on their way. `trouble` is why, unless it was
+    /// wanted.
+    pub(crate) fn close(&mut self, trouble: Option<&str>) {
         self.seats.close();
+        self.jobs.close();
         while self.jobs.try_recv().is_ok() {}
-        self.load.send_modify(|load| load.alive = false);
+        self.load.send_modify(|load| {
+            load.alive = false;
+            load.trouble = trouble.unwrap_or_default().to_owned();
+        });
     }
 }
 
-/// A handle for an engine that serves `info`, and the runner's ends of it.
+/// A handle for an engine that serves `info`, and the ends of it for whoever serves them on a thread.
 pub(crate) fn pair(info: ModelInfo) -> (Handle, Ends) {
+    let (bell, bell_end) = sync_channel(1);
+    // Full: it is ringing already. Disconnected: nobody is left to wake.
+    let bell = Bell::new(move || {
+        let _ = bell.try_send(());
+    });
     let slots = info.slots as usize;
     // Whoever queues holds a seat, so this queue is never full.
-    let (jobs, jobs_end) = sync_channel(slots);
-    let (bell, bell_end) = sync_channel(1);
+    let (jobs, jobs_end) = mpsc::channel(slots.max(1));
     let load = Load { slots_free: info.slots, slots: info.slots, alive: true, ..Load::default() };
     let (load_end, load) = watch::channel(load);
-    let seats = Arc::new(Semaphore::new(slots));
+    let (seats, pulse) = (Arc::new(Semaphore::new(slots)), Pulse::default());
     let shared = Arc::new(Shared { info, seats: Arc::clone(&seats) });
     let handles = Arc::downgrade(&shared);
-    let handle = Handle { shared, jobs, bell: Bell(bell), load };
-    (handle, Ends { jobs: jobs_end, bell: bell_end, load: load_end, seats, handles })
+    let handle = Handle { shared, jobs, bell, load };
+    (handle, Ends { jobs: jobs_end, bell: bell_end, load: load_end, pulse, seats, handles })
 }

@@ -1,10 +1,13 @@
 //! What comes back: pieces of an answer, and exactly one end.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// One event of an answer: `Started`, any number of `Piece`s, then one of `Done` and `Failed`. For texts to embed:
 /// `Started`, a `Vector` for each text in order, then one of `Done` and `Failed`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub enum Output {
     /// The prompt is accepted and has its slot.
     Started {
@@ -46,7 +49,7 @@ pub enum Output {
 }
 
 /// What a model writes into its text besides the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Style {
     /// Where its thoughts are.
     pub reasoning: Reasoning,
@@ -56,7 +59,7 @@ pub struct Style {
 }
 
 /// Where a model's thoughts are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reasoning {
     /// Nowhere: all text is the answer.
     #[default]
@@ -68,7 +71,7 @@ pub enum Reasoning {
 }
 
 /// How likely a token was, before any penalty, filter or temperature.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
     /// The token that was taken.
     pub taken: Likely,
@@ -77,7 +80,7 @@ pub struct TokenLogprob {
 }
 
 /// A token and how likely it was.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Likely {
     /// The token id.
     pub token: u32,
@@ -88,7 +91,7 @@ pub struct Likely {
 }
 
 /// Why a complete answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finish {
     /// The model's end token or a stop string.
     Stop,
@@ -97,7 +100,7 @@ pub enum Finish {
 }
 
 /// Tokens of one answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt, without those of `continue_from`.
     pub prompt_tokens: u32,
@@ -108,7 +111,7 @@ pub struct Usage {
 }
 
 /// Wall time of one answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// From admission to the first token, in milliseconds.
     pub prefill_ms: f64,
@@ -117,7 +120,7 @@ pub struct Timings {
 }
 
 /// Why an answer broke off.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Failure {
     /// The device has no memory left for this batch; the engine lives on.
     #[error("the engine ran out of memory")]
@@ -135,7 +138,7 @@ pub enum Failure {
     #[error("the engine gave garbage: {what}")]
     Garbage {
         /// What was wrong, without any text of the chat.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
 }
 

@@ -3,7 +3,10 @@
 //! Everything here is plain data with its limits. It does not know which engine will answer, nor how the request came.
 //! What people said never shows in a `Debug` output.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// Most messages in one request; more than any conversation that fits a context window.
 pub const MAX_MESSAGES: usize = 4096;
@@ -17,7 +20,7 @@ pub const MAX_STOP_BYTES: usize = 256;
 pub const MAX_TEXTS: usize = 256;
 
 /// One request for an answer.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Request {
     /// The conversation, oldest message first; at least one.
     pub messages: Vec<Message>,
@@ -42,7 +45,7 @@ pub struct Request {
 }
 
 /// What form an answer must have. Thoughts before it are free.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Constraint {
     /// A JSON object.
     Json,
@@ -53,7 +56,7 @@ pub enum Constraint {
 }
 
 /// One message of a conversation.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Who wrote it.
     pub role: Role,
@@ -68,7 +71,7 @@ pub struct Message {
 }
 
 /// Who wrote a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Instructions for the whole conversation.
     System,
@@ -82,7 +85,7 @@ pub enum Role {
 
 /// How a token is chosen from the engine's logits. Applied in this order: repetition penalty, `top_k`, `top_p`,
 /// `min_p`, temperature, which is llama.cpp's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// 0 always takes the likeliest token; up to 2.
     pub temperature: f32,
@@ -107,19 +110,19 @@ pub struct Sampling {
 }
 
 /// A parameter that cannot be served.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{field}: {reason}")]
 pub struct Invalid {
     /// The field as people write it, such as `top_p`.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong with it, with the limit.
     pub reason: String,
 }
 
 impl Invalid {
     /// Says what is wrong with `field`.
-    pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field, reason: reason.into() }
+    pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
     }
 }
 

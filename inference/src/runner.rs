@@ -75,7 +75,7 @@ impl Runner {
     /// Admits what came. Waits for a job while nothing runs; false when none can come any more.
     fn take_jobs(&mut self) -> Result<bool, EngineError> {
         while self.running() == 0 {
-            let Ok(job) = self.ends.jobs.recv() else { return Ok(false) };
+            let Some(job) = self.ends.jobs.blocking_recv() else { return Ok(false) };
             self.admit(job)?;
         }
         while let Ok(job) = self.ends.jobs.try_recv() {
@@ -88,6 +88,7 @@ impl Runner {
         if job.reader.is_gone() {
             return Ok(());
         }
+        let _entered = self.ends.pulse.enter();
         match prepare(&*self.engine, &job.work) {
             Ok((answer, sequence)) => self.start(job, answer, sequence),
             Err(refused) => {
@@ -158,7 +159,10 @@ impl Runner {
         let plan = Plan { slots: ready, prompt_tokens: STEP_PROMPT_TOKENS, abandoned: &abandoned };
         let mut progress = std::mem::take(&mut self.progress);
         progress.clear();
-        let pace = match self.engine.step(&plan, &mut progress) {
+        let entered = self.ends.pulse.enter();
+        let stepped = self.engine.step(&plan, &mut progress);
+        drop(entered);
+        let pace = match stepped {
             Err(EngineError::OutOfMemory) => {
                 ready.iter().for_each(|&slot| self.fail(slot, Failure::OutOfMemory));
                 Pace::Ready
@@ -180,7 +184,7 @@ impl Runner {
         }
         match event {
             Event::Token(token) if token >= self.engine.vocabulary() => {
-                self.fail(slot, Failure::Garbage { what: "a token that the model does not have" });
+                self.fail(slot, Failure::Garbage { what: "a token that the model does not have".into() });
             }
             Event::Token(token) => self.token(slot, token),
             Event::End => self.finish(slot, Finish::Stop),
@@ -239,8 +243,8 @@ impl Runner {
     }
 
     /// The end: refuse what comes, fail what runs.
-    fn close(self, reason: Option<String>) {
-        self.ends.close();
+    fn close(mut self, reason: Option<String>) {
+        self.ends.close(reason.as_deref());
         let Some(reason) = reason else { return };
         tracing::error!(%reason, "the engine died");
         for running in self.slots.into_iter().flatten() {
@@ -263,8 +267,7 @@ impl Runner {
             slots: self.engine.info().slots,
             prefixes: [].into(),
             alive: true,
-            restarts: 0,
-            trouble: String::new(),
+            ..Load::default()
         };
         self.ends.load.send_if_modified(|shown| {
             let changed = *shown != load;

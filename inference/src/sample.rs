@@ -51,10 +51,10 @@ impl Sampler {
 
     fn fill(&mut self, logits: &[f32]) -> Result<(), Failure> {
         if logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
-            return Err(Failure::Garbage { what: "logits that are not numbers" });
+            return Err(Failure::Garbage { what: "logits that are not numbers".into() });
         }
         if logits.iter().all(|logit| *logit == f32::NEG_INFINITY) {
-            return Err(Failure::Garbage { what: "logits that allow no token" });
+            return Err(Failure::Garbage { what: "logits that allow no token".into() });
         }
         self.candidates.clear();
         self.candidates.extend((0..).zip(logits).map(|(token, &logit)| Candidate { logit, token }));

@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Engine;
 use crate::engine::llama::{self, Llama};
 use crate::engine::scripted::{self, Scripted};
 use crate::{Handle, Runner, demo};
 
 /// Which engine to open.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
     /// No model: answers by a script.
     Scripted(scripted::Options),
     /// A chat model in a GGUF file, on llama.cpp.
     Gguf {
         /// The file.
+        #[serde(with = "any_path")]
         path: PathBuf,
         /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for,
         /// at most 4,096.
@@ -27,6 +30,7 @@ pub enum Source {
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
         /// Folder to which the file is written once; made if it is not there.
+        #[serde(with = "any_path")]
         cache_dir: PathBuf,
         /// As for a file.
         context_tokens: Option<u32>,
@@ -86,6 +90,14 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+    /// The process that holds the engine cannot open it.
+    #[error("{what}")]
+    Elsewhere {
+        /// One of the other errors, as it shows.
+        what: String,
+        /// Its next step.
+        hint: String,
+    },
     /// The engine itself failed.
     #[error("the engine cannot start: {reason}")]
     Engine {
@@ -96,7 +108,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// The next step for the person who reads the error.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Self::Missing { .. } => "check the path; without a model the built-in demo model is served",
             Self::Unreadable { .. } => "check that it is a file that this user may read",
@@ -104,6 +116,7 @@ impl OpenError {
             Self::Unsupported { .. } => "use a GGUF file of a chat model, with its chat template, in one part",
             Self::Option { .. } => "change the option, or leave it out for the default",
             Self::Cache { .. } => "name a data folder that this user may write, with 4 MB free",
+            Self::Elsewhere { hint, .. } => hint,
             Self::Engine { .. } => "try fewer slots or a smaller context; the log at level debug has more",
         }
     }
@@ -130,4 +143,20 @@ pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
 
 fn llama_options(context_tokens: Option<u32>, slots: Option<u32>, threads: Option<u32>) -> llama::Options {
     llama::Options { context_tokens, slots, threads }
+}
+
+/// A path may hold what is no text, which serde's own way does not take.
+mod any_path {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(from).map(PathBuf::from)
+    }
 }

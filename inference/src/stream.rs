@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::mpsc::SyncSender;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -94,14 +93,17 @@ pub(crate) fn stream(seat: OwnedSemaphorePermit, bell: Bell) -> (Reader, Generat
     (reader, Generation { outputs, flow, bell, ended: false })
 }
 
-/// Wakes the runner where it waits between two steps. Rings that come together count as one.
+/// Wakes who serves the answers where they wait for something to do. Rings that come together count as one.
 #[derive(Clone)]
-pub(crate) struct Bell(pub(crate) SyncSender<()>);
+pub(crate) struct Bell(Arc<dyn Fn() + Send + Sync>);
 
 impl Bell {
+    pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ring))
+    }
+
     pub(crate) fn ring(&self) {
-        // Full: it is ringing already. Disconnected: nobody is left to wake.
-        let _ = self.0.try_send(());
+        (self.0)();
     }
 }
 

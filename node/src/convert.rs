@@ -67,9 +67,9 @@ fn sampling(sampling: wire::Sampling) -> engine::Sampling {
 
 pub(crate) fn refusal(refused: engine::Refused) -> wire::Refusal {
     match refused {
-        engine::Refused::Busy => wire::Refusal::Busy,
+        engine::Refused::Busy | engine::Refused::Restarting => wire::Refusal::Busy,
         engine::Refused::Invalid(invalid) => {
-            wire::Refusal::Invalid { field: invalid.field.to_owned(), reason: invalid.reason }
+            wire::Refusal::Invalid { field: invalid.field.into_owned(), reason: invalid.reason }
         }
         engine::Refused::PromptTooLong { tokens, limit } => wire::Refusal::PromptTooLong { tokens, limit },
         // The engine is gone, so the model is no longer served here.
@@ -130,7 +130,7 @@ fn logprob(logprob: engine::TokenLogprob) -> wire::TokenLogprob {
 /// What a node says of one of its engines; none when the engine is dead.
 pub(crate) fn offer(id: starling_protocol::ModelId, handle: &engine::Handle) -> Option<wire::Offer> {
     let (info, load) = (handle.info(), handle.load().borrow().clone());
-    load.alive.then(|| wire::Offer {
+    (load.alive || load.restarting).then(|| wire::Offer {
         context_tokens: info.context_tokens,
         slots: info.slots,
         slots_free: load.slots_free.min(info.slots),

@@ -60,7 +60,7 @@ impl Engine for Rogue {
         match self.wrong {
             Wrong::NoSuchSlot => progress.push(Progress { slot: 7, event: token }),
             Wrong::SequenceFails => {
-                let failure = Failure::Garbage { what: "told so" };
+                let failure = Failure::Garbage { what: "told so".into() };
                 progress.push(Progress { slot: 0, event: Event::Failed(failure) });
             }
             _ => {
@@ -109,7 +109,7 @@ async fn no_memory_at_admission_is_a_failure_of_that_answer() {
 #[tokio::test]
 async fn a_sequence_that_fails_fails_alone() {
     let engine = start(Wrong::SequenceFails);
-    assert_eq!(*engine.answer(ask("x")).await.failure(), Failure::Garbage { what: "told so" });
+    assert_eq!(*engine.answer(ask("x")).await.failure(), Failure::Garbage { what: "told so".into() });
     engine.wait_for(|load| load.slots_free == 2 && load.alive).await;
 }
 

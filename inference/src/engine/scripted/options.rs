@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::MAX_CONTEXT_TOKENS;
 
 /// Most slots; the load test uses 256.
@@ -12,7 +14,7 @@ const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_t
 
 /// How a scripted engine answers. Parse one from text such as `seed=1,tokens_per_second=50,fault=hang@10`; the rest
 /// are the defaults.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// Changes every answer, and the model's id with it.
     pub seed: u64,
@@ -31,7 +33,7 @@ pub struct Options {
 }
 
 /// Something that goes wrong in every answer that gets that far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// What.
     pub kind: FaultKind,
@@ -40,7 +42,7 @@ pub struct Fault {
 }
 
 /// Ways to go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
     /// The step never returns while anybody holds a handle (`hang`).
     Hang,
