@@ -15,6 +15,7 @@ pub use gguf::Header;
 pub use reader::HeaderError;
 
 mod check;
+pub mod footprint;
 mod gguf;
 mod reader;
 mod tensor;

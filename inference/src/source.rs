@@ -19,13 +19,16 @@ pub enum Source {
         /// The file.
         #[serde(with = "any_path")]
         path: PathBuf,
-        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for,
-        /// at most 4,096.
+        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for and fits
+        /// into memory, at most 4,096 on the CPU and 8,192 on a GPU.
         context_tokens: Option<u32>,
-        /// Answers at once. `None`: 4.
+        /// Answers at once. `None`: 4, or as many as fit into memory.
         slots: Option<u32>,
         /// Threads to compute on. `None`: 1 for a file under 200 MB, else one for each core.
         threads: Option<u32>,
+        /// Bytes of the machine's memory for conversations that have no slot, so that their next turn is quick; 0 for
+        /// none. `None`: a tenth of what is free, at most 8 GiB.
+        saved_bytes: Option<u64>,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
@@ -38,6 +41,8 @@ pub enum Source {
         slots: Option<u32>,
         /// As for a file.
         threads: Option<u32>,
+        /// As for a file.
+        saved_bytes: Option<u64>,
     },
 }
 
@@ -82,6 +87,14 @@ pub enum OpenError {
         /// What is wrong with it, with the limit.
         reason: String,
     },
+    /// The model does not fit into the memory that there is.
+    #[error("{} is too large for this machine: {problem}", path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What it needs and what there is.
+        problem: String,
+    },
     /// The demo model cannot be written to its folder.
     #[error("cannot write the demo model to {}: {source}", path.display())]
     Cache {
@@ -115,6 +128,7 @@ impl OpenError {
             Self::Corrupt { .. } => "download the file again and compare its size and checksum with the source",
             Self::Unsupported { .. } => "use a GGUF file of a chat model, with its chat template, in one part",
             Self::Option { .. } => "change the option, or leave it out for the default",
+            Self::Memory { .. } => "use a smaller quantisation or model, or lower --context or --slots",
             Self::Cache { .. } => "name a data folder that this user may write, with 4 MB free",
             Self::Elsewhere { hint, .. } => hint,
             Self::Engine { .. } => "try fewer slots or a smaller context; the log at level debug has more",
@@ -129,20 +143,18 @@ impl OpenError {
 pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
     let engine: Box<dyn Engine> = match source {
         Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
-        Source::Gguf { path, context_tokens, slots, threads } => {
-            Box::new(Llama::open(path, llama_options(*context_tokens, *slots, *threads))?)
+        Source::Gguf { path, context_tokens, slots, threads, saved_bytes } => {
+            let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
+            Box::new(Llama::open(path, llama::Options { context_tokens, slots, threads, saved_bytes })?)
         }
-        Source::Demo { cache_dir, context_tokens, slots, threads } => {
+        Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes } => {
             let path = demo::extract(cache_dir)?;
-            let engine = Llama::open(&path, llama_options(*context_tokens, *slots, *threads))?;
+            let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
+            let engine = Llama::open(&path, llama::Options { context_tokens, slots, threads, saved_bytes })?;
             Box::new(engine.named(demo::NAME, true))
         }
     };
     Ok(Runner::new(engine))
-}
-
-fn llama_options(context_tokens: Option<u32>, slots: Option<u32>, threads: Option<u32>) -> llama::Options {
-    llama::Options { context_tokens, slots, threads }
 }
 
 /// A path may hold what is no text, which serde's own way does not take.

@@ -47,6 +47,10 @@ pub struct Options {
     /// Threads each model computes with.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU32>,
+    /// Memory in MiB, for each model, that keeps conversations which have no slot, 0 for none [default: a tenth of
+    /// what is free, at most 8192].
+    #[arg(long, value_name = "MIB")]
+    pub saved_mb: Option<u64>,
 }
 
 /// What computes the answers.
@@ -88,10 +92,12 @@ impl Options {
         if !self.scripted.is_empty() {
             return Err(Exit::usage("--scripted goes with --engine scripted", "leave one of the two out"));
         }
+        let saved_bytes = self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
         if self.model.is_empty() {
-            return Ok(vec![Source::Demo { cache_dir, context_tokens, slots, threads }]);
+            return Ok(vec![Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes }]);
         }
-        Ok(self.model.into_iter().map(|path| Source::Gguf { path, context_tokens, slots, threads }).collect())
+        let file = |path| Source::Gguf { path, context_tokens, slots, threads, saved_bytes };
+        Ok(self.model.into_iter().map(file).collect())
     }
 }
 

@@ -18,8 +18,10 @@ use crate::prompt::Prompt;
 use crate::sample::Sampler;
 use crate::{Invalid, Kind, OpenError, Request, Style};
 
+use device::Device;
 use load::Loaded;
 
+mod device;
 mod load;
 
 /// Choices that a user makes; `None` is the default.
@@ -31,10 +33,12 @@ pub struct Options {
     pub slots: Option<u32>,
     /// Threads to compute on.
     pub threads: Option<u32>,
+    /// Bytes of the machine's memory for conversations that have no slot; 0 for none.
+    pub saved_bytes: Option<u64>,
 }
 
 /// Tokens in one batch at most: a chunk of prompt and a row for every slot.
-const BATCH_TOKENS: usize = 512;
+const BATCH_TOKENS: u32 = 512;
 /// llama.cpp's own limit on sequences, below the batch so that every slot has its row.
 const MAX_SLOTS: u32 = 256;
 
@@ -77,7 +81,8 @@ impl Llama {
     /// See [`OpenError`].
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let file = ModelFile::open(path)?;
-        let shape = load::Shape::choose(&file, options)?;
+        let device = Device::choose();
+        let shape = load::Shape::choose(&file, options, &device)?;
         let loaded = load::load(&file, &shape)?;
         let prompt = load::prompt(&file, loaded.borrow_owner())?;
         let info = ModelInfo {
@@ -86,13 +91,13 @@ impl Llama {
             context_tokens: shape.context_tokens,
             slots: shape.slots,
             demo: false,
-            device: "CPU".into(),
-            warning: String::new(),
+            device: device.label,
+            warning: device.warning,
             kind: Kind::Chat,
-            memory_bytes: 0,
+            memory_bytes: shape.memory_bytes,
         };
         let slots = (0..info.slots).map(|_| None).collect();
-        Ok(Self { loaded, info, prompt, batch: LlamaBatch::new(BATCH_TOKENS, 1), slots })
+        Ok(Self { loaded, info, prompt, batch: LlamaBatch::new(BATCH_TOKENS as usize, 1), slots })
     }
 
     /// The same engine under another name.
@@ -108,7 +113,7 @@ impl Llama {
         let mut rows = Vec::new();
         let (answering, reading): (Vec<SlotId>, Vec<SlotId>) =
             plan.slots.iter().partition(|&&slot| self.slots[slot].as_ref().is_some_and(|slot| slot.unread() == 1));
-        let mut room = plan.prompt_tokens.min(BATCH_TOKENS - answering.len()).max(1);
+        let mut room = plan.prompt_tokens.min(BATCH_TOKENS as usize - answering.len()).max(1);
         for slot in answering {
             rows.extend(self.add(slot, 1)?);
         }

@@ -124,7 +124,7 @@ fn heads(header: &Header) -> Result<(), HeaderError> {
 
 /// llama.cpp reads the lists beside the tokens by the tokens' count.
 fn vocabulary(header: &Header) -> Result<(), HeaderError> {
-    let Some(Value::Array { kind: KIND_TEXT, length: tokens }) = header.get("tokenizer.ggml.tokens") else {
+    let Some(Value::Array { kind: KIND_TEXT, length: tokens, .. }) = header.get("tokenizer.ggml.tokens") else {
         return Err(HeaderError::broken("it has no tokens"));
     };
     if *tokens == 0 || header.text("tokenizer.ggml.model").is_none() {
@@ -138,7 +138,7 @@ fn vocabulary(header: &Header) -> Result<(), HeaderError> {
 fn list(header: &Header, key: &str, kinds: &[u32], least: u64) -> Result<(), HeaderError> {
     match header.get(key) {
         None => Ok(()),
-        Some(Value::Array { kind, length }) if kinds.contains(kind) && *length >= least => Ok(()),
+        Some(Value::Array { kind, length, .. }) if kinds.contains(kind) && *length >= least => Ok(()),
         Some(_) => Err(HeaderError::broken(format!("{key} does not fit the tokens"))),
     }
 }

@@ -68,6 +68,23 @@ impl Header {
         }
     }
 
+    /// Entries of the network that may be one number for all layers or one for each; `layers` of them.
+    pub(super) fn numbers(&self, key: &str, layers: usize) -> Option<Vec<u64>> {
+        match self.entries.get(key)? {
+            Value::Number(number) => Some(vec![*number; layers]),
+            Value::Array { numbers, .. } if numbers.len() == layers => Some(numbers.clone()),
+            _ => None,
+        }
+    }
+
+    /// How many elements a list has.
+    pub fn length(&self, key: &str) -> Option<u64> {
+        match self.entries.get(key)? {
+            Value::Array { length, .. } => Some(*length),
+            _ => None,
+        }
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key)
     }

@@ -29,7 +29,10 @@ impl HeaderError {
     }
 }
 
-/// A value of the header; arrays are checked and only their kind and length kept.
+/// Longest list of numbers that is kept: one for each layer of a model.
+const MAX_NUMBERS: u64 = 512;
+
+/// A value of the header; arrays are checked and of most only their kind and length kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     /// Any integer that is not negative, and `bool`.
@@ -44,6 +47,8 @@ pub(super) enum Value {
         kind: u32,
         /// How many.
         length: u64,
+        /// A short list of whole numbers; of any other list nothing.
+        numbers: Vec<u64>,
     },
 }
 
@@ -149,12 +154,22 @@ impl<R: Read> Reader<R> {
             10..=12 => 8,
             KIND_TEXT => {
                 self.texts(key, length)?;
-                return Ok(Value::Array { kind, length });
+                return Ok(Value::Array { kind, length, numbers: Vec::new() });
             }
             _ => return Err(HeaderError::broken(format!("{key} is a list of the unknown type {kind}"))),
         };
+        if length <= MAX_NUMBERS && size > 1 {
+            return Ok(Value::Array { kind, length, numbers: self.numbers(key, kind, length)? });
+        }
         self.skip(length.checked_mul(size).ok_or(HeaderError::TooShort)?)?;
-        Ok(Value::Array { kind, length })
+        Ok(Value::Array { kind, length, numbers: Vec::new() })
+    }
+
+    /// Nothing when one of them is no whole number from 0.
+    fn numbers(&mut self, key: &str, kind: u32, length: u64) -> Result<Vec<u64>, HeaderError> {
+        let values = (0..length).map(|_| self.scalar(key, kind)).collect::<Result<Vec<_>, _>>()?;
+        let number = |value| if let Value::Number(number) = value { Some(number) } else { None };
+        Ok(values.into_iter().map(number).collect::<Option<_>>().unwrap_or_default())
     }
 
     /// A list of texts. Tokens that are not empty have to differ: llama.cpp aborts otherwise.

@@ -21,7 +21,7 @@ fn check(source: &Source, part: &str) {
 }
 
 fn file(path: PathBuf) -> Source {
-    Source::Gguf { path, context_tokens: None, slots: None, threads: None }
+    Source::Gguf { path, context_tokens: None, slots: None, threads: None, saved_bytes: None }
 }
 
 fn written(folder: &Path, bytes: &[u8]) -> Source {
@@ -39,8 +39,13 @@ fn files_that_are_missing_or_damaged() {
     check(&written(folder.path(), b""), "ends too early");
     check(&written(folder.path(), b"not a model at all"), "does not start with GGUF");
     check(&written(folder.path(), &good[..good.len() - 100]), "ends too early");
-    let demo =
-        Source::Demo { cache_dir: models().join("README.md/x"), context_tokens: None, slots: None, threads: None };
+    let demo = Source::Demo {
+        cache_dir: models().join("README.md/x"),
+        context_tokens: None,
+        slots: None,
+        threads: None,
+        saved_bytes: None,
+    };
     check(&demo, "cannot write the demo model to");
 }
 
@@ -49,7 +54,10 @@ fn options_that_do_not_fit() {
     check(&gguf("stories260K.gguf", 1, 5000), "context: must be from 16 to 512 for this model, is 5000");
     check(&gguf("stories260K.gguf", 0, 512), "slots: must be from 1 to 256");
     let (path, threads) = (models().join("stories260K.gguf"), Some(0));
-    check(&Source::Gguf { path, context_tokens: None, slots: None, threads }, "threads: must be from 1");
+    check(
+        &Source::Gguf { path, context_tokens: None, slots: None, threads, saved_bytes: None },
+        "threads: must be from 1",
+    );
 }
 
 #[test]

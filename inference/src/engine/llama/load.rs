@@ -9,14 +9,13 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use self_cell::self_cell;
 
+use super::device::Device;
 use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options};
 use crate::OpenError;
 use crate::model::ModelFile;
+use crate::model::footprint::{Footprint, Size, Wish};
 use crate::prompt::{Prompt, Specials};
 
-/// Context where nobody asked for one: enough for a conversation, and its KV cache fits beside most models.
-const DEFAULT_CONTEXT_TOKENS: u32 = 4096;
-const DEFAULT_SLOTS: u32 = 4;
 /// Threads that wait for each other in a spin cost more than they give on models this small.
 const ONE_THREAD_BELOW_BYTES: u64 = 200_000_000;
 const MAX_THREADS: u32 = 512;
@@ -40,22 +39,39 @@ self_cell!(
 pub(super) struct Shape {
     pub(super) context_tokens: u32,
     pub(super) slots: u32,
+    /// What all of it takes on its device.
+    pub(super) memory_bytes: u64,
     threads: u32,
 }
 
 impl Shape {
-    /// The user's choices, or defaults that suit the file.
-    pub(super) fn choose(file: &ModelFile, options: Options) -> Result<Self, OpenError> {
+    /// The user's choices, or defaults that suit the file and the device.
+    pub(super) fn choose(file: &ModelFile, options: Options, device: &Device) -> Result<Self, OpenError> {
         let trained = file.header.context_tokens().and_then(|tokens| u32::try_from(tokens).ok()).unwrap_or(u32::MAX);
-        let context_tokens = options.context_tokens.unwrap_or(trained.min(DEFAULT_CONTEXT_TOKENS));
-        within("context", context_tokens, LEAST_CONTEXT_TOKENS, trained)?;
-        let slots = options.slots.unwrap_or(DEFAULT_SLOTS);
-        within("slots", slots, 1, MAX_SLOTS)?;
+        if let Some(context_tokens) = options.context_tokens {
+            within("context", context_tokens, LEAST_CONTEXT_TOKENS, trained)?;
+        }
+        if let Some(slots) = options.slots {
+            within("slots", slots, 1, MAX_SLOTS)?;
+        }
         let threads = options.threads.unwrap_or_else(|| default_threads(file.bytes));
         within("threads", threads, 1, MAX_THREADS)?;
+        let footprint = Footprint::new(&file.header, file.bytes);
+        let wish = Wish {
+            context_tokens: options.context_tokens,
+            slots: options.slots,
+            default_context: trained.min(device.default_context()),
+            batch_tokens: BATCH_TOKENS,
+            room: device.room(),
+        };
+        let size = wish.fit(&footprint).map_err(|problem| OpenError::Memory {
+            path: file.path.clone(),
+            problem: format!("{problem}; {}", device.memory()),
+        })?;
+        let Size { context_tokens, slots, .. } = size;
         context_tokens
             .checked_mul(slots)
-            .map(|_| Self { context_tokens, slots, threads })
+            .map(|_| Self { context_tokens, slots, memory_bytes: footprint.total(&size), threads })
             .ok_or_else(|| OpenError::Option { option: "context", reason: "too large for that many slots".into() })
     }
 }
@@ -73,13 +89,12 @@ pub(super) fn load(file: &ModelFile, shape: &Shape) -> Result<Loaded, OpenError>
 }
 
 fn context_params(shape: &Shape) -> LlamaContextParams {
-    let batch = u32::try_from(BATCH_TOKENS).unwrap_or(u32::MAX);
     let threads = i32::try_from(shape.threads).unwrap_or(1);
     LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(shape.context_tokens * shape.slots))
         .with_n_seq_max(shape.slots)
-        .with_n_batch(batch)
-        .with_n_ubatch(batch)
+        .with_n_batch(BATCH_TOKENS)
+        .with_n_ubatch(BATCH_TOKENS)
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
         // A stream for each sequence: with one for all, even the slot would change the answer.
