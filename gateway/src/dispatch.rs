@@ -23,6 +23,7 @@ use tokio::{
 
 pub use self::actor::Actor;
 use self::actor::Command;
+use crate::prefix::Labels;
 
 /// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
 /// own back-pressure.
@@ -177,6 +178,7 @@ pub struct Dispatch {
     view: watch::Receiver<Arc<View>>,
     commands: mpsc::Sender<Command>,
     swarm: Option<Handle>,
+    labels: Labels,
 }
 
 /// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
@@ -185,7 +187,7 @@ pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>) -> (Dispatch, A
     let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
     let (publish, view) = watch::channel(Arc::default());
     let actor = Actor::new(swarm.peers(), status, asked, publish);
-    (Dispatch { view, commands, swarm: Some(swarm) }, actor)
+    (Dispatch { view, commands, swarm: Some(swarm), labels: Labels::generate() }, actor)
 }
 
 impl Dispatch {
@@ -194,7 +196,7 @@ impl Dispatch {
     pub fn detached() -> Self {
         let (_, view) = watch::channel(Arc::default());
         let (commands, _) = mpsc::channel(1);
-        Self { view, commands, swarm: None }
+        Self { view, commands, swarm: None, labels: Labels::generate() }
     }
 
     /// The swarm as it is now; changes wake the receiver.
@@ -205,7 +207,10 @@ impl Dispatch {
 
     /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
     #[must_use]
-    pub fn start(&self, job: Job) -> Answer {
+    pub fn start(&self, mut job: Job) -> Answer {
+        if let Task::Chat(chat) = &mut job.task {
+            chat.prefixes = self.labels.of(&job.model, chat);
+        }
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
         let task = self.swarm.clone().map(|swarm| {
             let commands = self.commands.clone();

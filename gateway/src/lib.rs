@@ -12,6 +12,7 @@ pub mod id;
 pub mod life;
 pub mod limiter;
 pub mod password;
+pub mod prefix;
 pub mod scheduler;
 pub mod secret;
 pub mod setup;

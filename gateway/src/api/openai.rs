@@ -47,6 +47,9 @@ pub(super) async fn chat_completions(
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
+    if asked.choices != 1 {
+        return Err(ApiError::field("n", "must be 1: more answers at once are not supported yet"));
+    }
     let model = choose(&app.dispatch.view().borrow(), Some(&asked.model))?;
     if app.life.drain.is_cancelled() {
         return Err(TurnRefused::Stopping.into());
@@ -54,7 +57,7 @@ pub(super) async fn chat_completions(
     let head = Head::new(model.name.clone());
     let (streamed, usage) = (asked.stream, asked.include_usage);
     let cancel = app.life.cancel.clone();
-    let begun = until(&cancel, begin(app.dispatch.start(asked.job(model.id)))).await?;
+    let begun = until(&cancel, begin(app.dispatch.start(asked.job(model.id, 0)))).await?;
     let headers = headers(begun.placement.as_ref());
     if streamed {
         return Ok((headers, stream::events(head, begun, usage, cancel)).into_response());

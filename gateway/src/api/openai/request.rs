@@ -1,25 +1,36 @@
-//! What a client may ask of `/v1/chat/completions`, and what of it is not there yet.
+//! What a client may ask of `/v1/chat/completions`.
 //!
 //! Fields that are unknown are ignored, as OpenAI's own servers do. Those that are known, change what
-//! the answer means and are not there yet are refused by name: never another answer than asked for.
+//! the answer means and are not there are refused by name: never another answer than asked for.
 
 mod content;
+mod message;
+mod missing;
+mod shape;
+mod tools;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 use starling_protocol::{
     ModelId, limits,
-    message::{Chat, ChatMessage, Private, Role, Sampling, Task},
+    message::{Bias, Chat, ChatMessage, Private, Sampling, Task},
 };
 
 use crate::{api::error::ApiError, dispatch::Job, turn::TurnRefused};
-use content::{Content, Stop};
+use content::Stop;
+
+/// Most answers to one request.
+const MAX_CHOICES: u32 = 8;
+/// Where a model ends a call, and so where an answer of one call ends.
+const END_OF_CALL: &str = "</tool_call>";
 
 /// The body, as it comes.
 #[derive(Deserialize)]
 pub(in crate::api) struct ChatRequest {
     model: String,
-    messages: Vec<InMessage>,
+    messages: Vec<message::InMessage>,
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     temperature: Option<f32>,
@@ -27,28 +38,24 @@ pub(in crate::api) struct ChatRequest {
     top_k: Option<u32>,
     min_p: Option<f32>,
     repetition_penalty: Option<f32>,
+    frequency_penalty: Option<f32>,
+    presence_penalty: Option<f32>,
+    logit_bias: Option<BTreeMap<String, f32>>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<u32>,
     seed: Option<i64>,
     stop: Option<Stop>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     n: Option<u32>,
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    response_format: Option<Value>,
+    reasoning_effort: Option<shape::Effort>,
+    chat_template_kwargs: Option<shape::TemplateArguments>,
     #[serde(flatten)]
-    missing: NotSupported,
-}
-
-#[derive(Deserialize)]
-struct InMessage {
-    role: InRole,
-    content: Content,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum InRole {
-    System,
-    Developer,
-    User,
-    Assistant,
+    missing: missing::NotSupported,
 }
 
 #[derive(Deserialize)]
@@ -56,47 +63,56 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// What changes the answer and is not there yet.
-#[derive(Deserialize)]
-struct NotSupported {
-    tools: Option<Value>,
-    tool_choice: Option<Value>,
-    functions: Option<Value>,
-    function_call: Option<Value>,
-    response_format: Option<Value>,
-    logprobs: Option<Value>,
-    top_logprobs: Option<Value>,
-    logit_bias: Option<Value>,
-    presence_penalty: Option<Value>,
-    frequency_penalty: Option<Value>,
-    modalities: Option<Value>,
-    audio: Option<Value>,
-    web_search_options: Option<Value>,
-}
-
-/// A field's name, its value, and whether a value changes nothing.
-type Field<'a> = (&'static str, &'a Option<Value>, &'a dyn Fn(&Value) -> bool);
-
 /// A request that makes sense.
 pub(super) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
-    messages: Vec<ChatMessage>,
-    sampling: Sampling,
-    max_tokens: Option<u32>,
-    stop: Vec<Private>,
+    /// How many answers, at least one.
+    pub(super) choices: u32,
+    chat: Chat,
 }
 
 impl ChatRequest {
     /// Checks every field against its limit, and names the first that is beyond it.
     pub(super) fn check(self) -> Result<Asked, ApiError> {
         self.missing.check()?;
-        if self.n.is_some_and(|n| n != 1) {
-            return Err(ApiError::field("n", "must be 1: more answers at once are not supported yet"));
+        let sampling = self.sampling()?;
+        let choices = self.n.unwrap_or(1);
+        if !(1..=MAX_CHOICES).contains(&choices) {
+            return Err(ApiError::field("n", format!("must be 1 to {MAX_CHOICES}")));
         }
         let max_tokens = check_max(self.max_completion_tokens, "max_completion_tokens")?
             .or(check_max(self.max_tokens, "max_tokens")?);
+        let explicit = self.chat_template_kwargs.and_then(|arguments| arguments.enable_thinking);
+        let messages = message::check(self.messages)?;
+        let (tools, tool_choice) = tools::check(self.tools, self.tool_choice.as_ref())?;
+        check_bytes(&messages, tools.as_ref())?;
+        let mut stop = check_stop(self.stop.map(|stop| stop.0).unwrap_or_default())?;
+        if tools.is_some() && self.parallel_tool_calls == Some(false) {
+            stop = with_end_of_call(stop)?;
+        }
+        let chat = Chat {
+            messages,
+            sampling,
+            max_tokens,
+            stop,
+            tools,
+            tool_choice,
+            format: shape::format(self.response_format.as_ref())?,
+            thinking: explicit.or(self.reasoning_effort.map(shape::Effort::thinks)),
+            ..Chat::default()
+        };
+        Ok(Asked {
+            model: self.model,
+            stream: self.stream.unwrap_or(false),
+            include_usage: self.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
+            choices,
+            chat,
+        })
+    }
+
+    fn sampling(&self) -> Result<Sampling, ApiError> {
         let sampling = Sampling {
             temperature: self.temperature,
             top_p: self.top_p,
@@ -105,64 +121,36 @@ impl ChatRequest {
             repetition_penalty: self.repetition_penalty,
             // Any number is a seed; a negative one is just another.
             seed: self.seed.map(i64::cast_unsigned),
-            ..Sampling::default()
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
+            logit_bias: self.logit_bias.iter().flatten().map(bias).collect::<Result<_, _>>()?,
+            top_logprobs: self.top_logprobs()?,
         };
         sampling.validate().map_err(|invalid| ApiError::field(invalid.field, invalid.reason))?;
-        Ok(Asked {
-            model: self.model,
-            stream: self.stream.unwrap_or(false),
-            include_usage: self.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
-            messages: check_messages(self.messages)?,
-            sampling,
-            max_tokens,
-            stop: check_stop(self.stop.map(|stop| stop.0).unwrap_or_default())?,
-        })
+        Ok(sampling)
+    }
+
+    fn top_logprobs(&self) -> Result<Option<u32>, ApiError> {
+        match (self.logprobs.unwrap_or(false), self.top_logprobs) {
+            (true, top) => Ok(Some(top.unwrap_or(0))),
+            (false, None | Some(0)) => Ok(None),
+            (false, Some(_)) => Err(ApiError::field("top_logprobs", "needs logprobs: true")),
+        }
     }
 }
 
 impl Asked {
-    pub(super) fn job(self, model: ModelId) -> Job {
-        let Self { messages, sampling, max_tokens, stop, .. } = self;
-        Job { model, task: Task::Chat(Chat { messages, sampling, max_tokens, stop, ..Chat::default() }) }
+    /// The job of one of the answers: each has a seed of its own, or all would be the same.
+    pub(super) fn job(&self, model: ModelId, choice: u32) -> Job {
+        let mut chat = self.chat.clone();
+        chat.sampling.seed = chat.sampling.seed.map(|seed| seed.wrapping_add(u64::from(choice)));
+        Job { model, task: Task::Chat(chat) }
     }
 }
 
-impl NotSupported {
-    fn check(&self) -> Result<(), ApiError> {
-        let text = |value: &Value| value.get("type").and_then(Value::as_str) == Some("text");
-        let only_text = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"));
-        let no_tool = |value: &Value| matches!(value.as_str(), Some("none" | "auto"));
-        let never = |_: &Value| false;
-        let fields: [Field<'_>; 13] = [
-            ("tools", &self.tools, &is_empty),
-            ("tool_choice", &self.tool_choice, &no_tool),
-            ("functions", &self.functions, &is_empty),
-            ("function_call", &self.function_call, &no_tool),
-            ("response_format", &self.response_format, &text),
-            ("logprobs", &self.logprobs, &is_off),
-            ("top_logprobs", &self.top_logprobs, &is_off),
-            ("logit_bias", &self.logit_bias, &is_empty),
-            ("presence_penalty", &self.presence_penalty, &is_off),
-            ("frequency_penalty", &self.frequency_penalty, &is_off),
-            ("modalities", &self.modalities, &only_text),
-            ("audio", &self.audio, &never),
-            ("web_search_options", &self.web_search_options, &never),
-        ];
-        for (name, value, changes_nothing) in fields {
-            if value.as_ref().is_some_and(|value| !value.is_null() && !changes_nothing(value)) {
-                return Err(ApiError::field(name, "is not supported yet"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
-}
-
-fn is_off(value: &Value) -> bool {
-    value == &Value::Bool(false) || value.as_f64() == Some(0.0)
+fn bias((token, bias): (&String, &f32)) -> Result<Bias, ApiError> {
+    let token = token.parse().map_err(|_| ApiError::field("logit_bias", "must have token ids as its keys"))?;
+    Ok(Bias { token, bias: *bias })
 }
 
 fn check_max(tokens: Option<u32>, field: &str) -> Result<Option<u32>, ApiError> {
@@ -173,16 +161,10 @@ fn check_max(tokens: Option<u32>, field: &str) -> Result<Option<u32>, ApiError> 
     Ok(tokens)
 }
 
-fn check_messages(messages: Vec<InMessage>) -> Result<Vec<ChatMessage>, ApiError> {
-    if messages.is_empty() || messages.len() > limits::MAX_MESSAGES {
-        return Err(ApiError::field("messages", format!("must be 1 to {} messages", limits::MAX_MESSAGES)));
-    }
-    let bytes = messages.iter().map(|message| message.content.0.len()).sum();
-    if bytes > limits::MAX_PROMPT_BYTES {
-        return Err(TurnRefused::PromptTooLong { bytes }.into());
-    }
-    let convert = |InMessage { role, content }| ChatMessage::new(role.into(), content.0);
-    Ok(messages.into_iter().map(convert).collect())
+fn check_bytes(messages: &[ChatMessage], tools: Option<&Private>) -> Result<(), ApiError> {
+    let said: usize = messages.iter().map(ChatMessage::bytes).sum();
+    let bytes = said + tools.map_or(0, |tools| tools.0.len());
+    if bytes > limits::MAX_PROMPT_BYTES { Err(TurnRefused::PromptTooLong { bytes }.into()) } else { Ok(()) }
 }
 
 fn check_stop(stop: Vec<String>) -> Result<Vec<Private>, ApiError> {
@@ -195,15 +177,14 @@ fn check_stop(stop: Vec<String>) -> Result<Vec<Private>, ApiError> {
     Ok(stop.into_iter().map(Private).collect())
 }
 
-impl From<InRole> for Role {
-    fn from(role: InRole) -> Self {
-        match role {
-            // "developer" is what newer clients call it.
-            InRole::System | InRole::Developer => Self::System,
-            InRole::User => Self::User,
-            InRole::Assistant => Self::Assistant,
-        }
+/// One call and no more: the node ends the answer where the first one ends.
+fn with_end_of_call(mut stop: Vec<Private>) -> Result<Vec<Private>, ApiError> {
+    if stop.len() == limits::MAX_STOPS {
+        let reason = format!("must be at most {} strings with parallel_tool_calls: false", limits::MAX_STOPS - 1);
+        return Err(ApiError::field("stop", reason));
     }
+    stop.push(Private(END_OF_CALL.to_owned()));
+    Ok(stop)
 }
 
 #[cfg(test)]

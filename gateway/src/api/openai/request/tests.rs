@@ -35,7 +35,7 @@ fn messages_come_in_both_shapes() {
         {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}], "name": "x"},
         {"role": "assistant", "content": ""},
     ]}));
-    let said: Vec<_> = asked.messages.iter().map(|m| (m.role, m.content.0.as_str())).collect();
+    let said: Vec<_> = asked.chat.messages.iter().map(|m| (m.role, m.content.0.as_str())).collect();
     assert_eq!(said, [(Role::System, "a"), (Role::User, "bc"), (Role::Assistant, "")]);
 }
 
@@ -48,18 +48,13 @@ fn what_changes_nothing_is_taken() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_by_name() {
-    refused(json!({"tools": [{"type": "function"}]}), "tools");
+fn what_is_not_there_is_refused_by_name() {
     refused(json!({"functions": [{}]}), "functions");
-    refused(json!({"tool_choice": "required"}), "tool_choice");
-    refused(json!({"response_format": {"type": "json_object"}}), "response_format");
-    refused(json!({"logprobs": true}), "logprobs");
-    refused(json!({"top_logprobs": 3}), "top_logprobs");
-    refused(json!({"logit_bias": {"50256": -100}}), "logit_bias");
-    refused(json!({"presence_penalty": 0.5}), "presence_penalty");
+    refused(json!({"function_call": {"name": "f"}}), "function_call");
     refused(json!({"modalities": ["text", "audio"]}), "modalities");
-    refused(json!({"n": 2}), "n");
-    refused(json!({"n": 0}), "n");
+    refused(json!({"chat_template_kwargs": {"other": 1}}), "chat_template_kwargs.other");
+    let old = json!({"role": "assistant", "content": "a", "function_call": {"name": "f", "arguments": ""}});
+    refused(json!({"messages": [old]}), "messages[0].function_call");
 }
 
 #[test]
@@ -68,7 +63,7 @@ fn wrong_fields_are_named() {
         json!({"messages": [{"role": "user", "content": "a"}, {"role": "robot", "content": "b"}]}),
         "messages[1].role",
     );
-    refused(json!({"messages": [{"role": "tool", "content": "a"}]}), "messages[0].role");
+    refused(json!({"messages": [{"role": "function", "content": "a"}]}), "messages[0].role");
     refused(json!({"messages": [{"role": "user", "content": 5}]}), "messages[0].content");
     refused(json!({"messages": [{"role": "user"}]}), "messages[0].content");
     refused(json!({"messages": [{"content": "a"}]}), "messages[0].role");
@@ -98,9 +93,11 @@ fn values_arrive() {
         "max_tokens": 5, "max_completion_tokens": 6, "temperature": 0, "top_p": 1, "top_k": 40, "min_p": 0.05,
         "repetition_penalty": 1.1, "seed": -1, "stop": "x", "stream": true, "stream_options": {"include_usage": true},
     }));
-    assert_eq!((asked.max_tokens, asked.sampling.seed), (Some(6), Some(u64::MAX)));
-    assert_eq!((asked.sampling.temperature, asked.sampling.top_k), (Some(0.0), Some(40)));
-    assert_eq!((asked.stop.len(), asked.stop[0].0.as_str()), (1, "x"));
+    assert_eq!((asked.chat.max_tokens, asked.chat.sampling.seed), (Some(6), Some(u64::MAX)));
+    assert_eq!((asked.chat.sampling.temperature, asked.chat.sampling.top_k), (Some(0.0), Some(40)));
+    assert_eq!((asked.chat.stop.len(), asked.chat.stop[0].0.as_str()), (1, "x"));
     assert!(asked.stream && asked.include_usage);
-    assert_eq!(taken(json!({"stop": ["a", "b"]})).stop.len(), 2);
+    assert_eq!(taken(json!({"stop": ["a", "b"]})).chat.stop.len(), 2);
 }
+
+mod fields;
