@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Invalid, Request, Sampling, Style};
+use crate::{Failure, Invalid, Request, Sampling, Style, TokenLogprob};
 
 pub mod llama;
 pub mod scripted;
@@ -166,6 +166,13 @@ pub trait Engine {
     /// # Errors
     /// When the step as a whole failed; `progress` then does not count.
     fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError>;
+
+    /// How likely the last token of a slot was, where its sequence asked for that. The bytes of the tokens are left to
+    /// the runner.
+    fn take_logprob(&mut self, slot: SlotId) -> Option<TokenLogprob> {
+        let _ = slot;
+        None
+    }
 
     /// Appends the labels of the conversations whose tokens need not be computed again, the latest first.
     fn held(&self, prefixes: &mut Vec<u64>) {

@@ -9,8 +9,8 @@ pub use engine::{Kind, ModelInfo, scripted};
 pub use handle::{Handle, Load, Refused};
 pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};
 pub use request::{
-    Constraint, Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, MAX_TEXTS, Message, Request, Role,
-    Sampling,
+    Constraint, Invalid, MAX_LOGIT_BIAS, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_SCHEMA_BYTES, MAX_STOP_BYTES, MAX_STOPS,
+    MAX_TEXTS, MAX_TOP_LOGPROBS, Message, Request, Role, Sampling,
 };
 pub use runner::Runner;
 pub use source::{OpenError, Source, open};

@@ -4,16 +4,29 @@
 //! trimmed, Python's string methods exist, `tojson` writes like Python. A template is a stranger's program, so its
 //! steps are counted and its errors show none of the conversation.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, ErrorKind, Value, context};
+use std::collections::BTreeMap;
 
-use crate::{Invalid, Message};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, Template, Value};
+
+use crate::{Invalid, Reasoning, Request, Style};
+
+pub use tools::Tool;
 
 mod functions;
+mod messages;
+mod tools;
 
 /// Steps that a template may take. Long conversations with tools need some ten thousand.
 const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat";
+/// How models that think begin and end it.
+const THINK: &str = "<think>";
+const THINK_END: &str = "</think>";
+/// How models that call tools in Hermes' form begin a call.
+const TOOL_CALL: &str = "<tool_call>";
+/// What templates call the switch for it.
+const ENABLE_THINKING: &str = "enable_thinking";
 
 /// A model's way to write a conversation.
 #[derive(Debug)]
@@ -31,6 +44,15 @@ pub struct Specials {
     pub bos: String,
     /// At the end of a text.
     pub eos: String,
+}
+
+/// A conversation as text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Up to where the assistant's answer begins.
+    pub text: String,
+    /// How to read what the model will write.
+    pub style: Style,
 }
 
 impl Prompt {
@@ -55,29 +77,68 @@ impl Prompt {
         Self { environment: None, bos: String::new(), eos: String::new() }
     }
 
-    /// Writes a conversation down to where the assistant's answer begins.
+    /// Writes a request's conversation and tools down to where the assistant's answer begins.
+    ///
+    /// An answer that must have a form begins with it: the model is told not to think, unless its template opens the
+    /// thoughts by itself; then the form begins behind them.
     ///
     /// # Errors
-    /// Names `messages` when the template refuses the conversation or fails on it.
-    pub fn render(&self, messages: &[Message]) -> Result<String, Invalid> {
+    /// Names `messages` when the template refuses the conversation or fails on it, `tools` when they are no list of
+    /// functions or the template knows no tools.
+    pub fn render(&self, request: &Request) -> Result<Rendered, Invalid> {
+        let tools = tools::parse(request.tools.as_deref())?;
         let Some(environment) = &self.environment else {
-            return Ok(messages.iter().map(|message| message.content.as_str()).collect());
-        };
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|message| context! { role => message.role.as_str(), content => &message.content })
-            .collect();
-        let values = context! {
-            messages,
-            bos_token => &self.bos,
-            eos_token => &self.eos,
-            add_generation_prompt => true,
-            tools => (),
-            documents => (),
+            if !tools.is_empty() {
+                return Err(no_tools());
+            }
+            let text = request.messages.iter().map(|message| message.content.as_str()).collect();
+            return Ok(Rendered { text, style: Style::default() });
         };
         let template = environment.get_template(NAME).map_err(|error| refusal(&error))?;
-        template.render(values).map_err(|error| refusal(&error))
+        if !tools.is_empty() && !template.undeclared_variables(false).contains("tools") {
+            return Err(no_tools());
+        }
+        let mut values = self.values(request, &tools)?;
+        let rendered = write(&template, &values, &tools)?;
+        if request.constraint.is_none() || rendered.style.reasoning == Reasoning::Open {
+            return Ok(rendered);
+        }
+        values.insert(ENABLE_THINKING, false.into());
+        let rendered = write(&template, &values, &tools)?;
+        Ok(Rendered { style: Style { reasoning: Reasoning::Never, ..rendered.style }, ..rendered })
     }
+
+    /// What a template may ask for.
+    fn values(&self, request: &Request, tools: &[Tool]) -> Result<BTreeMap<&'static str, Value>, Invalid> {
+        let mut values = BTreeMap::from([
+            ("messages", messages::values(&request.messages)?),
+            ("bos_token", Value::from(&self.bos)),
+            ("eos_token", Value::from(&self.eos)),
+            ("add_generation_prompt", Value::from(true)),
+            ("tools", tools::value(tools)),
+            ("documents", Value::from(())),
+        ]);
+        // Templates ask whether it is defined at all.
+        values.extend(request.thinking.map(|thinking| (ENABLE_THINKING, Value::from(thinking))));
+        Ok(values)
+    }
+}
+
+fn write(template: &Template<'_, '_>, values: &BTreeMap<&str, Value>, tools: &[Tool]) -> Result<Rendered, Invalid> {
+    let text = template.render(values).map_err(|error| refusal(&error))?;
+    let source = template.source();
+    let reasoning = match text.trim_end() {
+        end if end.ends_with(THINK) => Reasoning::Open,
+        end if end.ends_with(THINK_END) => Reasoning::Never,
+        _ if source.contains(THINK) || source.contains(THINK_END) => Reasoning::Marked,
+        _ => Reasoning::Never,
+    };
+    let tool_calls = !tools.is_empty() && source.contains(TOOL_CALL);
+    Ok(Rendered { text, style: Style { reasoning, tool_calls } })
+}
+
+fn no_tools() -> Invalid {
+    Invalid::new("tools", "the model's chat template knows no tools; choose another model or leave them out")
 }
 
 fn syntax() -> SyntaxConfig {
@@ -114,5 +175,7 @@ fn refusal(error: &minijinja::Error) -> Invalid {
     Invalid::new("messages", reason)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

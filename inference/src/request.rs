@@ -18,6 +18,12 @@ pub const MAX_STOPS: usize = 16;
 pub const MAX_STOP_BYTES: usize = 256;
 /// Most texts to embed in one request.
 pub const MAX_TEXTS: usize = 256;
+/// Most tokens with a bias in one request; OpenAI takes as many.
+pub const MAX_LOGIT_BIAS: usize = 1024;
+/// Most log-probabilities beside that of the token taken; OpenAI gives as many.
+pub const MAX_TOP_LOGPROBS: u32 = 20;
+/// Longest JSON schema in bytes. A bound on the work of compiling it.
+pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
 /// One request for an answer.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -133,8 +139,14 @@ impl Request {
     /// The first field out of its limits.
     pub fn validate(&self) -> Result<(), Invalid> {
         self.sampling.validate()?;
-        validate_messages(&self.messages)?;
+        validate_messages(&self.messages, self.tools.as_deref())?;
         validate_stops(&self.stop)?;
+        if let Some(Constraint::Schema(schema)) = &self.constraint
+            && schema.len() > MAX_SCHEMA_BYTES
+        {
+            let reason = format!("a schema has at most {MAX_SCHEMA_BYTES} bytes, this one has {}", schema.len());
+            return Err(Invalid::new("response_format", reason));
+        }
         if self.max_tokens == Some(0) {
             return Err(Invalid::new("max_tokens", "must be at least 1"));
         }
@@ -146,6 +158,12 @@ impl Message {
     /// A message by `role`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), reasoning: None, tool_calls: None, tool_call_id: None }
+    }
+
+    /// All text of it.
+    fn bytes(&self) -> usize {
+        let others = [&self.reasoning, &self.tool_calls, &self.tool_call_id];
+        self.content.len() + others.into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
 
@@ -192,7 +210,22 @@ impl Sampling {
         within("temperature", self.temperature, 0.0, 2.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;
         within("min_p", self.min_p, 0.0, 1.0)?;
-        within("repetition_penalty", self.repetition_penalty, 0.01, 2.0)
+        within("repetition_penalty", self.repetition_penalty, 0.01, 2.0)?;
+        within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
+        within("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
+        if self.logit_bias.len() > MAX_LOGIT_BIAS {
+            let reason = format!("at most {MAX_LOGIT_BIAS} tokens, there are {}", self.logit_bias.len());
+            return Err(Invalid::new("logit_bias", reason));
+        }
+        for &(_, bias) in &self.logit_bias {
+            within("logit_bias", bias, -100.0, 100.0)?;
+        }
+        match self.top_logprobs {
+            Some(count) if count > MAX_TOP_LOGPROBS => {
+                Err(Invalid::new("top_logprobs", format!("at most {MAX_TOP_LOGPROBS}, not {count}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -221,14 +254,14 @@ fn within(field: &'static str, value: f32, low: f32, high: f32) -> Result<(), In
     Err(Invalid::new(field, format!("must be from {low} to {high}, is {value}")))
 }
 
-fn validate_messages(messages: &[Message]) -> Result<(), Invalid> {
+fn validate_messages(messages: &[Message], tools: Option<&str>) -> Result<(), Invalid> {
     if messages.is_empty() {
         return Err(Invalid::new("messages", "must have at least one message"));
     }
     if messages.len() > MAX_MESSAGES {
         return Err(Invalid::new("messages", format!("at most {MAX_MESSAGES} messages, there are {}", messages.len())));
     }
-    let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+    let bytes = messages.iter().map(Message::bytes).sum::<usize>() + tools.map_or(0, str::len);
     if bytes > MAX_PROMPT_BYTES {
         return Err(Invalid::new("messages", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
     }
@@ -301,6 +334,29 @@ mod tests {
         check("top_p", |r| r.sampling.top_p = 1.1);
         check("min_p", |r| r.sampling.min_p = f32::INFINITY);
         check("repetition_penalty", |r| r.sampling.repetition_penalty = 0.0);
+        check("frequency_penalty", |r| r.sampling.frequency_penalty = -2.1);
+        check("presence_penalty", |r| r.sampling.presence_penalty = f32::NAN);
+        check("logit_bias", |r| r.sampling.logit_bias = vec![(1, 0.0), (2, 100.5)]);
+        check("logit_bias", |r| r.sampling.logit_bias = vec![(1, f32::NEG_INFINITY)]);
+        check("logit_bias", |r| r.sampling.logit_bias = vec![(1, 0.0); MAX_LOGIT_BIAS + 1]);
+        check("top_logprobs", |r| r.sampling.top_logprobs = Some(MAX_TOP_LOGPROBS + 1));
+        check("response_format", |r| r.constraint = Some(Constraint::Schema("x".repeat(MAX_SCHEMA_BYTES + 1))));
+        check("messages", |r| r.tools = Some("x".repeat(MAX_PROMPT_BYTES)));
+        check("messages", |r| r.messages[0].tool_calls = Some("x".repeat(MAX_PROMPT_BYTES)));
+    }
+
+    #[test]
+    fn the_limits_themselves_are_fine() {
+        let mut request = request();
+        request.sampling = Sampling {
+            frequency_penalty: -2.0,
+            presence_penalty: 2.0,
+            logit_bias: vec![(u32::MAX, -100.0); MAX_LOGIT_BIAS],
+            top_logprobs: Some(MAX_TOP_LOGPROBS),
+            ..Sampling::default()
+        };
+        request.constraint = Some(Constraint::Schema("x".repeat(MAX_SCHEMA_BYTES)));
+        assert_eq!(request.validate(), Ok(()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
 use crate::handle::{Ends, Handle, Job, Load, pair};
 use crate::stream::Reader;
-use crate::{Failure, Finish, Output};
+use crate::{Failure, Finish, Output, TokenLogprob};
 
 use admission::prepare;
 use answer::Answer;
@@ -195,8 +195,9 @@ impl Runner {
 
     fn token(&mut self, slot: SlotId, token: u32) {
         let Some(mut running) = self.slots[slot].take() else { return };
+        let logprob = self.engine.take_logprob(slot).map(|logprob| self.spelt(logprob));
         self.decode(token);
-        let finish = running.answer.push(token, &self.bytes, &mut self.meter);
+        let finish = running.answer.push(token, &self.bytes, logprob, &mut self.meter);
         if finish.is_none() {
             running.answer.ready().into_iter().for_each(|piece| running.reader.send(piece));
         }
@@ -274,6 +275,14 @@ impl Runner {
             *shown = load;
             changed
         });
+    }
+
+    /// With the bytes of its tokens.
+    fn spelt(&self, mut logprob: TokenLogprob) -> TokenLogprob {
+        for likely in logprob.top.iter_mut().chain([&mut logprob.taken]) {
+            self.engine.token_bytes(likely.token, &mut likely.bytes);
+        }
+        logprob
     }
 
     /// Leaves the bytes of `token` in `self.bytes`.

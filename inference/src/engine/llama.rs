@@ -14,9 +14,9 @@ use llama_cpp_2::token::LlamaToken;
 
 use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
 use crate::model::ModelFile;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
-use crate::{Invalid, Kind, OpenError, Request, Style};
+use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
 
 use device::Device;
 use load::Loaded;
@@ -180,13 +180,13 @@ impl Engine for Llama {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
-        let text = self.prompt.render(&request.messages)?;
+        let Rendered { text, style } = self.prompt.render(request)?;
         let vocab = self.loaded.borrow_owner().vocab();
         let tokens = vocab.tokenize(text.as_bytes(), false, true);
         // Many templates write the token themselves; twice would be wrong.
         let bos = vocab.should_add_bos().then(|| vocab.bos()).filter(|bos| tokens.first() != Some(bos));
         let tokens = bos.into_iter().chain(tokens).filter_map(|token| u32::try_from(token.0).ok()).collect();
-        Ok(Encoded { tokens, style: Style::default() })
+        Ok(Encoded { tokens, style })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -206,6 +206,10 @@ impl Engine for Llama {
         self.slots[slot] = None;
         // A whole sequence can always be removed; only parts of some cannot.
         self.loaded.with_dependent_mut(|_, context| context.kv_cache_seq_rm(small(slot), None, None).ok());
+    }
+
+    fn take_logprob(&mut self, slot: SlotId) -> Option<TokenLogprob> {
+        self.slots.get_mut(slot)?.as_mut()?.sampler.take_logprob()
     }
 
     fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
-use crate::{Invalid, Kind, Message, Request, Style};
+use crate::{Invalid, Kind, Likely, Message, Request, Style, TokenLogprob};
 
 pub use options::{Fault, FaultKind, Options, OptionsError};
 
@@ -40,6 +40,8 @@ struct Script {
     seed: u64,
     index: u32,
     due: Instant,
+    /// How many log-probabilities are wanted; there is one, since no other token was possible.
+    top_logprobs: Option<u32>,
 }
 
 impl Scripted {
@@ -85,6 +87,10 @@ impl Engine for Scripted {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
+        if request.constraint.is_some() {
+            let reason = "the scripted engine cannot keep to a form; choose a model or leave it out";
+            return Err(Invalid::new("response_format", reason));
+        }
         Ok(Encoded { tokens: encode(&request.messages), style: Style::default() })
     }
 
@@ -100,12 +106,22 @@ impl Engine for Scripted {
         let seed = self.options.answer_seed(sequence.sampling.seed, &sequence.tokens[..prompt]);
         let reading = seconds(sequence.tokens.len(), self.options.prefill_tokens_per_second);
         let index = u32::try_from(sequence.answered).unwrap_or(u32::MAX);
-        self.slots[slot] = Some(Script { seed, index, due: Instant::now() + reading });
+        let top_logprobs = sequence.sampling.top_logprobs;
+        self.slots[slot] = Some(Script { seed, index, due: Instant::now() + reading, top_logprobs });
         Ok(Admitted { slot, cached_tokens: 0 })
     }
 
     fn release(&mut self, slot: SlotId) {
         self.slots[slot] = None;
+    }
+
+    fn take_logprob(&mut self, slot: SlotId) -> Option<TokenLogprob> {
+        let script = self.slots.get(slot)?.as_ref()?;
+        let wanted = script.top_logprobs?;
+        let token = token(script.seed, script.index.checked_sub(1)?);
+        let certain = || Likely { token, logprob: 0.0, bytes: Vec::new() };
+        let top = (0..wanted.min(1)).map(|_| certain()).collect();
+        Some(TokenLogprob { taken: certain(), top })
     }
 
     fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {

@@ -10,6 +10,9 @@ pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Seque
     let Work::Answer(request) = work else {
         return Err(Invalid::new("model", "it answers conversations and makes no vectors").into());
     };
+    for &(token, _) in &request.sampling.logit_bias {
+        known(engine, "logit_bias", token)?;
+    }
     let Encoded { mut tokens, style } = engine.encode(request)?;
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let context_tokens = engine.info().context_tokens;
@@ -24,9 +27,7 @@ pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Seque
     let mut answer = Answer::new(request, style, prompt_tokens, context_tokens - prompt_tokens);
     let mut bytes = Vec::new();
     for &token in &request.continue_from {
-        if token >= engine.vocabulary() {
-            return Err(Invalid::new("continue_from", format!("{token} is no token of this model")).into());
-        }
+        known(engine, "continue_from", token)?;
         bytes.clear();
         engine.token_bytes(token, &mut bytes);
         answer.recall(token, &bytes);
@@ -34,4 +35,11 @@ pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Seque
     tokens.extend(&request.continue_from);
     let (sampling, prefixes) = (request.sampling.clone(), request.prefixes.clone());
     Ok((answer, Sequence { tokens, answered: request.continue_from.len(), sampling, prefixes }))
+}
+
+fn known(engine: &dyn Engine, field: &'static str, token: u32) -> Result<(), Invalid> {
+    if token < engine.vocabulary() {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("{token} is no token of this model; its tokens are below {}", engine.vocabulary())))
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::meter::Meter;
 use crate::text::{AnswerText, Piece, Scan};
-use crate::{Finish, Output, Request, Style, Timings, Usage};
+use crate::{Finish, Output, Request, Style, Timings, TokenLogprob, Usage};
 
 /// Tokens between two looks at the decode speed: enough to be a speed, soon enough to be current.
 const METER_TOKENS: u32 = 32;
@@ -16,6 +16,10 @@ pub(super) struct Answer {
     text: AnswerText,
     /// What the text gave and the reader has not yet.
     ready: Piece,
+    /// For each token that was pushed and not given yet, where the request wants them.
+    logprobs: Vec<TokenLogprob>,
+    /// Recalled tokens that the text still holds.
+    recalled: usize,
     style: Style,
     usage: Usage,
     /// Longest answer in tokens, those to continue from included.
@@ -34,6 +38,8 @@ impl Answer {
         Self {
             text: AnswerText::new(request.stop.clone()),
             ready: Piece::default(),
+            logprobs: Vec::new(),
+            recalled: 0,
             style,
             usage: Usage { prompt_tokens, ..Usage::default() },
             limit: request.max_tokens.unwrap_or(room).min(room),
@@ -50,7 +56,11 @@ impl Answer {
     pub(super) fn recall(&mut self, token: u32, bytes: &[u8]) {
         self.usage.completion_tokens += 1;
         self.read += 1;
-        self.stopped |= matches!(self.text.push(token, bytes), Scan::Stopped(_));
+        self.recalled += 1;
+        match self.text.push(token, bytes) {
+            Scan::Ready(piece) => self.recalled -= piece.tokens.len(),
+            Scan::Stopped(_) => self.stopped = true,
+        }
     }
 
     /// Why nothing is left to compute, if so.
@@ -68,8 +78,15 @@ impl Answer {
     }
 
     /// Takes the next token; says whether the answer is over with it.
-    pub(super) fn push(&mut self, token: u32, bytes: &[u8], meter: &mut Meter) -> Option<Finish> {
+    pub(super) fn push(
+        &mut self,
+        token: u32,
+        bytes: &[u8],
+        logprob: Option<TokenLogprob>,
+        meter: &mut Meter,
+    ) -> Option<Finish> {
         self.usage.completion_tokens += 1;
+        self.logprobs.extend(logprob);
         self.measure(meter);
         match self.text.push(token, bytes) {
             Scan::Ready(piece) => self.add(piece),
@@ -83,11 +100,12 @@ impl Answer {
 
     /// What can go to the reader.
     pub(super) fn ready(&mut self) -> Option<Output> {
-        if self.ready.tokens.is_empty() {
+        if self.ready.tokens.is_empty() && self.ready.text.is_empty() {
             return None;
         }
         let Piece { tokens, text } = std::mem::take(&mut self.ready);
-        Some(Output::Piece { tokens, text, logprobs: Vec::new() })
+        let logprobs = self.logprobs.drain(..tokens.len().min(self.logprobs.len())).collect();
+        Some(Output::Piece { tokens, text, logprobs })
     }
 
     /// The rest of the text, at the end of the answer.
@@ -114,8 +132,11 @@ impl Answer {
         self.window = None;
     }
 
+    /// Tokens that were given before are not given again, only the text that they had held back.
     fn add(&mut self, piece: Piece) {
-        self.ready.tokens.extend(piece.tokens);
+        let known = self.recalled.min(piece.tokens.len());
+        self.recalled -= known;
+        self.ready.tokens.extend(&piece.tokens[known..]);
         self.ready.text.push_str(&piece.text);
     }
 
