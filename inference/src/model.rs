@@ -4,26 +4,26 @@
 //! first, in safe Rust: counts and lengths, types, and that every tensor lies within the file.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 
 use crate::OpenError;
 
 pub use gguf::Header;
+pub use hashes::{Hashes, Known, hash_file};
 pub use reader::HeaderError;
 
 mod check;
 pub mod footprint;
 mod gguf;
+mod hashes;
 mod reader;
 mod tensor;
 
 /// Longest model name or error that is shown; names inside files can be longer.
 const MAX_LINE: usize = 128;
-/// How much of a file is hashed at a time.
-const HASH_CHUNK: usize = 1 << 20;
+/// How often the log says how far hashing has come.
+const HASH_NEWS: Duration = Duration::from_secs(5);
 
 /// A model file whose header is good.
 #[derive(Debug)]
@@ -68,21 +68,28 @@ impl ModelFile {
         if name.is_empty() { "model".to_owned() } else { name }
     }
 
-    /// SHA-256 of the whole file: some seconds for many gigabytes.
+    /// SHA-256 of the whole file: tens of seconds for many gigabytes, unless `hashes` remembers it.
     ///
     /// # Errors
     /// When the file cannot be read to its end.
-    pub fn sha256(&self) -> Result<[u8; 32], OpenError> {
-        let unreadable = |source| OpenError::Unreadable { path: self.path.clone(), source };
-        let mut file = File::open(&self.path).map_err(unreadable)?;
-        let mut hash = Sha256::new();
-        let mut chunk = vec![0; HASH_CHUNK];
-        loop {
-            match file.read(&mut chunk).map_err(unreadable)? {
-                0 => return Ok(hash.finalize().into()),
-                length => hash.update(&chunk[..length]),
-            }
+    pub fn sha256(&self, hashes: Option<&Hashes>) -> Result<[u8; 32], OpenError> {
+        if let Some(known) = hashes.and_then(|hashes| hashes.get(&self.path)) {
+            return Ok(known);
         }
+        let unreadable = |source| OpenError::Unreadable { path: self.path.clone(), source };
+        let before = std::fs::metadata(&self.path).map_err(unreadable)?;
+        let mut news = Instant::now();
+        let mut say = |done: u64| {
+            if news.elapsed() > HASH_NEWS {
+                news = Instant::now();
+                tracing::info!(model = self.name(), percent = done * 100 / self.bytes.max(1), "computing the hash");
+            }
+        };
+        let sha256 = hash_file(&self.path, &mut say).map_err(unreadable)?;
+        if let Some(hashes) = hashes {
+            hashes.remember(&self.path, &before, sha256);
+        }
+        Ok(sha256)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Engine;
 use crate::engine::llama::{self, Llama};
 use crate::engine::scripted::{self, Scripted};
+use crate::model::Hashes;
 use crate::{Handle, Runner, demo};
 
 /// Which engine to open.
@@ -29,6 +30,8 @@ pub enum Source {
         /// Bytes of the machine's memory for conversations that have no slot, so that their next turn is quick; 0 for
         /// none. `None`: a tenth of what is free, at most 8 GiB.
         saved_bytes: Option<u64>,
+        /// Where the hashes of large files are remembered. `None`: the file is hashed each time.
+        hashes: Option<PathBuf>,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
@@ -143,14 +146,16 @@ impl OpenError {
 pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
     let engine: Box<dyn Engine> = match source {
         Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
-        Source::Gguf { path, context_tokens, slots, threads, saved_bytes } => {
+        Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes } => {
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
-            Box::new(Llama::open(path, llama::Options { context_tokens, slots, threads, saved_bytes })?)
+            let hashes = hashes.clone().map(Hashes::new);
+            let options = llama::Options { context_tokens, slots, threads, saved_bytes };
+            Box::new(Llama::open(path, options, hashes.as_ref())?)
         }
         Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes } => {
             let path = demo::extract(cache_dir)?;
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
-            let engine = Llama::open(&path, llama::Options { context_tokens, slots, threads, saved_bytes })?;
+            let engine = Llama::open(&path, llama::Options { context_tokens, slots, threads, saved_bytes }, None)?;
             Box::new(engine.named(demo::NAME, true))
         }
     };

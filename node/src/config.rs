@@ -9,6 +9,8 @@ use starling_protocol::{
     swarm::{self, Role},
 };
 
+use crate::models::Place;
+
 /// Everything that [`start`](crate::start) needs, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -29,8 +31,9 @@ pub struct Options {
     /// What others call this node [default: this machine's name].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// GGUF file of a chat model; may be repeated [default: the tiny demo model that is built in].
-    #[arg(long, value_name = "PATH")]
+    /// Chat model: a GGUF file, or the name of one that was pulled, see starling-node models; may be repeated
+    /// [default: the tiny demo model that is built in].
+    #[arg(long, value_name = "PATH|NAME")]
     pub model: Vec<PathBuf>,
     /// What computes the answers.
     #[arg(long, value_enum, default_value_t = Engine::Llama)]
@@ -72,11 +75,11 @@ impl Options {
         Ok(Config {
             swarm: self.swarm.swarm_config(Role::Node, &data, false)?,
             name: self.name.clone().unwrap_or_else(machine_name),
-            sources: self.sources(data.join("models"))?,
+            sources: self.sources(&Place::new(&data))?,
         })
     }
 
-    fn sources(self, cache_dir: PathBuf) -> Result<Vec<Source>, Exit> {
+    fn sources(self, place: &Place) -> Result<Vec<Source>, Exit> {
         let (context_tokens, slots, threads) =
             (self.context.map(Into::into), self.slots.map(Into::into), self.threads.map(Into::into));
         if self.engine == Engine::Scripted {
@@ -94,10 +97,14 @@ impl Options {
         }
         let saved_bytes = self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
         if self.model.is_empty() {
+            let cache_dir = place.store.folder().to_owned();
             return Ok(vec![Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes }]);
         }
-        let file = |path| Source::Gguf { path, context_tokens, slots, threads, saved_bytes };
-        Ok(self.model.into_iter().map(file).collect())
+        let gguf = |model: &PathBuf| {
+            let (path, hashes) = (place.resolve(model)?, Some(place.hashes.clone()));
+            Ok(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes })
+        };
+        self.model.iter().map(gguf).collect()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 mod convert;
 mod engines;
 mod job;
+pub mod models;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use starling_node::{Node, config::Options};
+use starling_node::{Node, config::Options, models};
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,12 +20,16 @@ struct Cli {
 enum Command {
     /// Join the swarm and serve until stopped.
     Run(Box<Options>),
+    /// The models on this machine.
+    Models(models::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Run(options) = program::parse::<Cli>().command;
-    program::finish(run(*options).await)
+    program::finish(match program::parse::<Cli>().command {
+        Command::Run(options) => run(*options).await,
+        Command::Models(options) => models::run(options),
+    })
 }
 
 async fn run(options: Options) -> Result<(), Exit> {

@@ -105,12 +105,7 @@ impl SwarmOptions {
     /// # Errors
     /// When neither the flag nor the platform names one.
     pub fn data_dir(&self, program: &str) -> Result<PathBuf, Exit> {
-        let platform =
-            || ProjectDirs::from("org", "starling-swarm", "starling").map(|dirs| dirs.data_dir().join(program));
-        self.data
-            .clone()
-            .or_else(platform)
-            .ok_or_else(|| Exit::usage("this machine names no folder for data", "choose one with --data DIR"))
+        data_dir(self.data.clone(), program)
     }
 
     /// What the swarm is started with. Reads or makes the identity key in `data`.
@@ -130,6 +125,17 @@ impl SwarmOptions {
             agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }
+}
+
+/// The folder for everything that lasts: the `chosen` one, or the platform's own for `program`.
+///
+/// # Errors
+/// When neither is there.
+pub fn data_dir(chosen: Option<PathBuf>, program: &str) -> Result<PathBuf, Exit> {
+    let platform = || ProjectDirs::from("org", "starling-swarm", "starling").map(|dirs| dirs.data_dir().join(program));
+    chosen
+        .or_else(platform)
+        .ok_or_else(|| Exit::usage("this machine names no folder for data", "choose one with --data DIR"))
 }
 
 /// Free ports, TCP and QUIC; on loopback only, until a peer elsewhere is named.

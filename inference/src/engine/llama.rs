@@ -13,7 +13,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
-use crate::model::ModelFile;
+use crate::model::{Hashes, ModelFile};
 use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
 use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
@@ -75,18 +75,18 @@ struct Row {
 }
 
 impl Llama {
-    /// Checks and loads the model at `path`; seconds for large files.
+    /// Checks and loads the model at `path`; seconds for large files. `hashes` spares the time to hash it again.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: Options, hashes: Option<&Hashes>) -> Result<Self, OpenError> {
         let file = ModelFile::open(path)?;
         let device = Device::choose();
         let shape = load::Shape::choose(&file, options, &device)?;
         let loaded = load::load(&file, &shape)?;
         let prompt = load::prompt(&file, loaded.borrow_owner())?;
         let info = ModelInfo {
-            id: file.sha256()?,
+            id: file.sha256(hashes)?,
             name: file.name(),
             context_tokens: shape.context_tokens,
             slots: shape.slots,

@@ -15,6 +15,44 @@ const MAX_TENSOR_NAME: u64 = 63;
 const MAX_DIMENSIONS: u32 = 4;
 const DEFAULT_ALIGNMENT: u64 = 32;
 
+/// Names of `enum llama_ftype` in llama.h.
+const FILE_TYPES: [(u64, &str); 34] = [
+    (0, "F32"),
+    (1, "F16"),
+    (2, "Q4_0"),
+    (3, "Q4_1"),
+    (7, "Q8_0"),
+    (8, "Q5_0"),
+    (9, "Q5_1"),
+    (10, "Q2_K"),
+    (11, "Q3_K_S"),
+    (12, "Q3_K_M"),
+    (13, "Q3_K_L"),
+    (14, "Q4_K_S"),
+    (15, "Q4_K_M"),
+    (16, "Q5_K_S"),
+    (17, "Q5_K_M"),
+    (18, "Q6_K"),
+    (19, "IQ2_XXS"),
+    (20, "IQ2_XS"),
+    (21, "Q2_K_S"),
+    (22, "IQ3_XS"),
+    (23, "IQ3_XXS"),
+    (24, "IQ1_S"),
+    (25, "IQ4_NL"),
+    (26, "IQ3_S"),
+    (27, "IQ3_M"),
+    (28, "IQ2_S"),
+    (29, "IQ2_M"),
+    (30, "IQ4_XS"),
+    (31, "IQ1_M"),
+    (32, "BF16"),
+    (36, "TQ1_0"),
+    (37, "TQ2_0"),
+    (38, "MXFP4"),
+    (39, "NVFP4"),
+];
+
 /// What a model file says about itself; every entry and every tensor was checked.
 #[derive(Debug)]
 pub struct Header {
@@ -50,6 +88,12 @@ impl Header {
     /// The Jinja source of its chat template.
     pub fn chat_template(&self) -> Option<&str> {
         self.text("tokenizer.chat_template")
+    }
+
+    /// How most of its weights are stored, such as `Q4_K_M` (`enum llama_ftype` in llama.h).
+    pub fn quantisation(&self) -> Option<&'static str> {
+        let number = self.number("general.file_type")?;
+        FILE_TYPES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
     }
 
     /// An entry that is text.

@@ -26,7 +26,7 @@ fn the_models_here_are_good() {
     assert_eq!((demo.header.architecture(), demo.header.context_tokens()), ("qwen3", Some(1024)));
     assert!(demo.header.chat_template().unwrap().contains("<|im_start|>"));
     assert_eq!(demo.name(), "swarm-demo-3M-q8_0");
-    assert_eq!(demo.sha256().unwrap()[..4], [0xf1, 0x13, 0xd6, 0x57]);
+    assert_eq!(demo.sha256(None).unwrap()[..4], [0xf1, 0x13, 0xd6, 0x57]);
     let stories = ModelFile::open(&models().join("stories260K.gguf")).unwrap();
     assert_eq!((stories.header.architecture(), stories.header.chat_template()), ("llama", None));
 }

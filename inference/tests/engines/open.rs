@@ -21,7 +21,7 @@ fn check(source: &Source, part: &str) {
 }
 
 fn file(path: PathBuf) -> Source {
-    Source::Gguf { path, context_tokens: None, slots: None, threads: None, saved_bytes: None }
+    Source::Gguf { path, context_tokens: None, slots: None, threads: None, saved_bytes: None, hashes: None }
 }
 
 fn written(folder: &Path, bytes: &[u8]) -> Source {
@@ -55,7 +55,7 @@ fn options_that_do_not_fit() {
     check(&gguf("stories260K.gguf", 0, 512), "slots: must be from 1 to 256");
     let (path, threads) = (models().join("stories260K.gguf"), Some(0));
     check(
-        &Source::Gguf { path, context_tokens: None, slots: None, threads, saved_bytes: None },
+        &Source::Gguf { path, context_tokens: None, slots: None, threads, saved_bytes: None, hashes: None },
         "threads: must be from 1",
     );
 }

@@ -1,0 +1,165 @@
+//! The models on this machine: `starling-node models`, and which file `--model` means.
+
+mod list;
+mod name;
+mod quantisation;
+mod show;
+mod store;
+mod verify;
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use reqwest::Url;
+use starling_inference::model::Hashes;
+use starling_protocol::program::{self, Exit, say};
+
+use self::{
+    name::Name,
+    store::{Entry, Store},
+};
+
+/// The flags of `starling-node models`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder for everything that lasts, as for starling-node run [default: the platform's own].
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Show the models that are here.
+    List {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete models.
+    Remove {
+        /// Names as models list shows them.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Read models again and compare them with what was pulled.
+    Verify {
+        /// Names as models list shows them [default: every model].
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+/// Where a node keeps models and what it knows of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) store: Store,
+    pub(crate) hashes: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self { store: Store::new(data), hashes: data.join("hashes.json") }
+    }
+
+    /// The file that `--model` means: a path, or a model that was pulled.
+    ///
+    /// # Errors
+    /// When it is neither, with the command that pulls it.
+    pub(crate) fn resolve(&self, model: &Path) -> Result<PathBuf, Exit> {
+        if model.exists() {
+            return Ok(model.to_owned());
+        }
+        let Some(text) = model.to_str() else { return Ok(model.to_owned()) };
+        let hub = hub()?;
+        if let Some(entry) = self.store.find(text, &hub)? {
+            return Ok(self.store.path(&entry));
+        }
+        let looks_like_a_path = model.components().count() > 1 || model.extension().is_some_and(|end| end == "gguf");
+        match Name::parse(text, &hub)? {
+            // The engine says that there is no such file.
+            Name::Local(path) if looks_like_a_path => Ok(path),
+            Name::Local(_) => Err(Exit::usage(
+                format!("there is no model {text} here"),
+                "starling-node models list shows what there is",
+            )),
+            name => {
+                let hint = format!("starling-node models pull {name} gets it");
+                Err(Exit::usage(format!("the model {name} was not pulled yet"), hint))
+            }
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Says what went wrong and what to do.
+pub fn run(options: Options) -> Result<(), Exit> {
+    let data = program::data_dir(options.data, "node")?;
+    let place = Place::new(&data);
+    let hashes = Hashes::new(place.hashes);
+    let store = &place.store;
+    match options.command {
+        Command::List { json } => list::run(store, &hashes, if json { list::Form::Json } else { list::Form::Table }),
+        Command::Remove { names, yes } => remove(store, &here(store, &names)?, !yes && io::stdin().is_terminal()),
+        Command::Verify { names } if names.is_empty() => verify::run(store, &hashes, &store.entries()?),
+        Command::Verify { names } => verify::run(store, &hashes, &here(store, &names)?),
+    }
+}
+
+/// The models of these names, all of which have to be here.
+fn here(store: &Store, names: &[String]) -> Result<Vec<Entry>, Exit> {
+    let hub = hub()?;
+    let find = |name: &String| match store.find(name, &hub)? {
+        Some(entry) => Ok(entry),
+        None => Err(Exit::usage(
+            format!("{name} was not pulled"),
+            format!("starling-node models list shows what there is in {}", store.folder().display()),
+        )),
+    };
+    names.iter().map(find).collect()
+}
+
+fn remove(store: &Store, entries: &[Entry], ask: bool) -> Result<(), Exit> {
+    for entry in entries {
+        if ask && !confirmed(&format!("delete {} ({})?", entry.name, show::size(entry.bytes))) {
+            show::note(&format!("{} stays", entry.name));
+            continue;
+        }
+        store.remove(entry)?;
+        say(format_args!("removed {}", entry.name));
+    }
+    Ok(())
+}
+
+/// Asks the person at the terminal; anything but y or yes is a no.
+fn confirmed(question: &str) -> bool {
+    let mut answer = String::new();
+    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().lock().read_line(&mut answer));
+    asked.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
+/// The address of the hub: the environment may name a mirror, by the hub's own convention.
+fn hub() -> Result<Url, Exit> {
+    let text = std::env::var("HF_ENDPOINT").ok().filter(|text| !text.is_empty());
+    let text = text.as_deref().unwrap_or(name::HUB);
+    let hint = "set HF_ENDPOINT to an address such as https://huggingface.co, or leave it out";
+    let url: Url =
+        text.parse().map_err(|error| Exit::usage(format!("HF_ENDPOINT={text} is no address: {error}"), hint))?;
+    if name::may_be_asked(&url) {
+        Ok(url)
+    } else {
+        Err(Exit::usage(format!("HF_ENDPOINT={text} is not https://"), hint))
+    }
+}
+
+#[cfg(test)]
+mod tests;
