@@ -3,6 +3,7 @@
 //! The engine alone and the whole path take turns in one run, several rounds of them, so that a
 //! computer that is slower for a minute is slower for both.
 
+mod engine;
 mod figures;
 mod usage;
 
@@ -39,6 +40,8 @@ const ANSWERS: usize = 32;
 pub(crate) enum What {
     /// Time that gateway and swarm add, on loopback, with the scripted engine.
     Path(Options),
+    /// Speed and memory of our engine, beside llama-server on the same file.
+    Engine(engine::Options),
 }
 
 #[derive(Args)]
@@ -68,7 +71,13 @@ struct Route {
 }
 
 pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
-    let What::Path(options) = what;
+    match what {
+        What::Path(options) => path(options, stop),
+        What::Engine(options) => engine::run(options, stop),
+    }
+}
+
+fn path(options: &Options, stop: &Stop) -> Result<()> {
     let places = Places::find()?;
     let consent = Consent::from(options.yes);
     system::provide(&system::TO_BUILD, consent, stop)?;
