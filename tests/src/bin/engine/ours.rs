@@ -20,6 +20,7 @@ impl Ours {
             context_tokens: Some(options.context),
             slots: Some(options.slots),
             threads: Some(options.threads),
+            saved_bytes: None,
         };
         let started = Instant::now();
         let (sender, opened) = tokio::sync::oneshot::channel();
