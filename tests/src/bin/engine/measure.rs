@@ -92,7 +92,7 @@ async fn second_turn(engine: &impl Engine, round: usize, tokens: usize) -> Resul
 
 /// A text of so many bytes, each of which is a token of the random model, different from its first word on.
 fn text(round: usize, stream: usize, bytes: usize) -> String {
-    let mut seed = (round * 1_000 + stream + 1) as u64 * 0x9e37_79b9_7f4a_7c15;
+    let mut seed = ((round * 1_000 + stream + 1) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let letters = std::iter::repeat_with(|| {
         seed ^= seed << 13;
         seed ^= seed >> 7;
