@@ -21,6 +21,7 @@ impl Ours {
             slots: Some(options.slots),
             threads: Some(options.threads),
             saved_bytes: None,
+            hashes: None,
         };
         let started = Instant::now();
         let (sender, opened) = tokio::sync::oneshot::channel();
