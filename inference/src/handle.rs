@@ -150,7 +150,6 @@ impl Handle {
 /// What an engine can be asked; which of the two it does is its [`Kind`](crate::Kind).
 pub(crate) enum Work {
     Answer(Box<Request>),
-    #[expect(dead_code, reason = "engines of that kind come with the next step")]
     Embed(Vec<String>),
 }
 

@@ -1,10 +1,11 @@
 //! Text in, text out: the engines of a Starling node and the runner that drives them.
 //!
-//! [`open`] gives a [`Handle`] for any number of tasks and a [`Runner`] for one thread. The handle takes a [`Request`]
-//! and gives a [`Generation`], a stream of [`Output`]s with exactly one end. Nothing here knows of networks, users or
-//! files other than model files, and nothing spawns a thread or a task.
+//! [`open`] gives a [`Handle`] for any number of tasks and a [`Runner`] for one thread. The handle takes a [`Request`],
+//! or texts to embed, and gives a [`Generation`], a stream of [`Output`]s with exactly one end. Nothing here knows of
+//! networks, users or files other than model files, and nothing spawns a thread or a task.
 #![warn(missing_docs)]
 
+pub use drive::Runner;
 pub use engine::{Kind, ModelInfo, scripted};
 pub use handle::{Handle, Load, Refused};
 pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};
@@ -12,11 +13,12 @@ pub use request::{
     Constraint, Invalid, MAX_LOGIT_BIAS, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_SCHEMA_BYTES, MAX_STOP_BYTES, MAX_STOPS,
     MAX_TEXTS, MAX_TOP_LOGPROBS, Message, Request, Role, Sampling,
 };
-pub use runner::Runner;
 pub use source::{OpenError, Source, open};
 pub use stream::Generation;
 
 pub mod demo;
+mod drive;
+pub mod embed;
 pub mod engine;
 mod handle;
 pub mod model;

@@ -11,12 +11,14 @@ use crate::OpenError;
 
 pub use gguf::Header;
 pub use hashes::{Hashes, Known, hash_file};
+pub use pooling::Pooling;
 pub use reader::HeaderError;
 
 mod check;
 pub mod footprint;
 mod gguf;
 mod hashes;
+mod pooling;
 mod reader;
 mod tensor;
 
@@ -56,7 +58,7 @@ impl ModelFile {
         let bytes = metadata.len();
         let header = Header::read(file, bytes)
             .map_err(|error| OpenError::Corrupt { path: path.to_owned(), problem: one_line(&error.to_string()) })?;
-        check::chat_model(&header)
+        check::servable(&header)
             .map_err(|reason| OpenError::Unsupported { path: path.to_owned(), reason: reason.to_owned() })?;
         Ok(Self { path: path.to_owned(), bytes, header })
     }

@@ -24,8 +24,8 @@ mod meter;
 /// that many. At the slowest prefill measured so far (94 tokens/s) that is near a second.
 const STEP_PROMPT_TOKENS: usize = 128;
 
-/// Drives one engine on the thread that calls [`Runner::run`].
-pub struct Runner {
+/// Drives one engine that answers, on the thread that calls [`Runner::run`].
+pub(crate) struct Runner {
     engine: Box<dyn Engine>,
     ends: Ends,
     /// One place for each slot of the engine.
@@ -43,7 +43,7 @@ struct Running {
 
 impl Runner {
     /// A runner for `engine` and the handle to it. Spawns nothing.
-    pub fn new(engine: Box<dyn Engine>) -> (Handle, Self) {
+    pub(crate) fn new(engine: Box<dyn Engine>) -> (Handle, Self) {
         let (handle, ends) = pair(engine.info().clone());
         let slots = (0..engine.info().slots).map(|_| None).collect();
         let (meter, progress, bytes) = (Meter::default(), Vec::new(), Vec::new());
@@ -52,7 +52,7 @@ impl Runner {
 
     /// Serves until every [`Handle`] is dropped and no answer runs, or until the engine died: then every answer got
     /// its failure and [`Load::alive`] is false. Blocks.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let reason = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
-use crate::engine::llama::{self, Llama};
-use crate::engine::scripted::{self, Scripted};
-use crate::model::Hashes;
+use crate::engine::llama::{self, Llama, LlamaEmbedder};
+use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
+use crate::model::{Hashes, ModelFile};
 use crate::{Handle, Runner, demo};
 
 /// Which engine to open.
@@ -15,15 +15,16 @@ use crate::{Handle, Runner, demo};
 pub enum Source {
     /// No model: answers by a script.
     Scripted(scripted::Options),
-    /// A chat model in a GGUF file, on llama.cpp.
+    /// A chat model or an embedding model in a GGUF file, on llama.cpp.
     Gguf {
         /// The file.
         #[serde(with = "any_path")]
         path: PathBuf,
-        /// Tokens of prompt and answer together that each slot holds. `None`: what the model was made for and fits
-        /// into memory, at most 4,096 on the CPU and 8,192 on a GPU.
+        /// Tokens of prompt and answer together that each slot holds, or of a text to embed. `None`: what the model
+        /// was made for and fits into memory, at most 4,096 on the CPU and 8,192 on a GPU; where a text is read in
+        /// both directions at most 2,048.
         context_tokens: Option<u32>,
-        /// Answers at once. `None`: 4, or as many as fit into memory.
+        /// Answers at once (`None`: 4, or as many as fit into memory), or requests for vectors at once (`None`: 16).
         slots: Option<u32>,
         /// Threads to compute on. `None`: 1 for a file under 200 MB, else one for each core.
         threads: Option<u32>,
@@ -74,7 +75,7 @@ pub enum OpenError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A good file that this engine cannot chat with.
+    /// A good file that this engine can neither chat with nor embed with.
     #[error("cannot serve {}: {reason}", path.display())]
     Unsupported {
         /// The file.
@@ -129,7 +130,9 @@ impl OpenError {
             Self::Missing { .. } => "check the path; without a model the built-in demo model is served",
             Self::Unreadable { .. } => "check that it is a file that this user may read",
             Self::Corrupt { .. } => "download the file again and compare its size and checksum with the source",
-            Self::Unsupported { .. } => "use a GGUF file of a chat model, with its chat template, in one part",
+            Self::Unsupported { .. } => {
+                "use a GGUF file of a chat model with its chat template, or of an embedding model, in one part"
+            }
             Self::Option { .. } => "change the option, or leave it out for the default",
             Self::Memory { .. } => "use a smaller quantisation or model, or lower --context or --slots",
             Self::Cache { .. } => "name a data folder that this user may write, with 4 MB free",
@@ -145,11 +148,19 @@ impl OpenError {
 /// See [`OpenError`].
 pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
     let engine: Box<dyn Engine> = match source {
+        Source::Scripted(options) if options.embedding => {
+            return Ok(Runner::embedding(Box::new(ScriptedEmbedder::new(options.clone()))));
+        }
         Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
         Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes } => {
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
             let hashes = hashes.clone().map(Hashes::new);
             let options = llama::Options { context_tokens, slots, threads, saved_bytes };
+            // What the file says it is for.
+            if ModelFile::open(path)?.header.pooling().is_some() {
+                let embedder = LlamaEmbedder::open(path, options, hashes.as_ref())?;
+                return Ok(Runner::embedding(Box::new(embedder)));
+            }
             Box::new(Llama::open(path, options, hashes.as_ref())?)
         }
         Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes } => {

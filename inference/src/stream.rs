@@ -59,11 +59,17 @@ impl Reader {
 
     /// Whether the answer may go on by one output. If not, the reader rings once it made room.
     pub(crate) fn has_room(&self) -> bool {
-        if self.outputs.capacity() > 0 {
-            return true;
+        self.room() > 0
+    }
+
+    /// By how many outputs the answer may go on. At none, the reader rings once it made room.
+    pub(crate) fn room(&self) -> usize {
+        let room = self.outputs.capacity();
+        if room > 0 {
+            return room;
         }
         self.flow.pause();
-        self.outputs.capacity() > 0
+        self.outputs.capacity()
     }
 
     /// Hands out one output; the caller has seen that there is room.

@@ -21,7 +21,10 @@ use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
 use device::Device;
 use load::Loaded;
 
+pub use embed::LlamaEmbedder;
+
 mod device;
+mod embed;
 mod load;
 
 /// Choices that a user makes; `None` is the default.

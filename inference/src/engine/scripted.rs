@@ -11,8 +11,10 @@ use sha2::{Digest, Sha256};
 use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
 use crate::{Invalid, Kind, Likely, Message, Request, Style, TokenLogprob};
 
+pub use embedder::ScriptedEmbedder;
 pub use options::{Fault, FaultKind, Options, OptionsError};
 
+mod embedder;
 mod options;
 
 /// Tokens of the answer are below this; tokens of the prompt too. What is above is garbage.

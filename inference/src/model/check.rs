@@ -1,5 +1,5 @@
-//! Rules beyond the format: values on which llama.cpp would abort instead of refusing, and files that are no chat
-//! models.
+//! Rules beyond the format: values on which llama.cpp would abort instead of refusing, and files that are of no
+//! use here.
 
 use super::gguf::{Extent, Header};
 use super::reader::{HeaderError, KIND_F32, KIND_I32, KIND_TEXT, Value};
@@ -13,26 +13,8 @@ const MAX_CONTEXT: u64 = 1 << 28;
 /// Writers fill up to the alignment, or to a page.
 const MAX_PADDING: u64 = 4096;
 
-/// Networks that embed, encode or fill in, and parts of other models: good files that cannot go on with a text.
-const NOT_CHAT: [&str; 17] = [
-    "bert",
-    "clip",
-    "dream",
-    "eurobert",
-    "gemma-embedding",
-    "jina-bert-v2",
-    "jina-bert-v3",
-    "llada",
-    "llada-moe",
-    "llama-embed",
-    "modern-bert",
-    "neo-bert",
-    "nomic-bert",
-    "nomic-bert-moe",
-    "t5",
-    "t5encoder",
-    "wavtokenizer-dec",
-];
+/// Networks that encode or fill in, and parts of other models: good files that neither go on with a text nor embed it.
+const OF_NO_USE: [&str; 7] = ["clip", "dream", "llada", "llada-moe", "t5", "t5encoder", "wavtokenizer-dec"];
 
 /// Checks the entries that a file needs.
 pub(super) fn entries(header: &Header) -> Result<(), HeaderError> {
@@ -50,10 +32,13 @@ pub(super) fn entries(header: &Header) -> Result<(), HeaderError> {
     vocabulary(header)
 }
 
-/// Says why a good file cannot chat.
-pub(super) fn chat_model(header: &Header) -> Result<(), &'static str> {
-    if NOT_CHAT.contains(&header.architecture()) {
-        return Err("it is not a chat model");
+/// Says why a good file can neither chat nor embed.
+pub(super) fn servable(header: &Header) -> Result<(), &'static str> {
+    if OF_NO_USE.contains(&header.architecture()) {
+        return Err("it is neither a chat model nor an embedding model");
+    }
+    if header.ranks() {
+        return Err("it ranks texts, and neither answers nor makes vectors");
     }
     if header.get("adapter.type").is_some() {
         return Err("it is an adapter and needs its base model");

@@ -1,6 +1,7 @@
 //! Every engine behind the runner, from outside: what is promised to a node.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod embeddings;
 mod faults;
 mod golden;
 mod misbehaviour;

@@ -54,8 +54,7 @@ impl Shape {
         if let Some(slots) = options.slots {
             within("slots", slots, 1, MAX_SLOTS)?;
         }
-        let threads = options.threads.unwrap_or_else(|| default_threads(file.bytes));
-        within("threads", threads, 1, MAX_THREADS)?;
+        let threads = threads(file, options.threads)?;
         let footprint = Footprint::new(&file.header, file.bytes);
         let wish = Wish {
             context_tokens: options.context_tokens,
@@ -127,6 +126,12 @@ fn specials(model: &LlamaModel) -> Specials {
     Specials { bos: text(vocab.bos()), eos: text(vocab.eos()) }
 }
 
+/// The user's choice, or what suits the file.
+pub(super) fn threads(file: &ModelFile, asked: Option<u32>) -> Result<u32, OpenError> {
+    let threads = asked.unwrap_or_else(|| default_threads(file.bytes));
+    within("threads", threads, 1, MAX_THREADS).map(|()| threads)
+}
+
 fn default_threads(bytes: u64) -> u32 {
     if bytes < ONE_THREAD_BELOW_BYTES {
         return 1;
@@ -135,13 +140,13 @@ fn default_threads(bytes: u64) -> u32 {
     u32::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS)
 }
 
-fn within(option: &'static str, value: u32, low: u32, high: u32) -> Result<(), OpenError> {
+pub(super) fn within(option: &'static str, value: u32, low: u32, high: u32) -> Result<(), OpenError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
     Err(OpenError::Option { option, reason: format!("must be from {low} to {high} for this model, is {value}") })
 }
 
-fn engine(reason: &str) -> OpenError {
+pub(super) fn engine(reason: &str) -> OpenError {
     OpenError::Engine { reason: reason.to_owned() }
 }

@@ -8,9 +8,12 @@ use super::MAX_CONTEXT_TOKENS;
 
 /// Most slots; the load test uses 256.
 const MAX_SLOTS: u32 = 4096;
+/// Most dimensions; the largest embedding models have a few thousand.
+const MAX_DIMENSIONS: u32 = 8192;
 /// Slower than this would be a hang, faster than this is unlimited.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1e9;
-const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_tokens, slots, context_tokens, fault";
+const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_tokens, slots, context_tokens, \
+                    fault, kind, dimensions";
 
 /// How a scripted engine answers. Parse one from text such as `seed=1,tokens_per_second=50,fault=hang@10`; the rest
 /// are the defaults.
@@ -30,14 +33,18 @@ pub struct Options {
     pub context_tokens: u32,
     /// What goes wrong.
     pub fault: Option<Fault>,
+    /// An embedding model (`kind=embedding`) in place of one that answers. Changes the model's id.
+    pub embedding: bool,
+    /// Numbers in its vectors. Changes the model's id.
+    pub dimensions: u32,
 }
 
-/// Something that goes wrong in every answer that gets that far.
+/// Something that goes wrong in every answer that gets that far; in an embedding model, at one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// What.
     pub kind: FaultKind,
-    /// Instead of which token of an answer, counted from 0.
+    /// Instead of which token of an answer, counted from 0; or of which text of all that there were.
     pub token: u32,
 }
 
@@ -85,6 +92,8 @@ impl Default for Options {
             slots: 4,
             context_tokens: 4096,
             fault: None,
+            embedding: false,
+            dimensions: 8,
         }
     }
 }
@@ -112,6 +121,10 @@ impl Options {
             "answer_tokens" => self.answer_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
             "context_tokens" => self.context_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
             "slots" => self.slots = count(value, MAX_SLOTS).ok_or_else(|| bad("a whole number from 1 to 4096"))?,
+            "kind" => self.embedding = kind(value).ok_or_else(|| bad("chat or embedding"))?,
+            "dimensions" => {
+                self.dimensions = count(value, MAX_DIMENSIONS).ok_or_else(|| bad("a whole number from 1 to 8192"))?;
+            }
             "fault" => self.fault = Some(fault(value).ok_or_else(|| bad(FAULT))?),
             _ => return Err(OptionsError::UnknownKey(key.to_owned())),
         }
@@ -129,6 +142,15 @@ fn speed(value: &str) -> Option<f64> {
 
 fn count(value: &str, most: u32) -> Option<u32> {
     value.parse().ok().filter(|count| (1..=most).contains(count))
+}
+
+/// Whether it is an embedding model.
+fn kind(value: &str) -> Option<bool> {
+    match value {
+        "chat" => Some(false),
+        "embedding" => Some(true),
+        _ => None,
+    }
 }
 
 fn fault(value: &str) -> Option<Fault> {
@@ -155,7 +177,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "seed=7, tokens_per_second=0,prefill_tokens_per_second=1e3,answer_tokens=5,slots=256,\
-                    context_tokens=100,fault=oom@3";
+                    context_tokens=100,fault=oom@3,kind=embedding,dimensions=3";
         let expected = Options {
             seed: 7,
             tokens_per_second: 0.0,
@@ -164,6 +186,8 @@ mod tests {
             slots: 256,
             context_tokens: 100,
             fault: Some(Fault { kind: FaultKind::OutOfMemory, token: 3 }),
+            embedding: true,
+            dimensions: 3,
         };
         assert_eq!(text.parse(), Ok(expected));
         assert_eq!("".parse(), Ok(Options::default()));
@@ -174,6 +198,8 @@ mod tests {
         check_error("speed=3", "there is no option `speed`; there are seed");
         check_error("seed", "`seed` is not KEY=VALUE");
         check_error("seed=-1", "seed=-1: expected a whole number");
+        check_error("kind=image", "chat or embedding");
+        check_error("dimensions=0", "from 1 to 8192");
         check_error("slots=0", "from 1 to 4096");
         check_error("answer_tokens=65536", "from 1 to 65535");
         check_error("tokens_per_second=NaN", "0 for unlimited");
