@@ -164,6 +164,12 @@ pub enum DispatchError {
     /// The node said that it failed, after tokens had been given.
     #[error("{0}")]
     NodeFailed(JobFailure),
+    /// The engines of two nodes have died or hung over it, before the first token.
+    #[error(
+        "the engines of two nodes have failed over this request, so it is not tried again: change it, \
+        or tell the model's operator"
+    )]
+    RequestCrashesEngines,
     /// The node was lost or broke the protocol after tokens had been given.
     #[error("the node was lost in mid-answer")]
     NodeLost,

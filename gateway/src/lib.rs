@@ -17,4 +17,5 @@ pub mod scheduler;
 pub mod secret;
 pub mod setup;
 pub mod store;
+pub mod style;
 pub mod turn;

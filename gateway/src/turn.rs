@@ -75,6 +75,7 @@ pub fn code(error: &DispatchError) -> &'static str {
         DispatchError::Invalid { .. } => "invalid_field",
         DispatchError::PromptTooLong { .. } => "prompt_too_long",
         DispatchError::NodeFailed(_) => "node_failed",
+        DispatchError::RequestCrashesEngines => "request_crashed_engines",
         DispatchError::NodeLost => "node_lost",
         DispatchError::Stopping => "stopping",
     }

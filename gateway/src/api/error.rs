@@ -231,6 +231,8 @@ fn of_dispatch(error: &DispatchError) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         DispatchError::Invalid { .. } | DispatchError::PromptTooLong { .. } => StatusCode::BAD_REQUEST,
+        // No 5xx: clients repeat those by themselves.
+        DispatchError::RequestCrashesEngines => StatusCode::UNPROCESSABLE_ENTITY,
         DispatchError::NodeFailed(_) | DispatchError::NodeLost => StatusCode::BAD_GATEWAY,
     }
 }

@@ -1,7 +1,11 @@
 //! The OpenAI-compatible API, `/v1`. Nothing of it is stored.
 
 mod answer;
+mod call;
+mod choices;
+mod chunk;
 pub(super) mod error;
+mod logprobs;
 pub(super) mod models;
 mod request;
 mod stream;
@@ -17,39 +21,30 @@ use super::{auth::Caller, error::ApiError, extract::Json};
 use crate::{
     app::App,
     choice::choose,
-    dispatch::{self, AnswerEvent, DispatchError, Placement},
+    dispatch::{DispatchError, Placement},
     turn::TurnRefused,
 };
 use answer::Head;
+use choices::{Choices, News};
 use request::ChatRequest;
-use starling_protocol::message::Done;
 use tokio_util::sync::CancellationToken;
 
 const NODE: HeaderName = HeaderName::from_static("x-starling-node");
 const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
 
-/// An answer whose first token is here.
+/// Answers, of one of which the first token is here.
 struct Begun {
-    answer: dispatch::Answer,
-    placement: Option<Placement>,
-    first: First,
+    choices: Choices,
+    first: News,
 }
 
-enum First {
-    Piece(String),
-    Done(Done),
-}
-
-/// `POST /v1/chat/completions`. A client that goes away drops this, and with it the job.
+/// `POST /v1/chat/completions`. A client that goes away drops this, and with it the jobs.
 pub(super) async fn chat_completions(
     State(app): State<App>,
     _: Caller,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
-    if asked.choices != 1 {
-        return Err(ApiError::field("n", "must be 1: more answers at once are not supported yet"));
-    }
     let model = choose(&app.dispatch.view().borrow(), Some(&asked.model))?;
     if app.life.drain.is_cancelled() {
         return Err(TurnRefused::Stopping.into());
@@ -57,8 +52,8 @@ pub(super) async fn chat_completions(
     let head = Head::new(model.name.clone());
     let (streamed, usage) = (asked.stream, asked.include_usage);
     let cancel = app.life.cancel.clone();
-    let begun = until(&cancel, begin(app.dispatch.start(asked.job(model.id, 0)))).await?;
-    let headers = headers(begun.placement.as_ref());
+    let begun = until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id))).await?;
+    let headers = headers(begun.choices.placement(begun.first.choice));
     if streamed {
         return Ok((headers, stream::events(head, begun, usage, cancel)).into_response());
     }
@@ -77,19 +72,11 @@ async fn until<T, E: Into<ApiError>>(
 }
 
 /// Waits for the first token: what fails before it fails with a status of its own.
-async fn begin(mut answer: dispatch::Answer) -> Result<Begun, DispatchError> {
-    let mut placement = None;
-    loop {
-        let first = match answer.next().await? {
-            AnswerEvent::Waiting | AnswerEvent::Vector(_) => continue,
-            AnswerEvent::Started { placement: who, .. } => {
-                placement = Some(who);
-                continue;
-            }
-            AnswerEvent::Piece { text, .. } => First::Piece(text.0),
-            AnswerEvent::Done(done) => First::Done(done),
-        };
-        return Ok(Begun { answer, placement, first });
+async fn begin(mut choices: Choices) -> Result<Begun, DispatchError> {
+    match choices.next().await? {
+        Some(first) => Ok(Begun { choices, first }),
+        // There is at least one choice, and none ends without a word.
+        None => Err(DispatchError::NodeLost),
     }
 }
 

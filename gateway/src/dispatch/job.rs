@@ -27,6 +27,8 @@ use crate::scheduler::Outcome;
 
 /// Nodes that one job is tried on.
 const MAX_ATTEMPTS: u32 = 8;
+/// Engines that one job may end before it is taken for the cause. One may have died of anything.
+const MAX_ENGINES_LOST: u32 = 2;
 /// A node's own deadline for admission, and the way there and back.
 const FIRST_EVENT_TIMEOUT: Duration = ADMISSION_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// A long prompt on a slow machine takes minutes to read; then a silent node counts as hung.
@@ -51,7 +53,8 @@ enum Trouble {
 pub(super) async fn run(job: Job, swarm: Handle, commands: mpsc::Sender<Command>, events: Events) {
     let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
-    let attempts = Attempts { request, swarm, commands, events: events.clone(), tried: vec![], given: 0 };
+    let attempts =
+        Attempts { request, swarm, commands, events: events.clone(), tried: vec![], engines_lost: 0, given: 0 };
     let last = match attempts.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -68,6 +71,8 @@ struct Attempts {
     events: Events,
     /// Nodes that have failed this job.
     tried: Vec<PeerId>,
+    /// Of these, with the end of their engines.
+    engines_lost: u32,
     /// Tokens that the reader has.
     given: usize,
 }
@@ -96,12 +101,25 @@ impl Attempts {
                         return Err(Trouble::Job(error));
                     }
                     self.tried.push(peer);
+                    self.blame(&error)?;
                     last = Some(error);
                 }
                 end => return end,
             }
         }
         Err(last.map_or(Trouble::Busy, Trouble::Node))
+    }
+
+    /// A request that ends one engine after another is not given to the next.
+    fn blame(&mut self, error: &DispatchError) -> Result<(), Trouble> {
+        if let DispatchError::NodeFailed(JobFailure::EngineDied | JobFailure::Hung) = error {
+            self.engines_lost += 1;
+        }
+        if self.engines_lost < MAX_ENGINES_LOST {
+            return Ok(());
+        }
+        warn!("the request has ended {MAX_ENGINES_LOST} engines");
+        Err(Trouble::Job(DispatchError::RequestCrashesEngines))
     }
 
     /// Asks for a slot and waits for it.
@@ -150,7 +168,9 @@ impl Attempts {
         let mut patience = FIRST_TOKEN_TIMEOUT;
         loop {
             match next(stream, patience).await? {
-                JobEvent::Piece(Piece { seq, tokens, text, logprobs }) if seq == expected => {
+                JobEvent::Piece(Piece { seq, tokens, text, logprobs })
+                    if seq == expected && logprobs.len() <= tokens.len() =>
+                {
                     (expected, patience) = (expected + 1, STALL_TIMEOUT);
                     self.given += tokens.len();
                     self.tell(AnswerEvent::Piece { tokens, text, logprobs }).await?;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use starling_protocol::{
     ModelId, limits,
-    message::{Bias, Chat, ChatMessage, Private, Sampling, Task},
+    message::{Bias, Chat, ChatMessage, Private, Sampling, Task, ToolChoice},
 };
 
 use crate::{api::error::ApiError, dispatch::Job, turn::TurnRefused};
@@ -140,6 +140,14 @@ impl ChatRequest {
 }
 
 impl Asked {
+    pub(super) fn wants_tools(&self) -> bool {
+        self.chat.tools.is_some() && self.chat.tool_choice != ToolChoice::Never
+    }
+
+    pub(super) fn wants_logprobs(&self) -> bool {
+        self.chat.sampling.top_logprobs.is_some()
+    }
+
     /// The job of one of the answers: each has a seed of its own, or all would be the same.
     pub(super) fn job(&self, model: ModelId, choice: u32) -> Job {
         let mut chat = self.chat.clone();

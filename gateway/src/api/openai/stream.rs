@@ -10,18 +10,18 @@ use axum::response::{
 };
 use futures::stream;
 use serde::Serialize;
-use starling_protocol::message::Done;
+use starling_protocol::message::TokenLogprob;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Begun, First,
-    answer::{Delta, Head},
+    Begun,
+    answer::Head,
+    call,
+    choices::{Choices, News},
+    chunk::{ChunkChoice, Delta},
     error::ErrorAnswer,
 };
-use crate::{
-    api::error::ApiError,
-    dispatch::{self, AnswerEvent, DispatchError},
-};
+use crate::{api::error::ApiError, dispatch::DispatchError, style::Part};
 
 /// A comment goes out when nothing else did for so long, so that proxies do not take the line for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -29,21 +29,26 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 struct Flow {
     head: Head,
     /// `None` after the end.
-    answer: Option<dispatch::Answer>,
+    choices: Option<Choices>,
+    said: Vec<Said>,
     ready: VecDeque<Event>,
     include_usage: bool,
     cancel: CancellationToken,
 }
 
-/// The body of a streamed answer. Dropping it drops the job.
+/// What a client has of a choice.
+#[derive(Clone, Default)]
+struct Said {
+    role: bool,
+    calls: u32,
+}
+
+/// The body of a streamed answer. Dropping it drops the jobs.
 pub(super) fn events(head: Head, begun: Begun, include_usage: bool, cancel: CancellationToken) -> impl IntoResponse {
-    let Begun { answer, first, .. } = begun;
-    let mut flow = Flow { head, answer: Some(answer), ready: VecDeque::new(), include_usage, cancel };
-    flow.chunk(Delta::role());
-    match first {
-        First::Piece(text) => flow.piece(text),
-        First::Done(done) => flow.done(&done),
-    }
+    let Begun { choices, first } = begun;
+    let said = vec![Said::default(); choices.count()];
+    let mut flow = Flow { head, choices: Some(choices), said, ready: VecDeque::new(), include_usage, cancel };
+    flow.take(first);
     let events = stream::unfold(flow, |mut flow| async move {
         let event = flow.next().await?;
         Some((Ok::<_, Infallible>(event), flow))
@@ -57,46 +62,74 @@ impl Flow {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let answer = self.answer.as_mut()?;
-            let event = tokio::select! {
-                event = answer.next() => event,
+            let choices = self.choices.as_mut()?;
+            let news = tokio::select! {
+                news = choices.next() => news,
                 () = self.cancel.cancelled() => Err(DispatchError::Stopping),
             };
-            match event {
-                Ok(AnswerEvent::Piece { text, .. }) => self.piece(text.0),
-                Ok(AnswerEvent::Done(done)) => self.done(&done),
-                Ok(AnswerEvent::Waiting | AnswerEvent::Started { .. } | AnswerEvent::Vector(_)) => {}
+            match news {
+                Ok(Some(news)) => self.take(news),
+                Ok(None) => self.end(),
                 Err(error) => self.broken(error),
             }
         }
     }
 
-    /// A token that does not complete a character adds no text, and is no chunk.
-    fn piece(&mut self, text: String) {
-        if !text.is_empty() {
-            self.chunk(Delta::text(text));
+    /// A chunk for each part; the tokens' log-probabilities are in the first.
+    fn take(&mut self, News { choice: index, parts, logprobs, finish }: News) {
+        if !std::mem::replace(&mut self.said[index].role, true) {
+            self.chunk(index, Delta::role(), vec![]);
+        }
+        let mut deltas: VecDeque<Delta> = parts.into_iter().filter_map(|part| self.said[index].delta(part)).collect();
+        if !logprobs.is_empty() {
+            // Tokens whose text is held back have no part yet.
+            self.chunk(index, deltas.pop_front().unwrap_or_default(), logprobs);
+        }
+        for delta in deltas {
+            self.chunk(index, delta, vec![]);
+        }
+        if finish.is_some() {
+            self.push(ChunkChoice { index, finish_reason: finish, ..ChunkChoice::default() });
         }
     }
 
-    fn done(&mut self, done: &Done) {
-        self.answer = None;
-        let not_yet = self.include_usage.then_some(None);
-        self.ready.push_back(event(&self.head.chunk(Delta::default(), Some(done.finish), not_yet)));
+    fn end(&mut self) {
+        let Some(choices) = self.choices.take() else { return };
         if self.include_usage {
-            self.ready.push_back(event(&self.head.usage(done.usage.into())));
+            self.ready.push_back(event(&self.head.chunk(None, Some(Some(choices.usage().into())))));
         }
         self.ready.push_back(Event::default().data("[DONE]"));
     }
 
     fn broken(&mut self, error: DispatchError) {
         tracing::debug!(%error, "a streamed answer broke off");
-        self.answer = None;
+        self.choices = None;
         self.ready.push_back(event(&ErrorAnswer::from(ApiError::from(error).refusal())));
     }
 
-    fn chunk(&mut self, delta: Delta) {
+    fn chunk(&mut self, index: usize, delta: Delta, logprobs: Vec<TokenLogprob>) {
+        let logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
+        self.push(ChunkChoice { index, delta, logprobs, finish_reason: None });
+    }
+
+    fn push(&mut self, choice: ChunkChoice) {
         let not_yet = self.include_usage.then_some(None);
-        self.ready.push_back(event(&self.head.chunk(delta, None, not_yet)));
+        self.ready.push_back(event(&self.head.chunk(Some(choice), not_yet)));
+    }
+}
+
+impl Said {
+    fn delta(&mut self, part: Part) -> Option<Delta> {
+        match part {
+            Part::Thought(text) => Some(Delta::thought(text)),
+            Part::Text(text) => Some(Delta::text(text)),
+            Part::Call { name, .. } => {
+                self.calls += 1;
+                Some(Delta::call(call::Delta::begin(self.calls - 1, name)))
+            }
+            Part::Arguments(more) => Some(Delta::call(call::Delta::more(self.calls.saturating_sub(1), more))),
+            Part::CallEnd | Part::CallBroken => None,
+        }
     }
 }
 
