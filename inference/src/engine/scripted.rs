@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
-use crate::{Invalid, Kind, Likely, Message, Request, Style, TokenLogprob};
+use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Style, TokenLogprob};
 
 pub use embedder::ScriptedEmbedder;
 pub use options::{Fault, FaultKind, Options, OptionsError};
@@ -23,6 +23,8 @@ const VOCABULARY: u32 = 0xffff_0000;
 pub(crate) const MAX_CONTEXT_TOKENS: u32 = 0xffff;
 /// Bytes of a message that count as one token.
 const BYTES_PER_TOKEN: usize = 4;
+/// Bytes of what an answer says first in one token: tags fall apart, and characters too.
+const BYTES_PER_SAID: usize = 3;
 /// What is due so soon comes now, so that many slots share a step instead of waking the thread for each token.
 const COALESCE: Duration = Duration::from_micros(500);
 /// An answer that is later than this (its reader paused it) goes on at its speed instead of catching up.
@@ -58,6 +60,13 @@ impl Scripted {
         self.options.fault.filter(|fault| fault.token == index).map(|fault| fault.kind)
     }
 
+    /// Who is not to think does not, and who knows no tools calls none.
+    fn style(&self, request: &Request) -> Style {
+        let Style { reasoning, tool_calls } = self.options.style;
+        let reasoning = if request.thinking == Some(false) { Reasoning::Never } else { reasoning };
+        Style { reasoning, tool_calls: tool_calls && request.tools.is_some() }
+    }
+
     /// What is due in one slot, if something is; then moves its deadline.
     fn event(&mut self, slot: SlotId, now: Instant) -> Result<Option<Event>, FaultKind> {
         let Some(script) = self.slots.get(slot).and_then(Option::as_ref) else { return Ok(None) };
@@ -68,7 +77,7 @@ impl Scripted {
         match self.fault_at(index) {
             Some(FaultKind::Garbage) => return Ok(Some(Event::Token(u32::MAX))),
             Some(kind) => return Err(kind),
-            None if index >= self.options.answer_tokens => return Ok(Some(Event::End)),
+            None if index >= self.options.length() => return Ok(Some(Event::End)),
             None => {}
         }
         let interval = interval(self.options.tokens_per_second);
@@ -93,11 +102,11 @@ impl Engine for Scripted {
             let reason = "the scripted engine cannot keep to a form; choose a model or leave it out";
             return Err(Invalid::new("response_format", reason));
         }
-        Ok(Encoded { tokens: encode(&request.messages), style: Style::default() })
+        Ok(Encoded { tokens: encode(&request.messages), style: self.style(request) })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(text(token).as_bytes());
+        self.options.write(token, bytes);
     }
 
     fn admit(&mut self, sequence: Sequence) -> Result<Admitted, EngineError> {
@@ -147,8 +156,28 @@ impl Options {
         let prompt = encode(&request.messages);
         let seed = self.answer_seed(request.sampling.seed, &prompt);
         let room = self.context_tokens.saturating_sub(u32::try_from(prompt.len()).unwrap_or(u32::MAX));
-        let length = self.answer_tokens.min(room).min(request.max_tokens.unwrap_or(u32::MAX));
-        (0..length).map(|index| text(token(seed, index))).collect()
+        let length = self.length().min(room).min(request.max_tokens.unwrap_or(u32::MAX));
+        let mut bytes = Vec::new();
+        (0..length).for_each(|index| self.write(token(seed, index), &mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Tokens of a whole answer.
+    fn length(&self) -> u32 {
+        self.said().saturating_add(self.answer_tokens)
+    }
+
+    /// Tokens of what an answer says first.
+    fn said(&self) -> u32 {
+        u32::try_from(self.say.len().div_ceil(BYTES_PER_SAID)).unwrap_or(u32::MAX)
+    }
+
+    /// Appends the bytes of a token: what is to be said first, then what no other token says.
+    fn write(&self, token: u32, bytes: &mut Vec<u8>) {
+        match self.say.as_bytes().chunks(BYTES_PER_SAID).nth((token >> 16) as usize) {
+            Some(said) => bytes.extend_from_slice(said),
+            None => bytes.extend_from_slice(text(token).as_bytes()),
+        }
     }
 
     /// The seed of one answer: the request's, or a hash of its prompt.
@@ -175,7 +204,10 @@ fn fail(kind: FaultKind, plan: &Plan<'_>) -> Result<(), EngineError> {
 }
 
 fn info(options: &Options) -> ModelInfo {
-    let same_text = format!("starling scripted 1 seed={} answer_tokens={}", options.seed, options.answer_tokens);
+    let mut same_text = format!("starling scripted 1 seed={} answer_tokens={}", options.seed, options.answer_tokens);
+    if !options.say.is_empty() {
+        same_text.push_str(&format!(" say={}", options.say));
+    }
     ModelInfo {
         id: Sha256::digest(same_text).into(),
         name: "scripted".into(),

@@ -5,15 +5,18 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_CONTEXT_TOKENS;
+use crate::{Reasoning, Style};
 
 /// Most slots; the load test uses 256.
 const MAX_SLOTS: u32 = 4096;
 /// Most dimensions; the largest embedding models have a few thousand.
 const MAX_DIMENSIONS: u32 = 8192;
+/// Longest text that an answer can begin with.
+const MAX_SAY_BYTES: usize = 4096;
 /// Slower than this would be a hang, faster than this is unlimited.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1e9;
 const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_tokens, slots, context_tokens, \
-                    fault, kind, dimensions";
+                    fault, kind, dimensions, say, style";
 
 /// How a scripted engine answers. Parse one from text such as `seed=1,tokens_per_second=50,fault=hang@10`; the rest
 /// are the defaults.
@@ -25,7 +28,7 @@ pub struct Options {
     pub tokens_per_second: f64,
     /// Speed at which each prompt is read; 0 takes no time.
     pub prefill_tokens_per_second: f64,
-    /// Length of an answer that nothing cuts. Changes the model's id.
+    /// Length of an answer that nothing cuts, without what it says first. Changes the model's id.
     pub answer_tokens: u32,
     /// Answers at once.
     pub slots: u32,
@@ -37,6 +40,10 @@ pub struct Options {
     pub embedding: bool,
     /// Numbers in its vectors. Changes the model's id.
     pub dimensions: u32,
+    /// What every answer begins with; a `%` and two hexadecimal digits are a byte. Changes the model's id.
+    pub say: String,
+    /// How its answers say that they are to be read: of `reasoning` or `open`, and `tools`, joined by `+`.
+    pub style: Style,
 }
 
 /// Something that goes wrong in every answer that gets that far; in an embedding model, at one text.
@@ -94,6 +101,8 @@ impl Default for Options {
             fault: None,
             embedding: false,
             dimensions: 8,
+            say: String::new(),
+            style: Style::default(),
         }
     }
 }
@@ -118,7 +127,7 @@ impl Options {
             "seed" => self.seed = value.parse().map_err(|_| bad("a whole number"))?,
             "tokens_per_second" => self.tokens_per_second = speed(value).ok_or_else(|| bad(SPEED))?,
             "prefill_tokens_per_second" => self.prefill_tokens_per_second = speed(value).ok_or_else(|| bad(SPEED))?,
-            "answer_tokens" => self.answer_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
+            "answer_tokens" => self.answer_tokens = length(value).ok_or_else(|| bad(LENGTH))?,
             "context_tokens" => self.context_tokens = count(value, MAX_CONTEXT_TOKENS).ok_or_else(|| bad(TOKENS))?,
             "slots" => self.slots = count(value, MAX_SLOTS).ok_or_else(|| bad("a whole number from 1 to 4096"))?,
             "kind" => self.embedding = kind(value).ok_or_else(|| bad("chat or embedding"))?,
@@ -126,6 +135,8 @@ impl Options {
                 self.dimensions = count(value, MAX_DIMENSIONS).ok_or_else(|| bad("a whole number from 1 to 8192"))?;
             }
             "fault" => self.fault = Some(fault(value).ok_or_else(|| bad(FAULT))?),
+            "say" => self.say = text(value).ok_or_else(|| bad("text; a % and two hexadecimal digits are a byte"))?,
+            "style" => self.style = style(value).ok_or_else(|| bad("reasoning, open or tools, joined by +"))?,
             _ => return Err(OptionsError::UnknownKey(key.to_owned())),
         }
         Ok(())
@@ -134,6 +145,7 @@ impl Options {
 
 const SPEED: &str = "a number from 0.001 to 1000000000, or 0 for unlimited";
 const TOKENS: &str = "a whole number from 1 to 65535";
+const LENGTH: &str = "a whole number from 0 to 65535";
 const FAULT: &str = "hang, die, oom or garbage, then @ and the number of a token, such as hang@10";
 
 fn speed(value: &str) -> Option<f64> {
@@ -142,6 +154,36 @@ fn speed(value: &str) -> Option<f64> {
 
 fn count(value: &str, most: u32) -> Option<u32> {
     value.parse().ok().filter(|count| (1..=most).contains(count))
+}
+
+fn length(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|length| *length <= MAX_CONTEXT_TOKENS)
+}
+
+/// Text with `%2C` for a comma, and so on.
+fn text(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut parts = value.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SAY_BYTES)
+}
+
+fn style(value: &str) -> Option<Style> {
+    let mut style = Style::default();
+    for word in value.split('+') {
+        match word {
+            "reasoning" => style.reasoning = Reasoning::Marked,
+            "open" => style.reasoning = Reasoning::Open,
+            "tools" => style.tool_calls = true,
+            _ => return None,
+        }
+    }
+    Some(style)
 }
 
 /// Whether it is an embedding model.
@@ -177,7 +219,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "seed=7, tokens_per_second=0,prefill_tokens_per_second=1e3,answer_tokens=5,slots=256,\
-                    context_tokens=100,fault=oom@3,kind=embedding,dimensions=3";
+                    context_tokens=100,fault=oom@3,kind=embedding,dimensions=3,say=a%2C%20%c3%9f,style=open+tools";
         let expected = Options {
             seed: 7,
             tokens_per_second: 0.0,
@@ -188,6 +230,8 @@ mod tests {
             fault: Some(Fault { kind: FaultKind::OutOfMemory, token: 3 }),
             embedding: true,
             dimensions: 3,
+            say: "a, ß".to_owned(),
+            style: Style { reasoning: Reasoning::Open, tool_calls: true },
         };
         assert_eq!(text.parse(), Ok(expected));
         assert_eq!("".parse(), Ok(Options::default()));
@@ -201,7 +245,13 @@ mod tests {
         check_error("kind=image", "chat or embedding");
         check_error("dimensions=0", "from 1 to 8192");
         check_error("slots=0", "from 1 to 4096");
-        check_error("answer_tokens=65536", "from 1 to 65535");
+        check_error("answer_tokens=65536", "from 0 to 65535");
+        check_error("context_tokens=0", "from 1 to 65535");
+        check_error("say=%ff", "two hexadecimal digits");
+        check_error("say=%2", "two hexadecimal digits");
+        check_error("say=%ß", "two hexadecimal digits");
+        check_error(&format!("say={}", "x".repeat(MAX_SAY_BYTES + 1)), "expected text");
+        check_error("style=tools+loud", "joined by +");
         check_error("tokens_per_second=NaN", "0 for unlimited");
         check_error("tokens_per_second=-5", "0 for unlimited");
         check_error("fault=hang", "hang@10");

@@ -46,6 +46,7 @@ fn the_id_follows_what_changes_the_text() {
     assert_eq!(id("seed=1"), id("seed=1,slots=9,tokens_per_second=3,fault=die@1"));
     assert_ne!(id("seed=1"), id("seed=2"));
     assert_ne!(id("answer_tokens=1"), id("answer_tokens=2"));
+    assert_ne!(id("say=a"), id("say=b"));
 }
 
 #[test]
@@ -82,4 +83,31 @@ fn an_answer_ends_and_its_slot_is_free_again() {
     assert_eq!(step(&mut engine, &[0]).0, [Event::End]);
     engine.release(0);
     assert_eq!(engine.admit(sequence(None, 0)), Ok(Admitted { slot: 0, cached_tokens: 0 }));
+}
+
+#[test]
+fn an_answer_begins_with_what_it_is_to_say() {
+    let options: Options = "seed=1,answer_tokens=1,say=<think>%0aß</think>".parse().unwrap();
+    let request = Request { messages: vec![Message::new(Role::User, "hi")], ..Request::default() };
+    let text = options.expected_text(&request);
+    assert!(text.starts_with("<think>\nß</think>6-"), "{text}");
+    assert_eq!(text.len(), 18 + "6-0000 ".len());
+    let engine = Scripted::new(options);
+    let said: Vec<u8> = (0..6).fold(vec![], |mut bytes, index| {
+        engine.token_bytes(token(5, index), &mut bytes);
+        bytes
+    });
+    assert_eq!(said, &text.as_bytes()[..18], "whatever the seed");
+}
+
+#[test]
+fn the_style_is_that_of_the_request_too() {
+    let engine = engine("style=open+tools");
+    let style = |thinking, tools: Option<&str>| {
+        let messages = vec![Message::new(Role::User, "hi")];
+        let request = Request { messages, thinking, tools: tools.map(str::to_owned), ..Request::default() };
+        engine.encode(&request).unwrap().style
+    };
+    assert_eq!(style(None, Some("[]")), Style { reasoning: Reasoning::Open, tool_calls: true });
+    assert_eq!(style(Some(false), None), Style { reasoning: Reasoning::Never, tool_calls: false });
 }
