@@ -11,6 +11,7 @@ pub mod extract;
 mod guard;
 mod health;
 mod keys;
+mod metrics;
 mod models;
 mod openai;
 mod setup;
@@ -50,6 +51,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/healthz", health::alive),
         get("/readyz", health::ready),
+        get("/metrics", metrics::text),
         get("/api/setup", setup::state),
         post("/api/setup", setup::set_up),
         post("/api/session", auth::sign_in),
@@ -110,7 +112,7 @@ fn route<H: Handler<T, App>, T: 'static>(
 
 /// Whether a path belongs to programs and not to the page.
 fn is_api(uri: &Uri) -> bool {
-    ["/api", "/v1"]
+    ["/api", "/v1", "/metrics"]
         .iter()
         .any(|root| uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

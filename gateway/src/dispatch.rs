@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
-    message::{Accepted, Done, JobFailure, Private, Task, TokenLogprob, Vector},
+    message::{Accepted, Done, Gpu, JobFailure, Memory, Offer, Private, Task, TokenLogprob, Vector},
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
@@ -23,7 +23,10 @@ use tokio::{
 
 pub use self::actor::Actor;
 use self::actor::Command;
-use crate::prefix::Labels;
+use crate::{
+    metrics::{Jobs, Meter},
+    prefix::Labels,
+};
 
 /// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
 /// own back-pressure.
@@ -74,6 +77,14 @@ pub struct NodeView {
     pub slots_free: u32,
     /// Measured there, the fastest of its models; 0 until known.
     pub decode_tokens_per_second: f32,
+    /// What its owner should know; empty when all is well.
+    pub warning: String,
+    /// What its GPUs say of themselves.
+    pub gpus: Vec<Gpu>,
+    /// Its own memory.
+    pub ram: Memory,
+    /// What it says of each of its models, named as in [`ModelView::name`], without the prefixes they hold.
+    pub offers: Vec<Offer>,
 }
 
 /// A model and how much of it there is.
@@ -102,6 +113,8 @@ pub struct Placement {
     pub peer: PeerId,
     /// Its name.
     pub node_name: String,
+    /// What computes the model there, in words.
+    pub device: String,
     /// Reached through a relay only.
     pub relayed: bool,
 }
@@ -185,6 +198,7 @@ pub struct Dispatch {
     commands: mpsc::Sender<Command>,
     swarm: Option<Handle>,
     labels: Labels,
+    jobs: Jobs,
 }
 
 /// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
@@ -193,7 +207,7 @@ pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>) -> (Dispatch, A
     let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
     let (publish, view) = watch::channel(Arc::default());
     let actor = Actor::new(swarm.peers(), status, asked, publish);
-    (Dispatch { view, commands, swarm: Some(swarm), labels: Labels::generate() }, actor)
+    (Dispatch { view, commands, swarm: Some(swarm), labels: Labels::generate(), jobs: Jobs::default() }, actor)
 }
 
 impl Dispatch {
@@ -202,13 +216,19 @@ impl Dispatch {
     pub fn detached() -> Self {
         let (_, view) = watch::channel(Arc::default());
         let (commands, _) = mpsc::channel(1);
-        Self { view, commands, swarm: None, labels: Labels::generate() }
+        Self { view, commands, swarm: None, labels: Labels::generate(), jobs: Jobs::default() }
     }
 
     /// The swarm as it is now; changes wake the receiver.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// What it counts of its jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
@@ -223,7 +243,7 @@ impl Dispatch {
             tokio::spawn(job::run(job, swarm, commands, events)).abort_handle()
         });
         let fallback = if task.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
-        Answer { events: received, task, fallback: Some(fallback) }
+        Answer { events: received, task, fallback: Some(fallback), meter: self.jobs.begin() }
     }
 }
 
@@ -234,6 +254,7 @@ pub struct Answer {
     task: Option<AbortHandle>,
     /// What a task that ended without a word means.
     fallback: Option<DispatchError>,
+    meter: Meter,
 }
 
 impl Answer {
@@ -242,10 +263,12 @@ impl Answer {
     /// # Errors
     /// See [`DispatchError`]; what came before it stays valid.
     pub async fn next(&mut self) -> Result<AnswerEvent, DispatchError> {
-        match self.events.recv().await {
+        let event = match self.events.recv().await {
             Some(event) => event,
             None => Err(self.fallback.take().unwrap_or(DispatchError::Stopping)),
-        }
+        };
+        self.meter.see(&event);
+        event
     }
 }
 

@@ -203,9 +203,12 @@ impl Scheduler {
         }
     }
 
-    /// What a node is called, and whether it is reached through a relay only.
-    pub(crate) fn describe(&self, peer: &PeerId) -> (String, bool) {
-        self.nodes.get(peer).map(|node| (node.status.name.clone(), node.relayed)).unwrap_or_default()
+    /// What a node is called, what computes the model there, and whether it is reached through a relay only.
+    pub(crate) fn describe(&self, peer: &PeerId, model: ModelId) -> (String, String, bool) {
+        let Some(node) = self.nodes.get(peer) else { return <_>::default() };
+        let of_model = node.offer(model).map(|offer| &offer.device).filter(|device| !device.is_empty());
+        let device = of_model.unwrap_or(&node.status.device);
+        (node.status.name.clone(), device.clone(), node.relayed)
     }
 
     fn anybody(&self, model: ModelId, tried: &[PeerId]) -> bool {

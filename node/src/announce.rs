@@ -7,8 +7,8 @@ use std::{collections::HashMap, io, time::Duration};
 
 use starling_protocol::{
     frame,
-    limits::{MAX_LABEL_BYTES, STATUS_INTERVAL},
-    message::Status,
+    limits::{MAX_LABEL_BYTES, MAX_REASON_BYTES, STATUS_INTERVAL},
+    message::{Offer, Status},
     swarm::{Handle, PeerId},
 };
 use tokio::{
@@ -19,7 +19,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
-use crate::{convert, engines::Models};
+use crate::{
+    convert::{self, cut},
+    engines::Models,
+    hardware::{Hardware, Watcher},
+};
 
 /// Between two pushes at least: under load a slot changes hands hundreds of times a second.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
@@ -31,21 +35,23 @@ const MAX_GATEWAYS: usize = 64;
 /// Puts the node's status together.
 pub(crate) struct Board {
     models: Models,
+    hardware: Watcher,
     stopping: CancellationToken,
     status: watch::Sender<Status>,
 }
 
 impl Board {
-    pub(crate) fn new(name: String, models: Models, stopping: CancellationToken) -> Self {
+    pub(crate) fn new(name: &str, models: Models, hardware: Watcher, stopping: CancellationToken) -> Self {
         let device = models.first().map(|model| model.engine.info().device.clone()).unwrap_or_default();
         let status = Status {
-            name: cut(name),
+            name: cut(name, MAX_LABEL_BYTES),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device: cut(device),
+            device: cut(&device, MAX_LABEL_BYTES),
             offers: offers(&models),
+            warning: cut(&warning(&models), MAX_REASON_BYTES),
             ..Status::default()
         };
-        Self { models, stopping, status: watch::channel(status).0 }
+        Self { models, hardware, stopping, status: watch::channel(status).0 }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -58,20 +64,41 @@ impl Board {
         for model in self.models.iter() {
             changes.spawn(next_change(model.engine.load()));
         }
+        let mut hardware = self.hardware.seen();
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.stopping.cancelled(), if !self.status.borrow().stopping => {}
                 Some(Ok(Some(load))) = changes.join_next() => { changes.spawn(next_change(load)); }
+                Ok(()) = hardware.changed() => {}
             }
-            let (offers, stopping) = (offers(&self.models), self.stopping.is_cancelled());
-            self.status.send_if_modified(|status| {
-                let changed = (&status.offers, status.stopping) != (&offers, stopping);
-                (status.offers, status.stopping) = (offers, stopping);
-                changed
-            });
+            let figures = hardware.borrow_and_update().clone();
+            self.status
+                .send_if_modified(|status| update(status, offers(&self.models), self.stopping.is_cancelled(), figures));
         }
     }
+}
+
+/// Brings the status up to date; true when that is worth a push.
+fn update(status: &mut Status, offers: Vec<Offer>, stopping: bool, figures: Hardware) -> bool {
+    let changed = (&status.offers, status.stopping) != (&offers, stopping);
+    (status.offers, status.stopping) = (offers, stopping);
+    // Figures for people go along with the next push, which is a second away at most: a push of their own
+    // would hold up the change of a slot.
+    (status.gpus, status.ram) = (figures.gpus, figures.ram);
+    changed
+}
+
+/// What the owner should know of any model, each thing once.
+fn warning(models: &Models) -> String {
+    let mut warnings: Vec<&str> = vec![];
+    for model in models.iter() {
+        let warning = model.engine.info().warning.as_str();
+        if !warning.is_empty() && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    warnings.join("; ")
 }
 
 type LoadSeen = watch::Receiver<starling_inference::Load>;
@@ -83,7 +110,7 @@ async fn next_change(mut load: LoadSeen) -> Option<LoadSeen> {
     Some(load)
 }
 
-fn offers(models: &Models) -> Vec<starling_protocol::message::Offer> {
+fn offers(models: &Models) -> Vec<Offer> {
     models.iter().filter_map(|model| convert::offer(model.id, &model.engine)).collect()
 }
 
@@ -138,21 +165,26 @@ async fn push_until_broken(swarm: &Handle, gateway: PeerId, status: &mut watch::
     }
 }
 
-/// At most the label's limit, in whole characters.
-fn cut(mut label: String) -> String {
-    while label.len() > MAX_LABEL_BYTES {
-        label.pop();
-    }
-    label
-}
-
 #[cfg(test)]
 mod tests {
+    use starling_protocol::{
+        ModelId,
+        message::{Gpu, Memory},
+    };
+
     use super::*;
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
-        let label = cut("ü".repeat(MAX_LABEL_BYTES));
-        assert_eq!(label, "ü".repeat(MAX_LABEL_BYTES / 2));
+    fn figures_ride_along_and_slots_are_pushed() {
+        let offer = |slots_free| Offer { slots: 2, slots_free, ..Offer::new(ModelId::new([1; 32]), "m") };
+        let mut status = Status { offers: vec![offer(2)], ..Status::default() };
+        let hot = Hardware {
+            gpus: vec![Gpu { temperature_celsius: Some(80), ..Gpu::default() }],
+            ram: Memory { total: 2, used: 1 },
+        };
+        assert!(!update(&mut status, vec![offer(2)], false, hot.clone()), "a warmer card is no news to a scheduler");
+        assert_eq!((status.gpus[0].temperature_celsius, status.ram.used), (Some(80), 1));
+        assert!(update(&mut status, vec![offer(1)], false, hot.clone()));
+        assert!(update(&mut status, vec![offer(1)], true, hot));
     }
 }

@@ -137,12 +137,28 @@ pub(crate) fn offer(id: starling_protocol::ModelId, handle: &engine::Handle) -> 
         decode_tokens_per_second: load.decode_tokens_per_second as f32,
         prefill_tokens_per_second: load.prefill_tokens_per_second as f32,
         demo: info.demo,
-        device: info.device.clone(),
+        device: cut(&info.device, limits::MAX_LABEL_BYTES),
         memory_bytes: info.memory_bytes,
         prefixes: load.prefixes.iter().copied().take(limits::MAX_HELD_PREFIXES).collect(),
         throughput_tokens_per_second: load.throughput_tokens_per_second as f32,
         restarts: load.restarts,
-        trouble: load.trouble,
-        ..wire::Offer::new(id, info.name.clone())
+        trouble: cut(&load.trouble, limits::MAX_REASON_BYTES),
+        ..wire::Offer::new(id, cut(&info.name, limits::MAX_MODEL_NAME_BYTES))
     })
+}
+
+/// At most that many bytes of a text, in whole characters.
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(9), 7), "üüü");
+        assert_eq!(cut("short", 7), "short");
+    }
 }

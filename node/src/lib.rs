@@ -8,6 +8,7 @@ mod announce;
 pub mod config;
 mod convert;
 mod engines;
+pub mod hardware;
 mod job;
 pub mod models;
 
@@ -59,7 +60,9 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
     parts.spawn(actor.run(stops.swarm.clone()));
     handle.serve(served.iter().map(|model| model.id).collect()).await;
-    let status = announce::Board::new(config.name, served.clone(), stops.accepting.clone());
+    let hardware = hardware::Watcher::start()
+        .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
+    let status = announce::Board::new(&config.name, served.clone(), hardware, stops.accepting.clone());
     let seen = status.subscribe();
     parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));

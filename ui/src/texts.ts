@@ -1,6 +1,6 @@
 // Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
 // in the gateway's own words.
-import type { Answer, ErrorBody, Path } from './wire'
+import type { Answer, ErrorBody, GpuView, MemoryView, Path } from './wire'
 
 const titles: Record<string, string> = {
   no_node: 'No node is here to answer',
@@ -51,6 +51,23 @@ export function milliseconds(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`
   if (ms < 1000) return `${Math.round(ms)} ms`
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
+}
+
+/** Used and all, as in "3.1 of 12.0 GB". */
+export function memory({ used, total }: MemoryView): string {
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
+  return `${gigabytes(used)} of ${gigabytes(total)} GB`
+}
+
+/** What a GPU says of itself; what it does not say is left out. */
+export function gpuFacts(gpu: GpuView): string {
+  const facts = [
+    gpu.memory.total > 0 ? memory(gpu.memory) : null,
+    gpu.utilization_percent === null ? null : `${gpu.utilization_percent} %`,
+    gpu.temperature_celsius === null ? null : `${gpu.temperature_celsius} °C`,
+    gpu.power_watts === null ? null : `${gpu.power_watts} W`,
+  ]
+  return facts.filter((fact) => fact !== null).join(' · ') || 'no figures'
 }
 
 export function speed(tokensPerSecond: number): string {

@@ -3,7 +3,7 @@ import { flock } from '../src/components/murmuration'
 import { frameBatch } from '../src/composables/frameBatch'
 import { dayGroup, grouped } from '../src/dates'
 import { api, ApiError } from '../src/net/api'
-import { endingOf, milliseconds, plural, speed } from '../src/texts'
+import { endingOf, gpuFacts, memory, milliseconds, plural, speed } from '../src/texts'
 import { conversation } from './frames'
 
 describe('the list', () => {
@@ -27,6 +27,10 @@ describe('words', () => {
   it('are said as people say them', () => {
     expect([1.24, 34.2, 999, 1234, 65_000].map(milliseconds)).toEqual(['1.2 ms', '34 ms', '999 ms', '1.2 s', '65 s'])
     expect([3.14159, 812.3].map(speed)).toEqual(['3.1 tokens/s', '812 tokens/s'])
+    expect(memory({ used: 3_100_000_000, total: 12_000_000_000 })).toBe('3.1 of 12.0 GB')
+    const silent = { name: 'card', memory: { total: 0, used: 0 }, utilization_percent: null, temperature_celsius: null, power_watts: null }
+    expect(gpuFacts(silent)).toBe('no figures')
+    expect(gpuFacts({ ...silent, utilization_percent: 0, temperature_celsius: 66 })).toBe('0 % · 66 °C')
     expect([plural(1, 'node'), plural(0, 'node')]).toEqual(['1 node', '0 nodes'])
     expect(endingOf(null)).toBeNull()
   })

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     clock::Timestamp,
     secret::{self, Digest, KEY_PREFIX, Token},
-    store::users::User,
+    store::users::{Role, User},
 };
 
 const COOKIE: &str = "starling_session";
@@ -52,6 +52,10 @@ pub struct Caller {
     /// Who.
     pub user: User,
 }
+
+/// A [`Caller`] who is an administrator.
+#[derive(Clone, Copy, Debug)]
+pub struct Administrator;
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,6 +96,17 @@ impl FromRequestParts<App> for Caller {
             });
         }
         Ok(Self { user })
+    }
+}
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Caller::from_request_parts(parts, app).await?.user.role {
+            Role::Admin => Ok(Self),
+            Role::User => Err(ApiError::AdminOnly),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum ApiError {
     WrongCode,
     #[error("there is an administrator already: sign in")]
     AlreadySetUp,
+    #[error("only an administrator may see this")]
+    AdminOnly,
     #[error("a page of another site may not do this")]
     CrossOrigin,
     #[error("the body must be JSON, with content-type: application/json")]
@@ -110,6 +112,7 @@ impl ApiError {
             Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
             Self::WrongCode => (StatusCode::FORBIDDEN, "wrong_code"),
             Self::AlreadySetUp => (StatusCode::CONFLICT, "already_set_up"),
+            Self::AdminOnly => (StatusCode::FORBIDDEN, "admin_only"),
             Self::CrossOrigin => (StatusCode::FORBIDDEN, "cross_origin"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
             Self::NotAWebSocket => (StatusCode::UPGRADE_REQUIRED, "not_a_websocket"),

@@ -30,6 +30,7 @@ use request::ChatRequest;
 use tokio_util::sync::CancellationToken;
 
 const NODE: HeaderName = HeaderName::from_static("x-starling-node");
+const DEVICE: HeaderName = HeaderName::from_static("x-starling-device");
 const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
 
 /// Answers, of one of which the first token is here.
@@ -84,8 +85,9 @@ fn headers(placement: Option<&Placement>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let Some(placement) = placement else { return headers };
     let peer = placement.peer.to_string();
-    for (name, value) in [(NODE, placement.node_name.as_str()), (PEER, peer.as_str())] {
-        // A node may be called anything; a name that no header can hold is left out.
+    let facts = [(NODE, placement.node_name.as_str()), (DEVICE, placement.device.as_str()), (PEER, peer.as_str())];
+    for (name, value) in facts {
+        // A node and its device may be called anything; what no header can hold is left out.
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.insert(name, value);
         }

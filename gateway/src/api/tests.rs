@@ -4,6 +4,7 @@
 mod accounts;
 mod errors;
 mod matrix;
+mod metrics;
 mod socket;
 
 use axum::{
@@ -96,8 +97,12 @@ impl Site {
 
     /// Makes a user and signs them in; the hash of the password is the only thing that is slow here.
     async fn user(&self, name: &str) -> Guest {
+        self.person(name, users::Role::User).await
+    }
+
+    async fn person(&self, name: &str, role: users::Role) -> Guest {
         let hash = self.app.passwords.hash("a good password".to_owned().into()).await.unwrap();
-        self.app.store.create_user(name, &hash, users::Role::User).await.unwrap();
+        self.app.store.create_user(name, &hash, role).await.unwrap();
         self.sign_in(name).await
     }
 

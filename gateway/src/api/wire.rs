@@ -80,6 +80,7 @@ pub struct Message {
 pub struct Answer {
     pub node_name: String,
     pub node_peer: String,
+    pub device: String,
     pub model: String,
     pub finish_reason: FinishReason,
     pub prompt_tokens: u32,
@@ -118,6 +119,45 @@ pub struct NodeView {
     pub decode_tokens_per_second: f32,
     pub device: String,
     pub version: String,
+    /// What its owner should know; empty when all is well.
+    pub warning: String,
+    pub gpus: Vec<GpuView>,
+    pub ram: MemoryView,
+    pub offers: Vec<OfferView>,
+}
+
+/// A GPU as its driver describes it; null is what it does not say.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct GpuView {
+    pub name: String,
+    pub memory: MemoryView,
+    pub utilization_percent: Option<u32>,
+    pub temperature_celsius: Option<u32>,
+    pub power_watts: Option<u32>,
+}
+
+/// In bytes; a total of 0 is not known.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
+pub struct MemoryView {
+    pub total: u64,
+    pub used: u64,
+}
+
+/// One of a node's models, and how it does there. Speeds are 0 until known.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct OfferView {
+    pub model: String,
+    pub device: String,
+    pub memory_bytes: u64,
+    pub context_tokens: u32,
+    pub slots_free: u32,
+    pub slots_total: u32,
+    pub prefill_tokens_per_second: f32,
+    pub decode_tokens_per_second: f32,
+    pub throughput_tokens_per_second: f32,
+    pub restarts: u32,
+    /// What went wrong with its engine last; empty when nothing did.
+    pub trouble: String,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]

@@ -199,8 +199,8 @@ impl Actor {
             self.scheduler.ended(peer, model, Outcome::Served, Instant::now());
             return Err(DispatchError::AllBusy { retry_after: RETRY_AFTER });
         };
-        let (node_name, relayed) = self.scheduler.describe(&peer);
-        let placement = Placement { peer, node_name, relayed };
+        let (node_name, device, relayed) = self.scheduler.describe(&peer, model);
+        let placement = Placement { peer, node_name, device, relayed };
         Ok(Lease { placement, model, outcome: Outcome::Served, end: Some(end) })
     }
 }

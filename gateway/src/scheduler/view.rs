@@ -49,8 +49,18 @@ impl Node {
             slots: offers.iter().fold(0, |sum, offer| sum.saturating_add(offer.slots)),
             slots_free: offers.iter().fold(0, |sum, offer| sum.saturating_add(offer.slots_free)),
             decode_tokens_per_second: offers.iter().map(|offer| offer.decode_tokens_per_second).fold(0.0, f32::max),
+            warning: self.status.warning.clone(),
+            gpus: self.status.gpus.clone(),
+            ram: self.status.ram,
+            offers: offers.iter().filter_map(|offer| shown(offer, names)).collect(),
         }
     }
+}
+
+/// An offer under the name that people write, without the prefixes, which are for scheduling only.
+fn shown(offer: &Offer, names: &BTreeMap<ModelId, &str>) -> Option<Offer> {
+    let name = (*names.get(&offer.model)?).to_owned();
+    Some(Offer { name, prefixes: vec![], ..offer.clone() })
 }
 
 fn first_sight(offer: &Offer) -> ModelView {

@@ -87,6 +87,8 @@ pub struct Answer {
     pub node_name: String,
     /// The node.
     pub node_peer: String,
+    /// What computed there, in words; empty when it was not said.
+    pub device: String,
     /// The model's name at that time.
     pub model: String,
     /// Why it ended.
@@ -158,6 +160,7 @@ fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
     Ok(Some(Answer {
         node_peer,
         node_name: row.try_get("node_name")?,
+        device: row.try_get::<Option<_>, _>("device")?.unwrap_or_default(),
         model: row.try_get("model")?,
         finish_reason: rows::word("finish_reason", row.try_get("finish_reason")?)?,
         prompt_tokens: row.try_get("prompt_tokens")?,

@@ -36,6 +36,7 @@ fn whole(text: &str) -> Ending {
     let answer = Answer {
         node_name: "n".into(),
         node_peer: "p".into(),
+        device: "CPU".into(),
         model: "m".into(),
         finish_reason: FinishReason::Stop,
         prompt_tokens: 3,

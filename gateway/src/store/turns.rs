@@ -99,7 +99,7 @@ impl Store {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
         let message = sqlx::query_as(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
-                 node_peer = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
+                 node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
                  first_token_ms = ?, tokens_per_second = ?
              WHERE id = ? AND status = 'running' RETURNING *",
         )
@@ -109,6 +109,7 @@ impl Store {
         .bind(error.map(|error| &error.message))
         .bind(answer.map(|answer| &answer.node_name))
         .bind(answer.map(|answer| &answer.node_peer))
+        .bind(answer.map(|answer| &answer.device))
         .bind(answer.map(|answer| &answer.model))
         .bind(answer.map(|answer| answer.finish_reason.word()))
         .bind(answer.map(|answer| answer.prompt_tokens))

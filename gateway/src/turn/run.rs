@@ -142,6 +142,7 @@ impl Facts {
         Some(messages::Answer {
             node_name: placed.node_name.clone(),
             node_peer: placed.peer.to_string(),
+            device: placed.device.clone(),
             model: self.model.clone(),
             finish_reason,
             prompt_tokens: done.map_or(0, |done| done.usage.prompt_tokens),

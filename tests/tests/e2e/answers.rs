@@ -26,6 +26,7 @@ async fn a_node_found_through_kademlia_answers() {
     let (swarm, nodes) = TestSwarm::with_nodes(&[FAST]).await;
     let response = swarm.complete(&prompt("hello")).await;
     assert_eq!(response.headers()["x-starling-peer"].to_str().unwrap(), nodes[0].peer.to_string());
+    assert_eq!(response.headers()["x-starling-device"].to_str().unwrap(), "CPU");
     let body: Value = response.json().await.unwrap();
     assert_eq!(content(&body), expected_text(FAST, "hello", None));
     assert_eq!(body["choices"][0]["finish_reason"], "stop");

@@ -25,13 +25,27 @@ export type FinishReason = "stop" | "length" | "cancelled" | "error";
 
 export type Message = { id: MessageId, role: MessageRole, text: string, created_at: Timestamp, status: MessageStatus, error: ErrorBody | null, answer: Answer | null, };
 
-export type Answer = { node_name: string, node_peer: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
+export type Answer = { node_name: string, node_peer: string, device: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
 
 export type ErrorBody = { code: string, message: string, field?: string, };
 
 export type Path = "direct" | "relayed";
 
-export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number | null, slots_free: number, slots_total: number, models: Array<string>, decode_tokens_per_second: number, device: string, version: string, };
+export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number | null, slots_free: number, slots_total: number, models: Array<string>, decode_tokens_per_second: number, device: string, version: string, 
+/**
+ * What its owner should know; empty when all is well.
+ */
+warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>, };
+
+export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
+
+export type MemoryView = { total: number, used: number, };
+
+export type OfferView = { model: string, device: string, memory_bytes: number, context_tokens: number, slots_free: number, slots_total: number, prefill_tokens_per_second: number, decode_tokens_per_second: number, throughput_tokens_per_second: number, restarts: number, 
+/**
+ * What went wrong with its engine last; empty when nothing did.
+ */
+trouble: string, };
 
 export type ModelView = { id: string, hash: string, context_tokens: number, demo: boolean, nodes: number, slots_free: number, slots_total: number, };
 

@@ -22,7 +22,7 @@ fn row(method: Method, path: &'static str, body: Option<Value>, expected: [u16; 
     Row { method, path, body, anonymous, owner, other, key }
 }
 
-/// Anonymous, other, owner, owner's API key: an API key opens `/v1` and nothing else.
+/// Anonymous, other, owner, owner's API key: an API key opens `/v1`, and `/metrics` to an administrator.
 fn rows() -> Vec<Row> {
     let get = |path, expected| row(Method::GET, path, None, expected);
     let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
@@ -33,6 +33,8 @@ fn rows() -> Vec<Row> {
         get("/healthz", [200, 200, 200, 200]),
         // 503: this swarm does not listen. What counts is that everybody may ask.
         get("/readyz", [503, 503, 503, 503]),
+        // For administrators; the owner of things is none. `metrics` has their test.
+        get("/metrics", [401, 403, 403, 403]),
         get("/api/setup", [200, 200, 200, 200]),
         post("/api/setup", setup, [403, 403, 403, 403]),
         post("/api/session", person, [401, 401, 401, 401]),

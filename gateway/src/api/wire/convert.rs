@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use starling_protocol::message::Role;
+use starling_protocol::message::{self, Role};
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, Message, MessageRole, MessageStatus, ModelView, NodeView,
-    Path, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, MemoryView, Message, MessageRole, MessageStatus,
+    ModelView, NodeView, OfferView, Path, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -73,6 +73,7 @@ impl From<messages::Answer> for Answer {
         Self {
             node_name: answer.node_name,
             node_peer: answer.node_peer,
+            device: answer.device,
             model: answer.model,
             finish_reason: match answer.finish_reason {
                 messages::FinishReason::Stop => FinishReason::Stop,
@@ -101,6 +102,46 @@ impl From<&dispatch::NodeView> for NodeView {
             decode_tokens_per_second: node.decode_tokens_per_second,
             device: node.device.clone(),
             version: node.version.clone(),
+            warning: node.warning.clone(),
+            gpus: node.gpus.iter().map(Into::into).collect(),
+            ram: node.ram.into(),
+            offers: node.offers.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&message::Gpu> for GpuView {
+    fn from(gpu: &message::Gpu) -> Self {
+        Self {
+            name: gpu.name.clone(),
+            memory: gpu.memory.into(),
+            utilization_percent: gpu.utilization_percent,
+            temperature_celsius: gpu.temperature_celsius,
+            power_watts: gpu.power_watts,
+        }
+    }
+}
+
+impl From<message::Memory> for MemoryView {
+    fn from(memory: message::Memory) -> Self {
+        Self { total: memory.total, used: memory.used }
+    }
+}
+
+impl From<&message::Offer> for OfferView {
+    fn from(offer: &message::Offer) -> Self {
+        Self {
+            model: offer.name.clone(),
+            device: offer.device.clone(),
+            memory_bytes: offer.memory_bytes,
+            context_tokens: offer.context_tokens,
+            slots_free: offer.slots_free,
+            slots_total: offer.slots,
+            prefill_tokens_per_second: offer.prefill_tokens_per_second,
+            decode_tokens_per_second: offer.decode_tokens_per_second,
+            throughput_tokens_per_second: offer.throughput_tokens_per_second,
+            restarts: offer.restarts,
+            trouble: offer.trouble.clone(),
         }
     }
 }

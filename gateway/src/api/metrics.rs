@@ -1,0 +1,18 @@
+//! Figures for a monitoring system.
+
+use axum::{
+    extract::State,
+    http::{HeaderName, HeaderValue, header},
+    response::IntoResponse,
+};
+
+use super::auth::Administrator;
+use crate::app::App;
+
+const OPEN_METRICS: (HeaderName, HeaderValue) =
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+
+/// `GET /metrics`
+pub(super) async fn text(State(app): State<App>, _: Administrator) -> impl IntoResponse {
+    ([OPEN_METRICS], app.metrics.text())
+}

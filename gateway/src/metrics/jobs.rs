@@ -1,0 +1,110 @@
+//! Jobs as their readers see them: how many run and wait, how they end, how long the first token takes.
+
+use std::{sync::atomic::AtomicI64, time::Instant};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{
+    dispatch::{AnswerEvent, DispatchError},
+    turn,
+};
+
+/// Seconds to the first token: from a small model that is near to a long prompt on a slow CPU.
+const FIRST_TOKEN_SECONDS: [f64; 12] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// How an answer ended: a fixed set of words, so that no series is made of what a stranger says.
+type Outcome = [(&'static str, &'static str); 1];
+
+/// The counts of all jobs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    running: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    answers: Family<Outcome, Counter>,
+    tokens: Counter,
+    first_token: Histogram,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            running: Gauge::default(),
+            waiting: Gauge::default(),
+            answers: Family::default(),
+            tokens: Counter::default(),
+            first_token: Histogram::new(FIRST_TOKEN_SECONDS),
+        }
+    }
+}
+
+impl Jobs {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("jobs_running", "Jobs that were begun and have not ended", self.running.clone());
+        registry.register("jobs_waiting", "Of these, jobs that wait for a free slot", self.waiting.clone());
+        registry.register("answers", "Answers by how they ended", self.answers.clone());
+        registry.register("answer_tokens", "Tokens that came back from nodes", self.tokens.clone());
+        let help = "From the question to the first token, in seconds";
+        registry.register("first_token_seconds", help, self.first_token.clone());
+    }
+
+    /// A job begins.
+    #[must_use]
+    pub fn begin(&self) -> Meter {
+        self.running.inc();
+        Meter { jobs: self.clone(), began: Instant::now(), waits: false, answers: false, outcome: None }
+    }
+}
+
+/// Watches one job go by; when it is dropped the job is over.
+#[derive(Debug)]
+pub struct Meter {
+    jobs: Jobs,
+    began: Instant,
+    waits: bool,
+    answers: bool,
+    outcome: Option<&'static str>,
+}
+
+impl Meter {
+    /// What the job's reader gets next.
+    pub fn see(&mut self, event: &Result<AnswerEvent, DispatchError>) {
+        self.wait(matches!(event, Ok(AnswerEvent::Waiting)));
+        match event {
+            Ok(AnswerEvent::Piece { tokens, .. }) => {
+                self.first();
+                self.jobs.tokens.inc_by(tokens.len() as u64);
+            }
+            Ok(AnswerEvent::Vector(_)) => self.first(),
+            Ok(AnswerEvent::Done(_)) => self.outcome = Some("done"),
+            Ok(_) => {}
+            Err(error) => self.outcome = Some(turn::code(error)),
+        }
+    }
+
+    fn first(&mut self) {
+        if !std::mem::replace(&mut self.answers, true) {
+            self.jobs.first_token.observe(self.began.elapsed().as_secs_f64());
+        }
+    }
+
+    fn wait(&mut self, waits: bool) {
+        match (std::mem::replace(&mut self.waits, waits), waits) {
+            (false, true) => drop(self.jobs.waiting.inc()),
+            (true, false) => drop(self.jobs.waiting.dec()),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.wait(false);
+        self.jobs.running.dec();
+        // Without an end its reader has left, or stopped it.
+        let outcome = [("outcome", self.outcome.unwrap_or("left"))];
+        self.jobs.answers.get_or_create(&outcome).inc();
+    }
+}

@@ -1,0 +1,131 @@
+//! What the machine's GPUs and memory say of themselves, read every two seconds.
+//!
+//! A driver may take its time or never answer, so the reading has a thread of its own: whatever it
+//! does, jobs go on and the node can end. A machine without a driver has no GPUs, which is no error.
+
+mod amd;
+mod nvidia;
+
+use std::{io, path::Path, sync::mpsc, thread, time::Duration};
+
+use starling_protocol::{
+    limits::{MAX_GPUS, MAX_LABEL_BYTES},
+    message::{Gpu, Memory},
+};
+use sysinfo::System;
+use tokio::sync::watch;
+
+use crate::convert::cut;
+use nvidia::Nvidia;
+
+/// Between two readings: these figures are for people and graphs, not for scheduling.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Where Linux shows its graphics cards.
+const DRM: &str = "/sys/class/drm";
+
+/// What a machine has and how much of it is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hardware {
+    /// Its GPUs, as their drivers describe them.
+    pub gpus: Vec<Gpu>,
+    /// Its own memory.
+    pub ram: Memory,
+}
+
+/// Reads the figures.
+pub struct Probe {
+    nvidia: Option<Nvidia>,
+    system: Option<System>,
+}
+
+impl Probe {
+    /// Looks for the drivers. Blocks, as everything here.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { nvidia: Nvidia::load(), system: System::new().ok() }
+    }
+
+    /// The figures of this moment.
+    pub fn read(&mut self) -> Hardware {
+        let mut gpus = self.nvidia.as_ref().map(Nvidia::gpus).unwrap_or_default();
+        gpus.extend(amd::gpus(Path::new(DRM)));
+        gpus.truncate(MAX_GPUS);
+        for gpu in &mut gpus {
+            gpu.name = cut(&gpu.name, MAX_LABEL_BYTES);
+        }
+        Hardware { gpus, ram: self.ram() }
+    }
+
+    /// NVIDIA's driver and its version, where there is one.
+    #[must_use]
+    pub fn driver(&self) -> Option<String> {
+        self.nvidia.as_ref().and_then(Nvidia::driver)
+    }
+
+    fn ram(&mut self) -> Memory {
+        let Some(system) = &mut self.system else { return Memory::default() };
+        system.refresh_memory();
+        Memory { total: system.total_memory(), used: system.used_memory() }
+    }
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Keeps reading for as long as it is held.
+pub(crate) struct Watcher {
+    _stop: mpsc::SyncSender<()>,
+    seen: watch::Receiver<Hardware>,
+}
+
+impl Watcher {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (stop, stopped) = mpsc::sync_channel::<()>(0);
+        let (found, seen) = watch::channel(Hardware::default());
+        let read = move || {
+            let mut probe = Probe::new();
+            loop {
+                found.send_replace(probe.read());
+                if stopped.recv_timeout(INTERVAL) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("hardware".to_owned()).spawn(read)?;
+        Ok(Self { _stop: stop, seen })
+    }
+
+    /// The figures, as a level.
+    pub(crate) fn seen(&self) -> watch::Receiver<Hardware> {
+        self.seen.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_memory_and_uses_some_of_it() {
+        let ram = Probe::new().read().ram;
+        assert!(0 < ram.used && ram.used < ram.total, "{ram:?}");
+    }
+
+    #[tokio::test]
+    async fn the_watcher_reads_at_once_and_ends_when_dropped() {
+        let watcher = Watcher::start().unwrap();
+        let mut seen = watcher.seen();
+        let read = seen.wait_for(|hardware| hardware.ram.total > 0);
+        tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+        drop(watcher);
+        let ended = async { while seen.changed().await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+    }
+}
