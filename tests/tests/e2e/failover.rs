@@ -42,6 +42,20 @@ async fn an_engine_that_gives_garbage_before_the_first_token_is_not_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_ends_engines_is_stopped_after_two() {
+    let deadly = "answer_tokens=30,slots=2,fault=die@0";
+    let (swarm, _nodes) = TestSwarm::with_nodes(&[deadly; 4]).await;
+    let response = swarm.complete(&prompt("a deadly question")).await;
+    assert_eq!(response.status(), 422);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "request_crashed_engines", "{body}");
+    // An engine that died is offered no more, or comes back later: two were never asked.
+    let mut view = swarm.gateway.app().dispatch.view();
+    let serving = view.borrow_and_update().nodes.iter().filter(|node| !node.models.is_empty()).count();
+    assert!(serving >= 2, "{serving} of 4 are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_lost_in_mid_answer_is_an_error_and_never_a_clean_end() {
     let (swarm, mut nodes) = TestSwarm::with_nodes(&["tokens_per_second=20,answer_tokens=400"]).await;
     let mut chat = swarm.chat().await;

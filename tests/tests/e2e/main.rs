@@ -3,4 +3,5 @@
 
 mod answers;
 mod failover;
+mod parts;
 mod strangers;
