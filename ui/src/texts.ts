@@ -12,6 +12,7 @@ const titles: Record<string, string> = {
   not_connected: 'Not sent',
   connection_lost: 'Not confirmed',
   node_failed: 'The node could not go on',
+  request_crashed_engines: 'Two nodes failed over this question',
   interrupted: 'This answer was interrupted',
   too_many_turns: 'Enough answers are running already',
   busy: 'The gateway is busy',

@@ -24,6 +24,12 @@ describe('a conversation', () => {
     expect(ended.paths).toEqual({ m2: 'relayed' })
   })
 
+  it('thinks before it answers', () => {
+    const thinking = after(asked, accepted(), started(), { type: 'thinking', turn: 't1' })
+    expect(thinking.turn).toMatchObject({ phase: 'thinking', text: '', node: { name: 'attic' } })
+    expect(reduce(thinking, piece(2, 'ab')).turn).toMatchObject({ phase: 'answering', text: 'ab' })
+  })
+
   it('drops a piece that it has seen', () => {
     expect(after(accepted(), piece(2, 'ab'), piece(2, 'ab'), piece(1, 'a'), piece(3, 'c')).turn?.text).toBe('abc')
   })

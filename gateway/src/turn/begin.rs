@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use starling_protocol::{
     limits::{MAX_MESSAGES, MAX_PROMPT_BYTES},
-    message::{Chat, ChatMessage, Private, Role, Task},
+    message::{Chat, ChatMessage, Private, Role, Style, Task},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::{
     Log, Running, TurnRefused, Turns,
-    run::{Facts, Turn},
+    run::{Facts, Reading, Turn},
     seats::Seat,
 };
 use crate::{
@@ -78,6 +78,7 @@ impl Turns {
         let begun = Begun { turn: seat.turn, accepted, log };
         let turn = Turn {
             facts: Facts::new(model.name),
+            reading: Reading::new(Style::default()),
             cancel: self.life.cancel.clone(),
             store: self.store.clone(),
             log: sender,

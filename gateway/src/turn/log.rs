@@ -15,6 +15,8 @@ use crate::store::messages::{Message, TurnError};
 pub struct Log {
     text: String,
     waiting: bool,
+    /// The model has begun to think; what it thinks is kept nowhere.
+    thinking: bool,
     /// Who answers, and how many have begun so far.
     started: Option<(u32, Arc<Started>)>,
     ended: Option<Arc<Ended>>,
@@ -49,6 +51,8 @@ pub enum News {
     Waiting,
     /// A node has begun.
     Started(Arc<Started>),
+    /// Nothing to read yet, but the model thinks.
+    Thinking,
     /// The text up to `seq`, from where the reader was.
     Piece {
         /// Bytes of the text so far.
@@ -76,6 +80,11 @@ impl Log {
         self.started = Some((count + 1, Arc::new(who)));
     }
 
+    /// Whether that is new.
+    pub(super) fn think(&mut self) -> bool {
+        !std::mem::replace(&mut self.thinking, true)
+    }
+
     pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
@@ -90,6 +99,7 @@ pub struct Reader {
     log: watch::Receiver<Log>,
     seen: usize,
     told_waiting: bool,
+    told_thinking: bool,
     told_starts: u32,
     done: bool,
 }
@@ -99,7 +109,7 @@ impl Reader {
     #[must_use]
     pub fn new(log: watch::Receiver<Log>, seen: u64) -> Self {
         let seen = usize::try_from(seen).ok().filter(|at| log.borrow().text.is_char_boundary(*at)).unwrap_or(0);
-        Self { log, seen, told_waiting: false, told_starts: 0, done: false }
+        Self { log, seen, told_waiting: false, told_thinking: false, told_starts: 0, done: false }
     }
 
     /// What is new, or waits for it. `None` after the end.
@@ -125,6 +135,10 @@ impl Reader {
         if log.waiting && log.started.is_none() && log.ended.is_none() && !self.told_waiting {
             self.told_waiting = true;
             return Some(News::Waiting);
+        }
+        if log.thinking && log.text.is_empty() && log.ended.is_none() && !self.told_thinking {
+            self.told_thinking = true;
+            return Some(News::Thinking);
         }
         if log.text.len() > self.seen {
             let text = log.text[self.seen..].to_owned();
@@ -158,6 +172,7 @@ mod tests {
             None => "nothing".into(),
             Some(None) => "gone".into(),
             Some(Some(News::Waiting)) => "waiting".into(),
+            Some(Some(News::Thinking)) => "thinking".into(),
             Some(Some(News::Started(who))) => format!("started {}", who.node_name),
             Some(Some(News::Piece { seq, text })) => format!("{seq} {text}"),
             Some(Some(News::Ended(_))) => "ended".into(),
@@ -176,6 +191,10 @@ mod tests {
         assert_eq!(now(&mut reader), "started n");
         log.send_modify(|log| log.start(Started { node_name: "o".into(), ..started() }));
         assert_eq!(now(&mut reader), "started o", "another node took over");
+        assert!(log.send_if_modified(Log::think));
+        assert!(!log.send_if_modified(Log::think));
+        assert_eq!(now(&mut reader), "thinking");
+        assert_eq!(now(&mut reader), "nothing");
         log.send_modify(|log| log.push("grü"));
         assert_eq!(now(&mut reader), "4 grü");
         log.send_modify(|log| log.push("ß"));
@@ -191,10 +210,11 @@ mod tests {
         let log = watch::Sender::new(Log::default());
         log.send_modify(Log::wait);
         log.send_modify(|log| log.start(started()));
+        log.send_if_modified(Log::think);
         log.send_modify(|log| log.push("grüße"));
         for (seen, expected) in [(0, "7 grüße"), (4, "7 ße"), (7, "nothing"), (3, "7 grüße"), (99, "7 grüße")] {
             let mut reader = Reader::new(log.subscribe(), seen);
-            assert_eq!(now(&mut reader), "started n", "and not that it once waited");
+            assert_eq!(now(&mut reader), "started n", "and not that it once waited, or thought");
             assert_eq!(now(&mut reader), expected, "after {seen}");
         }
     }

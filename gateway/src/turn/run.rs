@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use starling_protocol::message::{Done, Finish, Private};
+use starling_protocol::message::{Done, Finish, Private, Style};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use crate::{
         messages::{self, FinishReason, Message, Status, TurnError},
         turns::Ending,
     },
+    style::{Parser, Part},
 };
 
 /// The waits between tries to store an answer while the database is busy or full.
@@ -26,10 +27,18 @@ pub(super) struct Turn {
     pub(super) log: watch::Sender<Log>,
     pub(super) store: Store,
     pub(super) facts: Facts,
+    pub(super) reading: Reading,
     /// The reader wants no more.
     pub(super) stop: CancellationToken,
     /// The gateway's grace is over.
     pub(super) cancel: CancellationToken,
+}
+
+/// The model's text, as it is taken apart.
+pub(super) struct Reading {
+    parser: Parser,
+    /// Of all the text, thoughts included.
+    bytes: usize,
 }
 
 /// What is measured here, where the reader is.
@@ -51,6 +60,8 @@ enum Outcome {
 impl Turn {
     pub(super) async fn run(mut self, answer: Answer) {
         let outcome = self.follow(answer).await;
+        let rest = self.reading.parser.end();
+        self.show(rest);
         let ending = self.ending(outcome);
         let Self { seat, log, store, .. } = self;
         let ended = finish(&store, &seat, ending).await;
@@ -78,7 +89,7 @@ impl Turn {
         match event {
             Ok(AnswerEvent::Vector(_)) => {}
             Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
-            Ok(AnswerEvent::Started { placement, .. }) => self.started(placement),
+            Ok(AnswerEvent::Started { placement, accepted }) => self.started(placement, accepted.style),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
             Err(error) => {
@@ -89,7 +100,8 @@ impl Turn {
         None
     }
 
-    fn started(&mut self, placement: Placement) {
+    fn started(&mut self, placement: Placement, style: Style) {
+        self.reading = Reading::new(style);
         let who = Started {
             node_name: placement.node_name.clone(),
             node_peer: placement.peer.to_string(),
@@ -102,14 +114,29 @@ impl Turn {
 
     fn piece(&mut self, tokens: &[u32], text: &Private) -> Option<Outcome> {
         self.facts.count(tokens.len());
-        if self.log.borrow().text().len() + text.0.len() > MAX_ANSWER_BYTES {
+        self.reading.bytes = self.reading.bytes.saturating_add(text.0.len());
+        if self.reading.bytes > MAX_ANSWER_BYTES {
             let message = format!("the answer was longer than {MAX_ANSWER_BYTES} bytes");
             return Some(Outcome::Broken(TurnError { code: "answer_too_long".into(), message }));
         }
-        if !text.0.is_empty() {
-            self.log.send_modify(|log| log.push(&text.0));
-        }
+        let parts = self.reading.parser.push(&text.0);
+        self.show(parts);
         None
+    }
+
+    /// A reader is told that the model thinks, and not what: thoughts are neither shown nor kept.
+    fn show(&self, parts: Vec<Part>) {
+        for part in parts {
+            match part {
+                Part::Thought(_) => self.log.send_if_modified(Log::think),
+                Part::Text(text) => {
+                    self.log.send_modify(|log| log.push(&text));
+                    true
+                }
+                // The model was not told of any tools.
+                Part::Call { .. } | Part::Arguments(_) | Part::CallEnd | Part::CallBroken => false,
+            };
+        }
     }
 
     fn ending(&self, outcome: Outcome) -> Ending {
@@ -122,6 +149,12 @@ impl Turn {
         };
         let answer = self.facts.answer(reason, done.as_ref());
         Ending { text, status, error, answer }
+    }
+}
+
+impl Reading {
+    pub(super) fn new(style: Style) -> Self {
+        Self { parser: Parser::new(Style { tool_calls: false, ..style }), bytes: 0 }
     }
 }
 

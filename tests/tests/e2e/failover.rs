@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, future::join_all};
 use serde_json::{Value, json};
+use starling_gateway::dispatch::View;
 use starling_tests::{TestSwarm, expected_text};
 
 const GOOD: &str = "answer_tokens=30,tokens_per_second=0,slots=2";
@@ -49,10 +50,8 @@ async fn a_request_that_ends_engines_is_stopped_after_two() {
     assert_eq!(response.status(), 422);
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["error"]["code"], "request_crashed_engines", "{body}");
-    // An engine that died is offered no more, or comes back later: two were never asked.
-    let mut view = swarm.gateway.app().dispatch.view();
-    let serving = view.borrow_and_update().nodes.iter().filter(|node| !node.models.is_empty()).count();
-    assert!(serving >= 2, "{serving} of 4 are left");
+    let serve = |view: &View| view.nodes.iter().filter(|node| !node.models.is_empty()).count();
+    swarm.sees("two engines gone, and two untouched", |view| serve(view) == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,3 +209,19 @@ async fn a_form_that_a_node_cannot_keep_is_refused_by_name() {
     let penalised = ask(json!({"frequency_penalty": 1, "presence_penalty": -1, "logit_bias": {"5": 2}}));
     assert_eq!(swarm.complete(&penalised).await.status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chat_says_that_a_model_thinks_and_not_what() {
+    let options = "tokens_per_second=40,answer_tokens=3,style=open,say=first I think%0a</think>%0a%0aHello.";
+    let (swarm, _nodes) = TestSwarm::with_nodes(&[options]).await;
+    let mut chat = swarm.chat().await;
+    chat.ask(None, "hello").await;
+    let accepted = chat.wait_for(&["accepted"]).await;
+    let thinking = chat.wait_for(&["thinking", "piece"]).await;
+    assert_eq!((&thinking["type"], &thinking["turn"]), (&json!("thinking"), &accepted["turn"]));
+    let (text, end) = chat.read_answer().await;
+    let whole = expected_text(options, "hello", None);
+    assert_eq!(text, whole.split_once("\n\n").unwrap().1);
+    assert!(text.starts_with("Hello."), "{text}");
+    assert_eq!((&end["type"], &end["message"]["text"]), (&json!("done"), &json!(text)));
+}

@@ -8,7 +8,7 @@ export interface RunningNode {
   model: string
 }
 
-export type Phase = 'sending' | 'accepted' | 'waiting' | 'answering'
+export type Phase = 'sending' | 'accepted' | 'waiting' | 'answering' | 'thinking'
 
 /** A question on its way and the answer so far. */
 export interface Turn {
@@ -70,6 +70,7 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'accepted': return accepted(chat, event)
     case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting' }))
     case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event) }))
+    case 'thinking': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'thinking' }))
     case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event.seq, event.text))
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)

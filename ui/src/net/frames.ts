@@ -21,6 +21,7 @@ const known: Record<ServerFrame['type'], Check> = {
   accepted: shape({ conversation, message, turn: text }),
   waiting: shape({ turn: text }),
   started: shape({ turn: text, conversation: text, node_name: text, model: text }),
+  thinking: shape({ turn: text }),
   piece: shape({ turn: text, seq: number, text: text }),
   done: shape({ turn: text, conversation: text, message }),
   failed: shape({ turn: orNull(text), request: orNull(text), conversation: orNull(text), error, message: orNull(message) }),

@@ -181,6 +181,7 @@ pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFr
             path: path(who.relayed),
             model: who.model.clone(),
         },
+        News::Thinking => ServerFrame::Thinking { turn },
         News::Piece { seq, text } => ServerFrame::Piece { turn, seq, text },
         News::Ended(ended) => end(turn, conversation, &ended),
     }

@@ -49,6 +49,8 @@ pub enum ServerFrame {
         path: Path,
         model: String,
     },
+    /// The model thinks; of that nothing is shown.
+    Thinking { turn: TurnId },
     /// The text between the reader's previous `seq` and this one.
     Piece { turn: TurnId, seq: u64, text: String },
     /// The answer has ended as it should, or was stopped.
