@@ -11,6 +11,7 @@ use crate::OpenError;
 
 pub use gguf::Header;
 pub use hashes::{Hashes, Known, hash_file};
+pub use peek::{Peek, peek};
 pub use pooling::Pooling;
 pub use reader::HeaderError;
 
@@ -18,6 +19,7 @@ mod check;
 pub mod footprint;
 mod gguf;
 mod hashes;
+mod peek;
 mod pooling;
 mod reader;
 mod tensor;

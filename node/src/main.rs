@@ -28,7 +28,7 @@ enum Command {
 async fn main() -> ExitCode {
     program::finish(match program::parse::<Cli>().command {
         Command::Run(options) => run(*options).await,
-        Command::Models(options) => models::run(options),
+        Command::Models(options) => models::run(options).await,
     })
 }
 

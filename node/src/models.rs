@@ -1,7 +1,10 @@
 //! The models on this machine: `starling-node models`, and which file `--model` means.
 
+mod client;
+mod hub;
 mod list;
 mod name;
+mod pull;
 mod quantisation;
 mod show;
 mod store;
@@ -13,11 +16,11 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use reqwest::Url;
 use starling_inference::model::Hashes;
 use starling_protocol::program::{self, Exit, say};
 
 use self::{
+    client::hub,
     name::Name,
     store::{Entry, Store},
 };
@@ -34,6 +37,8 @@ pub struct Options {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
+    /// Get a model, from the hub or from an address; goes on where an earlier pull stopped.
+    Pull(pull::Options),
     /// Show the models that are here.
     List {
         /// As JSON, for programs.
@@ -102,12 +107,13 @@ impl Place {
 ///
 /// # Errors
 /// Says what went wrong and what to do.
-pub fn run(options: Options) -> Result<(), Exit> {
+pub async fn run(options: Options) -> Result<(), Exit> {
     let data = program::data_dir(options.data, "node")?;
     let place = Place::new(&data);
-    let hashes = Hashes::new(place.hashes);
+    let hashes = Hashes::new(place.hashes.clone());
     let store = &place.store;
     match options.command {
+        Command::Pull(options) => pull::until_stopped(&place.store, &hashes, options).await,
         Command::List { json } => list::run(store, &hashes, if json { list::Form::Json } else { list::Form::Table }),
         Command::Remove { names, yes } => remove(store, &here(store, &names)?, !yes && io::stdin().is_terminal()),
         Command::Verify { names } if names.is_empty() => verify::run(store, &hashes, &store.entries()?),
@@ -145,20 +151,6 @@ fn confirmed(question: &str) -> bool {
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().lock().read_line(&mut answer));
     asked.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
-}
-
-/// The address of the hub: the environment may name a mirror, by the hub's own convention.
-fn hub() -> Result<Url, Exit> {
-    let text = std::env::var("HF_ENDPOINT").ok().filter(|text| !text.is_empty());
-    let text = text.as_deref().unwrap_or(name::HUB);
-    let hint = "set HF_ENDPOINT to an address such as https://huggingface.co, or leave it out";
-    let url: Url =
-        text.parse().map_err(|error| Exit::usage(format!("HF_ENDPOINT={text} is no address: {error}"), hint))?;
-    if name::may_be_asked(&url) {
-        Ok(url)
-    } else {
-        Err(Exit::usage(format!("HF_ENDPOINT={text} is not https://"), hint))
-    }
 }
 
 #[cfg(test)]

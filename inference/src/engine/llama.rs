@@ -22,9 +22,11 @@ use device::Device;
 use load::Loaded;
 
 pub use embed::LlamaEmbedder;
+pub use fits::fits;
 
 mod device;
 mod embed;
+mod fits;
 mod load;
 
 /// Choices that a user makes; `None` is the default.

@@ -161,7 +161,6 @@ impl Hub {
     }
 
     /// The same name for one file.
-    #[expect(dead_code, reason = "models pull is not there yet")]
     pub(crate) fn of_file(&self, file: &str) -> Self {
         Self { pick: Pick::File(file.to_owned()), ..self.clone() }
     }

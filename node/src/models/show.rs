@@ -9,6 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line says how far it has come, where there is no terminal for a bar.
 const NEWS: Duration = Duration::from_secs(5);
+/// How often a bar moves.
+const FRAME: Duration = Duration::from_millis(100);
+/// Speed is that of the last one or two of these.
+const WINDOW: Duration = Duration::from_secs(5);
 
 /// Bytes in the unit that fits, as shops and hubs count them.
 pub(crate) fn size(bytes: u64) -> String {
@@ -43,39 +47,56 @@ pub(crate) struct Progress {
     what: String,
     bar: Option<ProgressBar>,
     total: u64,
-    /// Where and when the measured part began.
-    from: (u64, Instant),
+    speed: Speed,
     said: Instant,
+}
+
+/// How fast it was lately.
+struct Speed {
+    /// Where it was at the beginning of the last window, and of this one.
+    marks: [(u64, Instant); 2],
 }
 
 impl Progress {
     /// Of `total` bytes, `done` were there before.
     pub(crate) fn new(what: &str, done: u64, total: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let form = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left";
-            let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(total).with_style(style).with_message(what.to_owned()).with_position(done);
-            // What was there before is no speed.
-            bar.reset_eta();
-            bar
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(total).with_style(style).with_prefix(what.to_owned()).with_position(done)
         });
         let now = Instant::now();
-        Self { what: what.to_owned(), bar, total, from: (done, now), said: now }
+        Self { what: what.to_owned(), bar, total, speed: Speed { marks: [(done, now); 2] }, said: now }
     }
 
     /// It has come to `done` bytes.
     pub(crate) fn set(&mut self, done: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(done.min(self.total));
-        } else if self.said.elapsed() >= NEWS {
-            self.said = Instant::now();
-            note(&self.line(done, self.from.1.elapsed()));
+        let now = Instant::now();
+        let pause = if self.bar.is_some() { FRAME } else { NEWS };
+        if now - self.said < pause {
+            return;
+        }
+        self.said = now;
+        let speed = self.speed.at(done, now);
+        let line = self.line(done, speed);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(line);
+                bar.set_position(done.min(self.total));
+            }
+            None => note(&format!("{}: {line}", self.what)),
         }
     }
 
-    fn line(&self, done: u64, elapsed: Duration) -> String {
-        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-        let speed = done.saturating_sub(self.from.0).saturating_mul(1000) / milliseconds;
+    /// A line for the person who waits, beside the bar.
+    pub(crate) fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(line)),
+            None => note(line),
+        }
+    }
+
+    fn line(&self, done: u64, speed: u64) -> String {
         let (percent, left) = (done.saturating_mul(100) / self.total.max(1), self.total.saturating_sub(done));
         let time = match left.checked_div(speed) {
             None => "no end in sight".to_owned(),
@@ -83,8 +104,19 @@ impl Progress {
             Some(seconds) if seconds < 7200 => format!("{} min left", seconds / 60),
             Some(seconds) => format!("{} h left", seconds / 3600),
         };
-        let (what, done, total, speed) = (&self.what, size(done), size(self.total), size(speed));
-        format!("{what}: {percent} % ({done} of {total}), {speed}/s, {time}")
+        format!("{percent} % ({} of {}), {}/s, {time}", size(done), size(self.total), size(speed))
+    }
+}
+
+impl Speed {
+    /// Bytes a second over the last window and this one.
+    fn at(&mut self, done: u64, now: Instant) -> u64 {
+        if now - self.marks[1].1 > WINDOW {
+            self.marks = [self.marks[1], (done, now)];
+        }
+        let (from, since) = self.marks[0];
+        let milliseconds = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
+        done.saturating_sub(from).saturating_mul(1000) / milliseconds
     }
 }
 
@@ -114,11 +146,17 @@ mod tests {
 
     #[test]
     fn a_line_says_speed_and_time() {
-        let progress =
-            Progress { what: "m".into(), bar: None, total: 1000, from: (500, Instant::now()), said: Instant::now() };
-        let line = |done, seconds| progress.line(done, Duration::from_secs(seconds));
-        assert_eq!(line(600, 10), "m: 60 % (600 B of 1.0 kB), 10 B/s, 40 s left");
-        assert_eq!(line(510, 10), "m: 51 % (510 B of 1.0 kB), 1 B/s, 8 min left");
-        assert_eq!(line(500, 10), "m: 50 % (500 B of 1.0 kB), 0 B/s, no end in sight");
+        let progress = Progress::new("m", 500, 1000);
+        assert_eq!(progress.line(600, 10), "60 % (600 B of 1.0 kB), 10 B/s, 40 s left");
+        assert_eq!(progress.line(510, 1), "51 % (510 B of 1.0 kB), 1 B/s, 8 min left");
+        assert_eq!(progress.line(500, 0), "50 % (500 B of 1.0 kB), 0 B/s, no end in sight");
+    }
+
+    #[test]
+    fn speed_is_that_of_the_last_seconds() {
+        let start = Instant::now();
+        let mut speed = Speed { marks: [(500, start); 2] };
+        let mut at = |done, seconds| speed.at(done, start + Duration::from_secs(seconds));
+        assert_eq!((at(600, 1), at(1100, 6), at(2000, 12), at(2000, 18)), (100, 100, 150, 0));
     }
 }

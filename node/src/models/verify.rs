@@ -27,10 +27,11 @@ pub(crate) fn run(store: &Store, hashes: &Hashes, entries: &[Entry]) -> Result<(
     }
     match bad {
         0 => Ok(()),
-        _ => Err(Exit::failed(format!(
-            "{bad} of {} models are damaged; starling-node models pull gets one again by its name in models list",
-            entries.len()
-        ))),
+        _ => {
+            let all = entries.len();
+            let hint = "starling-node models pull gets a model again, by what models list says it is from";
+            Err(Exit::failed(format!("damaged: {bad} of {all} models; {hint}")))
+        }
     }
 }
 
