@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::constrain::Matcher;
 use crate::{Failure, Invalid, Request, Sampling, Style, TokenLogprob};
 
 pub mod llama;
@@ -69,6 +70,8 @@ pub struct Sequence {
     pub answered: usize,
     /// How to choose tokens.
     pub sampling: Sampling,
+    /// The form that the answer must have, where it must.
+    pub matcher: Option<Matcher>,
     /// The request's labels for its conversation; what the slot holds is known by them as long as it is held.
     pub prefixes: Vec<u64>,
 }
@@ -142,6 +145,11 @@ pub trait Engine {
 
     /// Number of token ids; every id is below it.
     fn vocabulary(&self) -> u32;
+
+    /// Tokens with which the model ends an answer; none when it cannot be kept to a form.
+    fn end_tokens(&self) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Turns a request's conversation and tools into the tokens of a prompt, ready for the assistant's answer.
     ///

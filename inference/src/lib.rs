@@ -2,7 +2,8 @@
 //!
 //! [`open`] gives a [`Handle`] for any number of tasks and a [`Runner`] for one thread. The handle takes a [`Request`],
 //! or texts to embed, and gives a [`Generation`], a stream of [`Output`]s with exactly one end. Nothing here knows of
-//! networks, users or files other than model files, and nothing spawns a thread or a task.
+//! networks, users or files other than model files, and nothing leaves a thread or a task
+//! behind.
 #![warn(missing_docs)]
 
 pub use drive::Runner;
@@ -16,6 +17,7 @@ pub use request::{
 pub use source::{OpenError, Source, open};
 pub use stream::Generation;
 
+pub mod constrain;
 pub mod demo;
 mod drive;
 pub mod embed;

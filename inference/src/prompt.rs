@@ -12,6 +12,7 @@ use minijinja::{Environment, ErrorKind, Template, Value};
 use crate::{Invalid, Reasoning, Request, Style};
 
 pub use tools::Tool;
+pub(crate) use tools::parse as parse_tools;
 
 mod functions;
 mod messages;

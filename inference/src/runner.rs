@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use crate::constrain::Forms;
 use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
 use crate::handle::{Ends, Handle, Job, Load, pair};
 use crate::stream::Reader;
@@ -27,6 +28,7 @@ const STEP_PROMPT_TOKENS: usize = 128;
 /// Drives one engine that answers, on the thread that calls [`Runner::run`].
 pub(crate) struct Runner {
     engine: Box<dyn Engine>,
+    forms: Forms,
     ends: Ends,
     /// One place for each slot of the engine.
     slots: Vec<Option<Running>>,
@@ -47,7 +49,7 @@ impl Runner {
         let (handle, ends) = pair(engine.info().clone());
         let slots = (0..engine.info().slots).map(|_| None).collect();
         let (meter, progress, bytes) = (Meter::default(), Vec::new(), Vec::new());
-        (handle, Self { engine, ends, slots, meter, progress, bytes })
+        (handle, Self { engine, forms: Forms::default(), ends, slots, meter, progress, bytes })
     }
 
     /// Serves until every [`Handle`] is dropped and no answer runs, or until the engine died: then every answer got
@@ -89,7 +91,7 @@ impl Runner {
             return Ok(());
         }
         let _entered = self.ends.pulse.enter();
-        match prepare(&*self.engine, &job.work) {
+        match prepare(&*self.engine, &mut self.forms, &job.work) {
             Ok((answer, sequence)) => self.start(job, answer, sequence),
             Err(refused) => {
                 job.refuse(refused);

@@ -9,6 +9,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::constrain::Matcher;
 use crate::{Failure, Likely, Sampling, TokenLogprob};
 
 use adjust::Adjuster;
@@ -18,11 +19,13 @@ mod adjust;
 mod filter;
 mod numeric;
 
-/// Chooses the tokens of one answer. Pure: the same logits, history and position give the same token.
+/// Chooses the tokens of one answer. Pure: the same logits, history and position give the same token. Where the answer
+/// has a form, every token of it has to be chosen here, in order.
 pub struct Sampler {
     sampling: Sampling,
     seed: u64,
     adjuster: Adjuster,
+    matcher: Option<Matcher>,
     /// Reused from token to token.
     adjusted: Vec<f32>,
     candidates: Vec<Candidate>,
@@ -30,28 +33,45 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler for one answer. Without a seed in `sampling` it picks one.
-    pub fn new(sampling: Sampling) -> Self {
+    /// A sampler for one answer, of the form of `matcher` where there is one. Without a seed in `sampling` it picks one.
+    pub fn new(sampling: Sampling, matcher: Option<Matcher>) -> Self {
         let seed = sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         let (adjusted, candidates) = (Vec::new(), Vec::new());
-        Self { sampling, seed, adjuster: Adjuster::default(), adjusted, candidates, logprob: None }
+        Self { sampling, seed, adjuster: Adjuster::default(), matcher, adjusted, candidates, logprob: None }
     }
 
     /// The token for `position` of the answer, counted from 0. `logits` has one number for each token of the
     /// vocabulary; `history` are all tokens before: the prompt's, then the `position` tokens of the answer.
     ///
     /// # Errors
-    /// [`Failure::Garbage`] when a logit is NaN or +∞, or none is above -∞.
+    /// [`Failure::Garbage`] when a logit is NaN or +∞, none is above -∞, or the form cannot be followed any more.
     pub fn choose(&mut self, logits: &[f32], history: &[u32], position: usize) -> Result<u32, Failure> {
         let best = numeric::max(logits)?;
-        let token = if self.adjuster.adjust(&self.sampling, logits, history, position, &mut self.adjusted) {
+        let token = if self.adjust(logits, history, position)? {
             let best = numeric::max(&self.adjusted)?;
             choose(&self.sampling, self.seed, &self.adjusted, best, position, &mut self.candidates)
         } else {
             choose(&self.sampling, self.seed, logits, best, position, &mut self.candidates)
         };
+        if let Some(matcher) = &mut self.matcher {
+            matcher.take(token)?;
+        }
         self.logprob = self.sampling.top_logprobs.map(|count| logprob(logits, best, token, count as usize));
         Ok(token)
+    }
+
+    /// Leaves changed logits in `adjusted`; false when there is nothing to change.
+    fn adjust(&mut self, logits: &[f32], history: &[u32], position: usize) -> Result<bool, Failure> {
+        if self.matcher.is_none() && !adjust::is_needed(&self.sampling) {
+            return Ok(false);
+        }
+        self.adjusted.clear();
+        self.adjusted.extend_from_slice(logits);
+        self.adjuster.adjust(&self.sampling, history, position, &mut self.adjusted);
+        if let Some(matcher) = &mut self.matcher {
+            matcher.restrict(&mut self.adjusted)?;
+        }
+        Ok(true)
     }
 
     /// How likely the last token was by the model alone, where that was asked for. The bytes are left empty.

@@ -184,6 +184,11 @@ impl Engine for Llama {
         u32::try_from(self.loaded.borrow_owner().n_vocab()).unwrap_or_default()
     }
 
+    fn end_tokens(&self) -> Vec<u32> {
+        let vocab = self.loaded.borrow_owner().vocab();
+        (0..self.vocabulary()).filter(|&token| vocab.is_eog(native(token))).collect()
+    }
+
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
         let Rendered { text, style } = self.prompt.render(request)?;
         let vocab = self.loaded.borrow_owner().vocab();
@@ -202,8 +207,8 @@ impl Engine for Llama {
         let Some(slot) = self.slots.iter().position(Option::is_none) else {
             return Err(broken("more was admitted than there are slots"));
         };
-        let Sequence { tokens, answered, sampling, .. } = sequence;
-        self.slots[slot] = Some(Slot { tokens, cached: 0, answered, sampler: Sampler::new(sampling) });
+        let Sequence { tokens, answered, sampling, matcher, .. } = sequence;
+        self.slots[slot] = Some(Slot { tokens, cached: 0, answered, sampler: Sampler::new(sampling, matcher) });
         Ok(Admitted { slot, cached_tokens: 0 })
     }
 

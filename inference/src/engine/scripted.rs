@@ -98,10 +98,6 @@ impl Engine for Scripted {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
-        if request.constraint.is_some() {
-            let reason = "the scripted engine cannot keep to a form; choose a model or leave it out";
-            return Err(Invalid::new("response_format", reason));
-        }
         Ok(Encoded { tokens: encode(&request.messages), style: self.style(request) })
     }
 

@@ -1,17 +1,21 @@
 //! Everything that can refuse a request once its engine is known: template, prompt length, tokens to continue from.
 
 use super::answer::Answer;
+use crate::constrain::Forms;
 use crate::engine::{Encoded, Engine, Sequence};
 use crate::handle::Work;
 use crate::{Invalid, Refused};
 
 /// The answer at its start, and its sequence: the prompt's tokens, then those that were given before.
-pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Sequence), Refused> {
+pub(super) fn prepare(engine: &dyn Engine, forms: &mut Forms, work: &Work) -> Result<(Answer, Sequence), Refused> {
     let Work::Answer(request) = work else {
         return Err(Invalid::new("model", "it answers conversations and makes no vectors").into());
     };
     for &(token, _) in &request.sampling.logit_bias {
         known(engine, "logit_bias", token)?;
+    }
+    for &token in &request.continue_from {
+        known(engine, "continue_from", token)?;
     }
     let Encoded { mut tokens, style } = engine.encode(request)?;
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
@@ -24,17 +28,17 @@ pub(super) fn prepare(engine: &dyn Engine, work: &Work) -> Result<(Answer, Seque
     if tokens.is_empty() {
         return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
     }
+    let matcher = forms.matcher(engine, request, style)?;
     let mut answer = Answer::new(request, style, prompt_tokens, context_tokens - prompt_tokens);
     let mut bytes = Vec::new();
     for &token in &request.continue_from {
-        known(engine, "continue_from", token)?;
         bytes.clear();
         engine.token_bytes(token, &mut bytes);
         answer.recall(token, &bytes);
     }
     tokens.extend(&request.continue_from);
     let (sampling, prefixes) = (request.sampling.clone(), request.prefixes.clone());
-    Ok((answer, Sequence { tokens, answered: request.continue_from.len(), sampling, prefixes }))
+    Ok((answer, Sequence { tokens, answered: request.continue_from.len(), sampling, matcher, prefixes }))
 }
 
 fn known(engine: &dyn Engine, field: &'static str, token: u32) -> Result<(), Invalid> {

@@ -14,37 +14,31 @@ pub(super) struct Adjuster {
     counted: usize,
 }
 
+/// Whether there is anything to change.
+pub(super) fn is_needed(sampling: &Sampling) -> bool {
+    sampling.repetition_penalty != 1.0 || counts(sampling) || !sampling.logit_bias.is_empty()
+}
+
+fn counts(sampling: &Sampling) -> bool {
+    sampling.frequency_penalty != 0.0 || sampling.presence_penalty != 0.0
+}
+
 impl Adjuster {
-    /// Leaves changed logits in `adjusted`; false when there is nothing to change.
-    pub(super) fn adjust(
-        &mut self,
-        sampling: &Sampling,
-        logits: &[f32],
-        history: &[u32],
-        position: usize,
-        adjusted: &mut Vec<f32>,
-    ) -> bool {
-        let repetition = sampling.repetition_penalty != 1.0;
-        let counting = sampling.frequency_penalty != 0.0 || sampling.presence_penalty != 0.0;
-        if !repetition && !counting && sampling.logit_bias.is_empty() {
-            return false;
-        }
-        adjusted.clear();
-        adjusted.extend_from_slice(logits);
+    /// Changes the logits for `position` of the answer, which is the end of `history`.
+    pub(super) fn adjust(&mut self, sampling: &Sampling, history: &[u32], position: usize, logits: &mut [f32]) {
         for &(token, bias) in &sampling.logit_bias {
-            change(adjusted, token, |logit| logit + bias);
+            change(logits, token, |logit| logit + bias);
         }
-        if repetition {
-            repeat(adjusted, history, sampling.repetition_penalty);
+        if sampling.repetition_penalty != 1.0 {
+            repeat(logits, history, sampling.repetition_penalty);
         }
-        if counting {
+        if counts(sampling) {
             self.count(&history[history.len().saturating_sub(position)..]);
             for (&token, &count) in &self.counts {
                 let penalty = sampling.frequency_penalty * count as f32 + sampling.presence_penalty;
-                change(adjusted, token, |logit| logit - penalty);
+                change(logits, token, |logit| logit - penalty);
             }
         }
-        true
     }
 
     /// Answers only grow; anything else is counted from the start.

@@ -4,6 +4,11 @@ use super::adjust::REPETITION_WINDOW;
 use super::naive::Naive;
 use super::*;
 
+/// Without a form to keep.
+fn free(sampling: Sampling) -> Sampler {
+    Sampler::new(sampling, None)
+}
+
 const LOGITS: [f32; 6] = [0.5, 3.0, 1.0, 2.0, -1.0, f32::NEG_INFINITY];
 
 fn all() -> Sampling {
@@ -12,7 +17,7 @@ fn all() -> Sampling {
 
 /// How often each token comes in ten thousand positions.
 fn counts(sampling: Sampling, history: &[u32]) -> Vec<u32> {
-    let mut sampler = Sampler::new(sampling);
+    let mut sampler = free(sampling);
     let mut counts = vec![0; LOGITS.len()];
     for position in 0..10_000 {
         counts[sampler.choose(&LOGITS, history, position).unwrap() as usize] += 1;
@@ -52,9 +57,9 @@ fn frequencies_follow_the_probabilities() {
 #[test]
 fn a_repeated_token_is_less_likely() {
     let penalty = Sampling { repetition_penalty: 2.0, ..all() };
-    let (free, penalised) = (counts(all(), &[]), counts(penalty.clone(), &[1, 1, 4]));
-    assert!(penalised[1] < free[1] / 2 && penalised[4] < free[4] + 30, "{free:?} {penalised:?}");
-    let mut greedy = Sampler::new(Sampling { temperature: 0.0, ..penalty });
+    let (unchanged, penalised) = (counts(all(), &[]), counts(penalty.clone(), &[1, 1, 4]));
+    assert!(penalised[1] < unchanged[1] / 2 && penalised[4] < unchanged[4] + 30, "{unchanged:?} {penalised:?}");
+    let mut greedy = free(Sampling { temperature: 0.0, ..penalty });
     assert_eq!(greedy.choose(&LOGITS, &[1], 0), Ok(3));
     let long_ago = [&[1][..], &[0; REPETITION_WINDOW]].concat();
     assert_eq!(greedy.choose(&LOGITS, &long_ago, 0), Ok(1));
@@ -63,7 +68,7 @@ fn a_repeated_token_is_less_likely() {
 #[test]
 fn a_position_always_gets_the_same_number() {
     let tokens = |seed: u64, from: usize| -> Vec<u32> {
-        let mut sampler = Sampler::new(Sampling { seed: Some(seed), ..all() });
+        let mut sampler = free(Sampling { seed: Some(seed), ..all() });
         (from..200).map(|position| sampler.choose(&LOGITS, &[], position).unwrap()).collect()
     };
     assert_eq!(tokens(1, 0)[50..], tokens(1, 50));
@@ -73,7 +78,7 @@ fn a_position_always_gets_the_same_number() {
 
 #[test]
 fn equal_logits_are_decided_by_id() {
-    let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..all() });
+    let mut sampler = free(Sampling { temperature: 0.0, ..all() });
     assert_eq!(sampler.choose(&[1.0; 9], &[], 0), Ok(0));
 }
 
@@ -81,21 +86,21 @@ fn equal_logits_are_decided_by_id() {
 fn garbage_is_a_failure_and_never_a_token() {
     for bad in [f32::NAN, f32::INFINITY] {
         for sampling in [all(), Sampling::greedy()] {
-            let result = Sampler::new(sampling.clone()).choose(&[0.0, bad, 1.0], &[], 0);
+            let result = free(sampling.clone()).choose(&[0.0, bad, 1.0], &[], 0);
             assert!(matches!(result, Err(Failure::Garbage { .. })), "{result:?}");
         }
     }
     for sampling in [all(), Sampling::greedy()] {
-        let none = Sampler::new(sampling.clone()).choose(&[f32::NEG_INFINITY; 3], &[], 0);
+        let none = free(sampling.clone()).choose(&[f32::NEG_INFINITY; 3], &[], 0);
         assert!(matches!(none, Err(Failure::Garbage { .. })), "{none:?}");
-        assert!(Sampler::new(sampling).choose(&[], &[], 0).is_err());
+        assert!(free(sampling).choose(&[], &[], 0).is_err());
     }
 }
 
 #[test]
 fn penalties_count_the_answer_only() {
     let choose = |sampling: Sampling, history: &[u32], position: usize| {
-        Sampler::new(Sampling { temperature: 0.0, ..sampling }).choose(&LOGITS, history, position)
+        free(Sampling { temperature: 0.0, ..sampling }).choose(&LOGITS, history, position)
     };
     let presence = Sampling { presence_penalty: 1.5, ..all() };
     assert_eq!(choose(presence.clone(), &[1], 1), Ok(3));
@@ -111,7 +116,7 @@ fn penalties_count_the_answer_only() {
 #[test]
 fn a_sampler_that_is_used_again_counts_anew() {
     let sampling = Sampling { temperature: 0.0, frequency_penalty: 1.0, ..all() };
-    let mut sampler = Sampler::new(sampling);
+    let mut sampler = free(sampling);
     assert_eq!(sampler.choose(&LOGITS, &[1, 1], 2), Ok(3));
     assert_eq!(sampler.choose(&LOGITS, &[1, 1, 3], 3), Ok(1));
     assert_eq!(sampler.choose(&LOGITS, &[1], 0), Ok(1));
@@ -119,13 +124,13 @@ fn a_sampler_that_is_used_again_counts_anew() {
 
 #[test]
 fn biases_add_to_logits() {
-    let mut sampler = Sampler::new(Sampling { logit_bias: vec![(4, 100.0), (1, -100.0)], ..all() });
+    let mut sampler = free(Sampling { logit_bias: vec![(4, 100.0), (1, -100.0)], ..all() });
     assert!((0..100).all(|position| sampler.choose(&LOGITS, &[], position) == Ok(4)));
     check_kept(Sampling { logit_bias: vec![(1, -100.0), (3, -100.0)], ..all() }, &[0, 2, 4]);
     // What cannot be cannot be wished for, and what does not exist is left alone.
     check_kept(Sampling { logit_bias: vec![(5, 100.0), (6, 100.0), (u32::MAX, 1.0)], ..all() }, &[0, 1, 2, 3, 4]);
     let huge = Sampling { repetition_penalty: 0.01, temperature: 0.0, ..all() };
-    assert_eq!(Sampler::new(huge).choose(&[1.0, f32::MAX, f32::MIN], &[1, 2], 0), Ok(1));
+    assert_eq!(free(huge).choose(&[1.0, f32::MAX, f32::MIN], &[1, 2], 0), Ok(1));
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn logprobs_are_those_of_the_model() {
     let total: f64 = LOGITS.iter().map(|&logit| f64::from(logit).exp()).sum();
     let expected = |token: usize| f64::from(LOGITS[token]) - total.ln();
     for count in [0, 2, 20] {
-        let mut sampler = Sampler::new(ask(count));
+        let mut sampler = free(ask(count));
         assert_eq!(sampler.choose(&LOGITS, &[], 0), Ok(3));
         let logprob = sampler.take_logprob().unwrap();
         assert!(sampler.take_logprob().is_none());
@@ -146,7 +151,7 @@ fn logprobs_are_those_of_the_model() {
             assert!((f64::from(likely.logprob) - expected(likely.token as usize)).abs() < 1e-5);
         }
     }
-    let mut unasked = Sampler::new(Sampling::greedy());
+    let mut unasked = free(Sampling::greedy());
     unasked.choose(&LOGITS, &[], 0).unwrap();
     assert!(unasked.take_logprob().is_none());
 }
@@ -182,7 +187,7 @@ fn the_fast_way_chooses_as_the_simple_one() {
         // Steps of a quarter, so that many are equal.
         let logits: Vec<f32> = (0..size).map(|_| (number() * spread * 4.0).round() as f32 / 4.0 - 3.0).collect();
         let history: Vec<u32> = (0..90).map(|_| (number() * size as f64) as u32).collect();
-        let mut sampler = Sampler::new(sampling.clone());
+        let mut sampler = free(sampling.clone());
         for position in [80, 81, 90] {
             let history = &history[..position.min(history.len())];
             let fast = sampler.choose(&logits, history, position - 70).unwrap();

@@ -3,6 +3,7 @@
 
 mod embeddings;
 mod faults;
+mod forms;
 mod golden;
 mod misbehaviour;
 mod open;

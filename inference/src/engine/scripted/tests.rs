@@ -12,7 +12,7 @@ fn engine(options: &str) -> Scripted {
 fn sequence(seed: Option<u64>, answered: usize) -> Sequence {
     let tokens = encode(&[Message::new(Role::User, "hello there")]);
     let tokens = [tokens, vec![0; answered]].concat();
-    Sequence { tokens, answered, sampling: Sampling { seed, ..Sampling::default() }, prefixes: vec![] }
+    Sequence { tokens, answered, sampling: Sampling { seed, ..Sampling::default() }, matcher: None, prefixes: vec![] }
 }
 
 fn step(engine: &mut Scripted, slots: &[SlotId]) -> (Vec<Event>, Pace) {
