@@ -72,6 +72,7 @@ pub fn routes() -> Vec<Route> {
         // A model's name may hold slashes.
         get("/v1/models/{*id}", openai::models::show),
         post("/v1/chat/completions", openai::chat_completions),
+        post("/v1/embeddings", openai::embeddings::create),
     ]
 }
 

@@ -1,9 +1,12 @@
 //! Which model a request means, among those that the swarm serves now.
 
-use starling_protocol::ModelId;
+use starling_protocol::{ModelId, message::Kind};
 use thiserror::Error;
 
 use crate::dispatch::{ModelView, View};
+
+/// Longest part of a name that an error repeats, in characters.
+const MAX_SHOWN: usize = 128;
 
 /// A model that somebody serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct Choice {
     pub id: ModelId,
     /// Its name.
     pub name: String,
+    /// Numbers in one of its vectors; 0 for a chat model.
+    pub dimensions: u32,
 }
 
 /// Why there is no such model.
@@ -20,33 +25,70 @@ pub enum NoModel {
     /// Nobody serves anything.
     #[error("no node is in the swarm right now: start one with starling-node run, or wait until one has joined")]
     NoNode,
+    /// Nobody serves one that answers, and none was named.
+    #[error("no node in the swarm serves a chat model right now, only embedding models")]
+    NoChat,
     /// Nobody serves this one.
-    #[error("no node serves a model {asked:?}; there are: {}", there.join(", "))]
+    #[error("no node serves a model {asked:?}; {}", list(*kind, there))]
     Unknown {
         /// What was asked for.
         asked: String,
-        /// What there is.
+        /// What it was to do.
+        kind: Kind,
+        /// What there is for that.
+        there: Vec<String>,
+    },
+    /// It is there and does something else.
+    #[error("{asked:?} {}; {}", does_not(*kind), list(*kind, there))]
+    OtherKind {
+        /// What was asked for.
+        asked: String,
+        /// What it was to do.
+        kind: Kind,
+        /// What there is for that.
         there: Vec<String>,
     },
 }
 
-/// The model of that name; without a name the one that most slots serve. The demo model comes last.
+/// The model of that name that does this; without a name the one that most slots serve. The demo model comes last.
 ///
 /// # Errors
 /// See [`NoModel`]. Never another model than the one asked for.
-pub fn choose(view: &View, name: Option<&str>) -> Result<Choice, NoModel> {
-    let found = match name {
-        Some(name) => view.models.iter().find(|model| model.name == name),
-        None => view.models.iter().min_by_key(|model| (model.demo, std::cmp::Reverse(model.slots), &model.name)),
-    };
-    match (found, name) {
-        (Some(ModelView { id, name, .. }), _) => Ok(Choice { id: *id, name: name.clone() }),
-        (None, Some(asked)) if !view.models.is_empty() => Err(NoModel::Unknown {
-            asked: asked.chars().take(128).collect(),
-            there: view.models.iter().map(|model| model.name.clone()).collect(),
-        }),
-        (None, _) => Err(NoModel::NoNode),
+pub fn choose(view: &View, kind: Kind, name: Option<&str>) -> Result<Choice, NoModel> {
+    let of_kind = || view.models.iter().filter(|model| model.kind == kind);
+    let there = || of_kind().map(|model| model.name.clone()).collect();
+    if view.models.is_empty() {
+        return Err(NoModel::NoNode);
     }
+    let Some(name) = name else {
+        let best = of_kind().min_by_key(|model| (model.demo, std::cmp::Reverse(model.slots), &model.name));
+        return best.map(chosen).ok_or(NoModel::NoChat);
+    };
+    let asked = || name.chars().take(MAX_SHOWN).collect();
+    match view.models.iter().find(|model| model.name == name) {
+        Some(model) if model.kind == kind => Ok(chosen(model)),
+        Some(_) => Err(NoModel::OtherKind { asked: asked(), kind, there: there() }),
+        None => Err(NoModel::Unknown { asked: asked(), kind, there: there() }),
+    }
+}
+
+fn chosen(model: &ModelView) -> Choice {
+    Choice { id: model.id, name: model.name.clone(), dimensions: model.dimensions }
+}
+
+fn does_not(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Chat => "makes vectors and does not answer",
+        Kind::Embedding => "answers and makes no vectors",
+    }
+}
+
+fn list(kind: Kind, there: &[String]) -> String {
+    let what = match kind {
+        Kind::Chat => "chat models",
+        Kind::Embedding => "embedding models",
+    };
+    if there.is_empty() { format!("there are no {what}") } else { format!("{what} there are: {}", there.join(", ")) }
 }
 
 #[cfg(test)]
@@ -55,27 +97,59 @@ pub(crate) mod tests {
 
     pub(crate) fn model(name: &str, demo: bool, slots: u32) -> ModelView {
         let id = ModelId::new([u8::try_from(name.len()).unwrap(); 32]);
-        ModelView { name: name.into(), id, context_tokens: 1024, demo, nodes: 1, slots, slots_free: slots }
+        let (name, context_tokens, kind, dimensions) = (name.to_owned(), 1024, Kind::Chat, 0);
+        ModelView { name, id, context_tokens, demo, kind, dimensions, nodes: 1, slots, slots_free: slots }
+    }
+
+    pub(crate) fn embedding(name: &str, slots: u32) -> ModelView {
+        ModelView { kind: Kind::Embedding, dimensions: 384, ..model(name, false, slots) }
     }
 
     #[track_caller]
-    fn check(models: &[ModelView], name: Option<&str>, expected: Result<&str, &str>) {
+    fn check(models: &[ModelView], kind: Kind, name: Option<&str>, expected: Result<&str, &str>) {
         let view = View { nodes: vec![], models: models.to_vec() };
-        let found = choose(&view, name).map(|choice| choice.name).map_err(|error| error.to_string());
+        let found = choose(&view, kind, name).map(|choice| choice.name).map_err(|error| error.to_string());
         match expected {
             Ok(name) => assert_eq!(found.as_deref(), Ok(name)),
-            Err(part) => assert!(found.unwrap_err().contains(part)),
+            Err(part) => assert!(found.as_ref().unwrap_err().contains(part), "{found:?}"),
         }
     }
 
     #[test]
     fn the_model_asked_for_or_none() {
         let models = [model("demo", true, 9), model("a", false, 1), model("bb", false, 2)];
-        check(&models, None, Ok("bb"));
-        check(&models[..1], None, Ok("demo"));
-        check(&models, Some("a"), Ok("a"));
-        check(&models, Some("A"), Err("there are: demo, a, bb"));
-        check(&[], Some("a"), Err("no node"));
-        check(&[], None, Err("no node"));
+        check(&models, Kind::Chat, None, Ok("bb"));
+        check(&models[..1], Kind::Chat, None, Ok("demo"));
+        check(&models, Kind::Chat, Some("a"), Ok("a"));
+        check(&models, Kind::Chat, Some("A"), Err("there are: demo, a, bb"));
+        check(&[], Kind::Chat, Some("a"), Err("no node"));
+        check(&[], Kind::Chat, None, Err("no node"));
+    }
+
+    #[test]
+    fn a_model_is_used_for_what_it_is_for() {
+        let models = [model("a", false, 1), embedding("mini", 16), embedding("large", 1)];
+        check(&models, Kind::Chat, None, Ok("a"));
+        check(&models, Kind::Embedding, Some("mini"), Ok("mini"));
+        check(
+            &models,
+            Kind::Chat,
+            Some("mini"),
+            Err("\"mini\" makes vectors and does not answer; chat models there are: a"),
+        );
+        check(
+            &models,
+            Kind::Embedding,
+            Some("a"),
+            Err("\"a\" answers and makes no vectors; embedding models there are: mini, large"),
+        );
+        check(
+            &models,
+            Kind::Embedding,
+            Some("b"),
+            Err("no node serves a model \"b\"; embedding models there are: mini"),
+        );
+        check(&models[..1], Kind::Embedding, Some("a"), Err("there are no embedding models"));
+        check(&models[1..], Kind::Chat, None, Err("only embedding models"));
     }
 }

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
-    message::{Accepted, Done, Gpu, JobFailure, Memory, Offer, Private, Task, TokenLogprob, Vector},
+    message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Offer, Private, Task, TokenLogprob},
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
@@ -52,6 +52,13 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// Models that at least one of them serves, by name.
     pub models: Vec<ModelView>,
+}
+
+impl View {
+    /// The models that answer.
+    pub fn chat_models(&self) -> impl Iterator<Item = &ModelView> {
+        self.models.iter().filter(|model| model.kind == Kind::Chat)
+    }
 }
 
 /// A node, its models and its load.
@@ -98,6 +105,10 @@ pub struct ModelView {
     pub context_tokens: u32,
     /// The tiny demo model.
     pub demo: bool,
+    /// What it is for.
+    pub kind: Kind,
+    /// Numbers in one of its vectors; 0 for a chat model.
+    pub dimensions: u32,
     /// Nodes that serve it.
     pub nodes: u32,
     /// Their slots.
@@ -119,7 +130,8 @@ pub struct Placement {
     pub relayed: bool,
 }
 
-/// What an answer is made of, in order: any number of pieces, then `Done`.
+/// What an answer is made of, in order: any number of pieces (or, for texts to embed, all vectors at once), then
+/// `Done`.
 #[derive(Clone, Debug)]
 pub enum AnswerEvent {
     /// Every slot is taken: the job waits for one. Comes before `Started`, at most once.
@@ -140,8 +152,8 @@ pub enum AnswerEvent {
         /// One for each token where they were asked for, else empty.
         logprobs: Vec<TokenLogprob>,
     },
-    /// The vector of the next text.
-    Vector(Vector),
+    /// The vectors of all texts, in their order.
+    Vectors(Vec<Vec<f32>>),
     /// The answer is whole; nothing follows.
     Done(Done),
 }

@@ -211,6 +211,11 @@ impl Scheduler {
         (node.status.name.clone(), device.clone(), node.relayed)
     }
 
+    /// Numbers in a vector of this model, as that node offers it.
+    pub(crate) fn dimensions(&self, peer: &PeerId, model: ModelId) -> u32 {
+        self.nodes.get(peer).and_then(|node| node.offer(model)).map_or(0, |offer| offer.dimensions)
+    }
+
     fn anybody(&self, model: ModelId, tried: &[PeerId]) -> bool {
         self.nodes.iter().any(|(peer, node)| node.offer(model).is_some() && !tried.contains(peer))
     }

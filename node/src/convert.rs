@@ -130,6 +130,10 @@ fn logprob(logprob: engine::TokenLogprob) -> wire::TokenLogprob {
 /// What a node says of one of its engines; none when the engine is dead.
 pub(crate) fn offer(id: starling_protocol::ModelId, handle: &engine::Handle) -> Option<wire::Offer> {
     let (info, load) = (handle.info(), handle.load().borrow().clone());
+    let (kind, dimensions) = match info.kind {
+        engine::Kind::Chat => (wire::Kind::Chat, 0),
+        engine::Kind::Embedding { dimensions } => (wire::Kind::Embedding, dimensions),
+    };
     (load.alive || load.restarting).then(|| wire::Offer {
         context_tokens: info.context_tokens,
         slots: info.slots,
@@ -137,6 +141,8 @@ pub(crate) fn offer(id: starling_protocol::ModelId, handle: &engine::Handle) -> 
         decode_tokens_per_second: load.decode_tokens_per_second as f32,
         prefill_tokens_per_second: load.prefill_tokens_per_second as f32,
         demo: info.demo,
+        kind,
+        dimensions,
         device: cut(&info.device, limits::MAX_LABEL_BYTES),
         memory_bytes: info.memory_bytes,
         prefixes: load.prefixes.iter().copied().take(limits::MAX_HELD_PREFIXES).collect(),

@@ -78,11 +78,16 @@ impl TestSwarm {
 
     /// Adds a scripted node and waits until the gateway has found it.
     pub async fn add_node(&self, options: &str) -> TestNode {
-        let options: scripted::Options = options.parse().unwrap();
+        self.add_node_of(&[options]).await
+    }
+
+    /// Adds a node with one scripted model for each of these options, and waits until the gateway has found it.
+    pub async fn add_node_of(&self, options: &[&str]) -> TestNode {
+        let source = |options: &&str| Source::Scripted(options.parse().unwrap());
         let config = starling_node::Config {
             swarm: peer_config(Role::Node, vec![self.bootstrap.clone()]),
             name: "test node".to_owned(),
-            sources: vec![Source::Scripted(options)],
+            sources: options.iter().map(source).collect(),
         };
         let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let peer = node.swarm().local_peer();

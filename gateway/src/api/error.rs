@@ -138,7 +138,9 @@ impl ApiError {
         match self {
             Self::BadField { field, .. } | Self::Dispatch(DispatchError::Invalid { field, .. }) => Some(field.clone()),
             Self::Turn(TurnRefused::Empty) => Some("text".to_owned()),
-            Self::Turn(TurnRefused::NoModel(NoModel::Unknown { .. })) => Some("model".to_owned()),
+            Self::Turn(TurnRefused::NoModel(NoModel::Unknown { .. } | NoModel::OtherKind { .. })) => {
+                Some("model".to_owned())
+            }
             Self::Turn(TurnRefused::PromptTooLong { .. }) | Self::Dispatch(DispatchError::PromptTooLong { .. }) => {
                 Some("messages".to_owned())
             }
@@ -220,8 +222,9 @@ fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
         TurnRefused::TooManyTurns => (StatusCode::TOO_MANY_REQUESTS, "too_many_turns"),
         TurnRefused::Full => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         TurnRefused::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        TurnRefused::NoModel(NoModel::NoNode) => (StatusCode::SERVICE_UNAVAILABLE, "no_node"),
+        TurnRefused::NoModel(NoModel::NoNode | NoModel::NoChat) => (StatusCode::SERVICE_UNAVAILABLE, "no_node"),
         TurnRefused::NoModel(NoModel::Unknown { .. }) => (StatusCode::NOT_FOUND, "model_not_found"),
+        TurnRefused::NoModel(NoModel::OtherKind { .. }) => (StatusCode::BAD_REQUEST, "wrong_model_kind"),
         TurnRefused::Empty => (StatusCode::BAD_REQUEST, "invalid_field"),
         TurnRefused::PromptTooLong { .. } => (StatusCode::BAD_REQUEST, "prompt_too_long"),
         TurnRefused::Store(error) => of_store(error),

@@ -1,4 +1,4 @@
-//! Which models the swarm serves now.
+//! Which models the swarm serves now for people to talk to.
 
 use axum::{Json, extract::State};
 
@@ -8,5 +8,5 @@ use crate::app::App;
 /// `GET /api/models`
 pub(super) async fn list(State(app): State<App>, _: SignedIn) -> Json<ModelList> {
     let view = app.dispatch.view().borrow().clone();
-    Json(ModelList { models: view.models.iter().map(Into::into).collect() })
+    Json(ModelList { models: view.chat_models().map(Into::into).collect() })
 }

@@ -4,6 +4,7 @@ mod answer;
 mod call;
 mod choices;
 mod chunk;
+pub(super) mod embeddings;
 pub(super) mod error;
 mod logprobs;
 pub(super) mod models;
@@ -27,6 +28,7 @@ use crate::{
 use answer::Head;
 use choices::{Choices, News};
 use request::ChatRequest;
+use starling_protocol::message::Kind;
 use tokio_util::sync::CancellationToken;
 
 const NODE: HeaderName = HeaderName::from_static("x-starling-node");
@@ -46,7 +48,7 @@ pub(super) async fn chat_completions(
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
-    let model = choose(&app.dispatch.view().borrow(), Some(&asked.model))?;
+    let model = choose(&app.dispatch.view().borrow(), Kind::Chat, Some(&asked.model))?;
     if app.life.drain.is_cancelled() {
         return Err(TurnRefused::Stopping.into());
     }

@@ -60,6 +60,8 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) placement: Placement,
+    /// Numbers in a vector, as the node offers them.
+    pub(super) dimensions: u32,
     model: ModelId,
     pub(super) outcome: Outcome,
     end: Option<mpsc::OwnedPermit<End>>,
@@ -201,6 +203,7 @@ impl Actor {
         };
         let (node_name, device, relayed) = self.scheduler.describe(&peer, model);
         let placement = Placement { peer, node_name, device, relayed };
-        Ok(Lease { placement, model, outcome: Outcome::Served, end: Some(end) })
+        let dimensions = self.scheduler.dimensions(&peer, model);
+        Ok(Lease { placement, dimensions, model, outcome: Outcome::Served, end: Some(end) })
     }
 }

@@ -3,6 +3,8 @@
 //! Until the first token is out, another node may take over and nobody sees it. After that a loss is
 //! an error, and what was given stays given.
 
+mod vectors;
+
 use std::{io, time::Duration};
 
 use futures::AsyncWriteExt;
@@ -10,7 +12,7 @@ use starling_protocol::{
     JobId,
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, MAX_EVENT_FRAME},
-    message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal},
+    message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, PeerId, Stream},
 };
 use tokio::{
@@ -157,7 +159,14 @@ impl Attempts {
             JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) => return Err(lost()),
         };
         self.tell(AnswerEvent::Started { placement: lease.placement.clone(), accepted }).await?;
-        let done = self.read(&mut stream).await?;
+        let done = match &self.request.task {
+            Task::Chat(_) => self.read(&mut stream).await?,
+            Task::Embed(texts) => {
+                let (vectors, done) = vectors::read(&mut stream, texts.len(), lease.dimensions).await?;
+                self.tell(AnswerEvent::Vectors(vectors)).await?;
+                done
+            }
+        };
         // The whole answer is here: how the stream closes changes nothing.
         let _ = stream.close().await;
         Ok(done)
@@ -178,8 +187,7 @@ impl Attempts {
                 JobEvent::Done(done) => return Ok(done),
                 JobEvent::Failed(failure) => return Err(failed(failure)),
                 JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Accepted(_) | JobEvent::Refused(_) => {
-                    warn!("the node broke the protocol");
-                    return Err(Trouble::Node(DispatchError::NodeLost));
+                    return Err(broken());
                 }
             }
         }
@@ -200,6 +208,12 @@ async fn next(stream: &mut Stream, patience: Duration) -> Result<JobEvent, Troub
     };
     debug!(why, "the node was lost");
     Err(Trouble::Node(DispatchError::NodeLost))
+}
+
+/// The node said what it must not.
+fn broken() -> Trouble {
+    warn!("the node broke the protocol");
+    Trouble::Node(DispatchError::NodeLost)
 }
 
 fn failed(failure: JobFailure) -> Trouble {

@@ -77,7 +77,7 @@ impl Meter {
                 self.first();
                 self.jobs.tokens.inc_by(tokens.len() as u64);
             }
-            Ok(AnswerEvent::Vector(_)) => self.first(),
+            Ok(AnswerEvent::Vectors(_)) => self.first(),
             Ok(AnswerEvent::Done(_)) => self.outcome = Some("done"),
             Ok(_) => {}
             Err(error) => self.outcome = Some(turn::code(error)),

@@ -69,6 +69,8 @@ fn first_sight(offer: &Offer) -> ModelView {
         id: offer.model,
         context_tokens: 0,
         demo: offer.demo,
+        kind: offer.kind,
+        dimensions: offer.dimensions,
         nodes: 0,
         slots: 0,
         slots_free: 0,

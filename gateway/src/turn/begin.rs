@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use starling_protocol::{
     limits::{MAX_MESSAGES, MAX_PROMPT_BYTES},
-    message::{Chat, ChatMessage, Private, Role, Style, Task},
+    message::{Chat, ChatMessage, Kind, Private, Role, Style, Task},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ impl Turns {
         if question.text.0.trim().is_empty() {
             return Err(TurnRefused::Empty);
         }
-        let model = choose(&self.dispatch.view().borrow(), question.model.as_deref())?;
+        let model = choose(&self.dispatch.view().borrow(), Kind::Chat, question.model.as_deref())?;
         let place = place(&question);
         let seat = self.seats.reserve(question.user, place.id())?;
         let messages = conversation(&self.store, &question).await?;

@@ -87,7 +87,7 @@ impl Turn {
 
     fn take(&mut self, event: Result<AnswerEvent, DispatchError>) -> Option<Outcome> {
         match event {
-            Ok(AnswerEvent::Vector(_)) => {}
+            Ok(AnswerEvent::Vectors(_)) => {}
             Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
             Ok(AnswerEvent::Started { placement, accepted }) => self.started(placement, accepted.style),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod embeddings;
 mod failover;
 mod parts;
 mod strangers;

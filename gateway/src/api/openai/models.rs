@@ -5,11 +5,13 @@ use axum::{
     extract::{RawPathParams, State},
 };
 use serde::Serialize;
+use starling_protocol::message::Kind;
 
 use crate::{
     api::{auth::Caller, error::ApiError},
     app::App,
-    choice::choose,
+    choice::{NoModel, choose},
+    dispatch::ModelView,
 };
 
 #[derive(Serialize)]
@@ -24,12 +26,14 @@ pub(in crate::api) struct Model {
     object: &'static str,
     created: i64,
     owned_by: &'static str,
+    /// Not of OpenAI's: which of the two APIs it is for.
+    kind: &'static str,
 }
 
 /// `GET /v1/models`
 pub(in crate::api) async fn list(State(app): State<App>, _: Caller) -> Json<Models> {
     let view = app.dispatch.view().borrow().clone();
-    let data = view.models.iter().map(|found| model(&app, found.name.clone())).collect();
+    let data = view.models.iter().map(|found| model(&app, found)).collect();
     Json(Models { object: "list", data })
 }
 
@@ -40,11 +44,19 @@ pub(in crate::api) async fn show(
     path: RawPathParams,
 ) -> Result<Json<Model>, ApiError> {
     let id = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned());
-    let found = choose(&app.dispatch.view().borrow(), Some(&id.unwrap_or_default()))?;
-    Ok(Json(model(&app, found.name)))
+    let (id, view) = (id.unwrap_or_default(), app.dispatch.view().borrow().clone());
+    match view.models.iter().find(|model| model.name == id) {
+        Some(found) => Ok(Json(model(&app, found))),
+        // One that is there was found, so this is always an error, and says what there is.
+        None => Err(choose(&view, Kind::Chat, Some(&id)).err().unwrap_or(NoModel::NoNode).into()),
+    }
 }
 
 /// A model has no birthday here: the gateway's own start stands for it.
-fn model(app: &App, id: String) -> Model {
-    Model { id, object: "model", created: app.began.seconds(), owned_by: "starling" }
+fn model(app: &App, found: &ModelView) -> Model {
+    let kind = match found.kind {
+        Kind::Chat => "chat",
+        Kind::Embedding => "embedding",
+    };
+    Model { id: found.name.clone(), object: "model", created: app.began.seconds(), owned_by: "starling", kind }
 }

@@ -27,6 +27,7 @@ fn rows() -> Vec<Row> {
     let get = |path, expected| row(Method::GET, path, None, expected);
     let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
     let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let texts = json!({"model": "m", "input": "hi"});
     let person = json!({"username": "nobody", "password": "wrong password"});
     let setup = json!({"code": "x", "username": "nobody", "password": "wrong password"});
     vec![
@@ -55,6 +56,7 @@ fn rows() -> Vec<Row> {
         get("/v1/models", [401, 200, 200, 200]),
         get("/v1/models/{*id}", [401, 503, 503, 503]),
         post("/v1/chat/completions", chat, [401, 503, 503, 503]),
+        post("/v1/embeddings", texts, [401, 503, 503, 503]),
         // Last: it ends the session of whoever asks.
         row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
     ]

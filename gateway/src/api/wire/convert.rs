@@ -164,7 +164,7 @@ impl From<&View> for SwarmSummary {
     fn from(view: &View) -> Self {
         Self {
             nodes: u32::try_from(view.nodes.len()).unwrap_or(u32::MAX),
-            models: view.models.iter().map(|model| model.name.clone()).collect(),
+            models: view.chat_models().map(|model| model.name.clone()).collect(),
         }
     }
 }
