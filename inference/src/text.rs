@@ -54,6 +54,11 @@ impl AnswerText {
         self.take()
     }
 
+    /// Bytes of whole characters that wait for what follows.
+    pub fn held_bytes(&self) -> usize {
+        self.held.text.len()
+    }
+
     fn take(&mut self) -> Piece {
         self.ends.clear();
         std::mem::take(&mut self.held)

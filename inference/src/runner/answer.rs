@@ -18,8 +18,9 @@ pub(super) struct Answer {
     ready: Piece,
     /// For each token that was pushed and not given yet, where the request wants them.
     logprobs: Vec<TokenLogprob>,
-    /// Recalled tokens that the text still holds.
+    /// Recalled tokens that the text still holds, and how many bytes of it are theirs.
     recalled: usize,
+    recalled_bytes: usize,
     style: Style,
     usage: Usage,
     /// Longest answer in tokens, those to continue from included.
@@ -40,6 +41,7 @@ impl Answer {
             ready: Piece::default(),
             logprobs: Vec::new(),
             recalled: 0,
+            recalled_bytes: 0,
             style,
             usage: Usage { prompt_tokens, ..Usage::default() },
             limit: request.max_tokens.unwrap_or(room).min(room),
@@ -51,8 +53,8 @@ impl Answer {
         }
     }
 
-    /// Takes a token that was given before: it counts, but its text is not given again. Half a character or a
-    /// possible stop at its end comes out with what follows.
+    /// Takes a token that was given before: it counts, but its text is not given again, also where it could begin a
+    /// stop string: what followed elsewhere showed that it did not. Half a character at its end comes out whole.
     pub(super) fn recall(&mut self, token: u32, bytes: &[u8]) {
         self.usage.completion_tokens += 1;
         self.read += 1;
@@ -61,6 +63,7 @@ impl Answer {
             Scan::Ready(piece) => self.recalled -= piece.tokens.len(),
             Scan::Stopped(_) => self.stopped = true,
         }
+        self.recalled_bytes = self.text.held_bytes();
     }
 
     /// Why nothing is left to compute, if so.
@@ -132,12 +135,14 @@ impl Answer {
         self.window = None;
     }
 
-    /// Tokens that were given before are not given again, only the text that they had held back.
+    /// What was given before is not given again.
     fn add(&mut self, piece: Piece) {
         let known = self.recalled.min(piece.tokens.len());
         self.recalled -= known;
         self.ready.tokens.extend(&piece.tokens[known..]);
-        self.ready.text.push_str(&piece.text);
+        let known = self.recalled_bytes.min(piece.text.len());
+        self.recalled_bytes -= known;
+        self.ready.text.push_str(&piece.text[known..]);
     }
 
     fn measure(&mut self, meter: &mut Meter) {

@@ -1,5 +1,6 @@
 //! Answers that llama.cpp's own tools gave for the models here.
 
+use futures::future::join_all;
 use serde::Deserialize;
 use starling_inference::{Message, Request, Role, Source};
 
@@ -20,17 +21,11 @@ struct Turn {
     content: String,
 }
 
-#[tokio::test]
-async fn the_demo_model_answers_as_in_llama_cpp() {
+/// Every recorded question with what was said before it, and llama.cpp's answer.
+fn recorded() -> Vec<(Request, String)> {
     let golden = std::fs::read(models().join("swarm-demo-3M.greedy.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&golden).unwrap();
-    let cache = tempfile::tempdir().unwrap();
-    let (context_tokens, slots, threads) = (None, Some(1), None);
-    let cache_dir = cache.path().to_owned();
-    let engine = Engine::start(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes: None });
-    let info = engine.handle.info().clone();
-    assert_eq!((info.name.as_str(), info.demo, info.context_tokens, info.slots), ("swarm-demo-3m", true, 1024, 1));
-    let mut answers = 0;
+    let mut recorded = Vec::new();
     for conversation in golden.conversations {
         let mut messages = Vec::new();
         for turn in conversation {
@@ -40,15 +35,38 @@ async fn the_demo_model_answers_as_in_llama_cpp() {
                 _ => Role::User,
             };
             if role == Role::Assistant {
-                let asked = Request { messages: messages.clone(), ..ask("") };
-                let expected = turn.content.strip_suffix(SEPARATOR).unwrap_or(&turn.content);
-                assert_eq!(engine.answer(asked).await.text(), expected);
-                answers += 1;
+                let answer = turn.content.strip_suffix(SEPARATOR).unwrap_or(&turn.content).to_owned();
+                recorded.push((Request { messages: messages.clone(), ..ask("") }, answer));
             }
             messages.push(Message::new(role, turn.content));
         }
     }
-    assert!(answers > 5, "{answers}");
+    assert!(recorded.len() > 5, "{}", recorded.len());
+    recorded
+}
+
+#[tokio::test]
+async fn the_demo_model_answers_as_in_llama_cpp() {
+    let cache = tempfile::tempdir().unwrap();
+    let (context_tokens, slots, threads) = (None, Some(1), None);
+    let cache_dir = cache.path().to_owned();
+    let engine = Engine::start(Source::Demo { cache_dir, context_tokens, slots, threads });
+    let info = engine.handle.info().clone();
+    assert_eq!((info.name.as_str(), info.demo, info.context_tokens, info.slots), ("swarm-demo-3m", true, 1024, 1));
+    for (request, answer) in recorded() {
+        assert_eq!(engine.answer(request).await.text(), answer);
+    }
+}
+
+/// In a batch of all of them too: with 16-bit weights no answer depends on its neighbours.
+#[tokio::test]
+async fn a_batch_of_answers_is_as_in_llama_cpp() {
+    let recorded = recorded();
+    let engine = Engine::start(gguf("swarm-demo-3M-f16.gguf", recorded.len() as u32, 512));
+    let answers = join_all(recorded.iter().map(|(request, _)| engine.answer(request.clone()))).await;
+    for (answer, (_, expected)) in answers.iter().zip(&recorded) {
+        assert_eq!(answer.text(), *expected);
+    }
 }
 
 #[tokio::test]

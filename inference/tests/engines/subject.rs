@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starling_inference::{
     Failure, Finish, Generation, Handle, Load, Message, Output, Refused, Request, Role, Sampling, Source, Timings,
-    Usage,
+    TokenLogprob, Usage,
 };
 
 /// Longest wait for anything in these tests; the machine may be busy.
@@ -34,6 +34,12 @@ impl Subject {
     pub(crate) fn demo_model() -> Self {
         let source = |slots, context_tokens| gguf("swarm-demo-3M-q8_0.gguf", slots, context_tokens);
         Self { source, exact: false, prompt: "Tell me a story" }
+    }
+
+    /// The same weights in 16-bit floats, which compute the same whatever shares their batch.
+    pub(crate) fn demo_f16_model() -> Self {
+        let source = |slots, context_tokens| gguf("swarm-demo-3M-f16.gguf", slots, context_tokens);
+        Self { source, exact: true, prompt: "Tell me a story" }
     }
 
     /// 32-bit floats: alone, in a batch and after a split the same tokens.
@@ -123,10 +129,12 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// All outputs of one answer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) prompt_tokens: u32,
     pub(crate) pieces: Vec<(Vec<u32>, String)>,
+    /// Of the tokens taken, where they were asked for.
+    pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) end: Option<Result<(Finish, Usage, Timings), Failure>>,
 }
 
@@ -142,7 +150,11 @@ impl Answer {
                     answer.prompt_tokens = prompt_tokens;
                 }
                 Output::Vector { .. } => panic!("a vector in an answer"),
-                Output::Piece { tokens, text, .. } => answer.pieces.push((tokens, text)),
+                Output::Piece { tokens, text, logprobs } => {
+                    assert!(logprobs.is_empty() || logprobs.len() == tokens.len(), "not one for each token");
+                    answer.pieces.push((tokens, text));
+                    answer.logprobs.extend(logprobs);
+                }
                 Output::Done { finish, usage, timings } => answer.end = Some(Ok((finish, usage, timings))),
                 Output::Failed(failure) => answer.end = Some(Err(failure)),
             }
