@@ -133,6 +133,17 @@ impl Handle {
         self.ask_in(seat, work).await
     }
 
+    /// As [`Handle::ask`], for one who knows that a seat is free or soon will be.
+    pub(crate) async fn ask_patiently(&self, work: Work) -> Result<Generation, Refused> {
+        let seat = Arc::clone(&self.shared.seats).acquire_owned().await.map_err(|_| Refused::Stopped)?;
+        self.ask_in(seat, work).await
+    }
+
+    /// How often the engine was entered and left.
+    pub(crate) fn pulse(&self) -> u64 {
+        self.shared.pulse.0.load(Ordering::Relaxed)
+    }
+
     /// As [`Handle::ask`], in a seat that the caller has found.
     async fn ask_in(&self, seat: OwnedSemaphorePermit, work: Work) -> Result<Generation, Refused> {
         let (reader, generation) = stream(seat, self.bell.clone());
@@ -148,6 +159,7 @@ impl Handle {
 }
 
 /// What an engine can be asked; which of the two it does is its [`Kind`](crate::Kind).
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Work {
     Answer(Box<Request>),
     Embed(Vec<String>),
@@ -163,7 +175,13 @@ pub(crate) struct Job {
 impl Job {
     /// The two ends that wait: for the answer, and for whether there will be one.
     pub(crate) fn split(self) -> (Reader, Caller) {
-        (self.reader, Caller(self.reply))
+        let (_, reader, caller) = self.parts();
+        (reader, caller)
+    }
+
+    /// Those, and what is asked.
+    pub(crate) fn parts(self) -> (Work, Reader, Caller) {
+        (self.work, self.reader, Caller(self.reply))
     }
 
     /// Tells the caller why not; the seat is free before it knows.
@@ -177,6 +195,11 @@ impl Job {
 pub(crate) struct Caller(oneshot::Sender<Result<(), Refused>>);
 
 impl Caller {
+    /// Says that there will not, and why.
+    pub(crate) fn refuse(self, refused: Refused) {
+        let _ = self.0.send(Err(refused));
+    }
+
     /// Says that there will.
     pub(crate) fn accept(self) {
         // The caller may have left; then the reader is gone too, which the runner notices.
@@ -188,6 +211,7 @@ impl Caller {
 struct Shared {
     info: ModelInfo,
     seats: Arc<Semaphore>,
+    pulse: Pulse,
 }
 
 /// Counts how often the engine was entered and left, so that somebody else can see that it does not come back: odd
@@ -212,17 +236,18 @@ impl Drop for Entered {
     }
 }
 
-/// The runner's ends of everything that a handle holds.
-pub(crate) struct Ends {
+/// The other ends of everything that a handle holds, for whoever serves it: a runner, or the keeper of a process,
+/// each of which hears the bell in its own way.
+pub(crate) struct Ends<Heard = Receiver<()>> {
     pub(crate) jobs: mpsc::Receiver<Job>,
-    pub(crate) bell: Receiver<()>,
+    pub(crate) bell: Heard,
     pub(crate) load: watch::Sender<Load>,
     pub(crate) pulse: Pulse,
-    seats: Arc<Semaphore>,
+    pub(crate) seats: Arc<Semaphore>,
     handles: Weak<Shared>,
 }
 
-impl Ends {
+impl<Heard> Ends<Heard> {
     /// Whether every handle was dropped.
     pub(crate) fn abandoned(&self) -> bool {
         self.handles.strong_count() == 0
@@ -248,13 +273,18 @@ pub(crate) fn pair(info: ModelInfo) -> (Handle, Ends) {
     let bell = Bell::new(move || {
         let _ = bell.try_send(());
     });
+    pair_with(info, bell, bell_end)
+}
+
+/// As [`pair`], for whoever hears the bell in another way.
+pub(crate) fn pair_with<Heard>(info: ModelInfo, bell: Bell, bell_end: Heard) -> (Handle, Ends<Heard>) {
     let slots = info.slots as usize;
     // Whoever queues holds a seat, so this queue is never full.
     let (jobs, jobs_end) = mpsc::channel(slots.max(1));
     let load = Load { slots_free: info.slots, slots: info.slots, alive: true, ..Load::default() };
     let (load_end, load) = watch::channel(load);
     let (seats, pulse) = (Arc::new(Semaphore::new(slots)), Pulse::default());
-    let shared = Arc::new(Shared { info, seats: Arc::clone(&seats) });
+    let shared = Arc::new(Shared { info, seats: Arc::clone(&seats), pulse: pulse.clone() });
     let handles = Arc::downgrade(&shared);
     let handle = Handle { shared, jobs, bell, load };
     (handle, Ends { jobs: jobs_end, bell: bell_end, load: load_end, pulse, seats, handles })

@@ -23,6 +23,7 @@ mod drive;
 pub mod embed;
 pub mod engine;
 mod handle;
+pub mod host;
 pub mod model;
 mod output;
 pub mod prompt;

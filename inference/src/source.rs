@@ -1,6 +1,7 @@
 //! Where an engine comes from, and what can go wrong on the way.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,9 @@ use crate::engine::llama::{self, Llama, LlamaEmbedder};
 use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
 use crate::model::{Hashes, ModelFile};
 use crate::{Handle, Runner, demo};
+
+/// A disk slower than twice this is broken; a file may have to be hashed before it is loaded.
+const SLOW_DISK_BYTES_PER_SECOND: u64 = 8 << 20;
 
 /// Which engine to open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,7 @@ pub enum Source {
         /// none. `None`: a tenth of what is free, at most 8 GiB.
         saved_bytes: Option<u64>,
         /// Where the hashes of large files are remembered. `None`: the file is hashed each time.
+        #[serde(with = "any_path::or_none")]
         hashes: Option<PathBuf>,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
@@ -142,6 +147,28 @@ impl OpenError {
     }
 }
 
+impl Source {
+    /// The same engine with fewer slots, where `slots` is fewer than the `usual`.
+    pub(crate) fn with_slots(&self, slots: u32, usual: u32) -> Self {
+        let mut fewer = self.clone();
+        if slots < usual {
+            match &mut fewer {
+                Self::Scripted(options) => options.slots = slots,
+                Self::Gguf { slots: given, .. } | Self::Demo { slots: given, .. } => *given = Some(slots),
+            }
+        }
+        fewer
+    }
+
+    /// Time that a slow disk takes to read it.
+    pub(crate) fn reading_time(&self) -> Duration {
+        let Self::Gguf { path, .. } = self else { return Duration::ZERO };
+        // A file that is not there is soon found out.
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        Duration::from_secs(bytes / SLOW_DISK_BYTES_PER_SECOND)
+    }
+}
+
 /// Opens an engine. Blocks while it loads; call it on the thread that will call [`Runner::run`]. Spawns nothing.
 ///
 /// # Errors
@@ -186,5 +213,17 @@ mod any_path {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
         OsString::deserialize(from).map(PathBuf::from)
+    }
+
+    pub(super) mod or_none {
+        use super::{Deserialize, Deserializer, OsString, PathBuf, Serialize, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+            path.as_ref().map(|path| path.as_os_str()).serialize(to)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+            Option::<OsString>::deserialize(from).map(|path| path.map(PathBuf::from))
+        }
     }
 }

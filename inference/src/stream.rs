@@ -59,16 +59,14 @@ impl Reader {
 
     /// Whether the answer may go on by one output. If not, the reader rings once it made room.
     pub(crate) fn has_room(&self) -> bool {
-        self.room() > 0
+        self.room(1) > 0
     }
 
-    /// By how many outputs the answer may go on. At none, the reader rings once it made room.
-    pub(crate) fn room(&self) -> usize {
-        let room = self.outputs.capacity();
-        if room > 0 {
-            return room;
+    /// Room for outputs. When there is less than `wanted`, the reader rings once it took one more.
+    pub(crate) fn room(&self, wanted: usize) -> usize {
+        if self.outputs.capacity() < wanted {
+            self.flow.pause();
         }
-        self.flow.pause();
         self.outputs.capacity()
     }
 

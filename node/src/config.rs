@@ -9,7 +9,7 @@ use starling_protocol::{
     swarm::{self, Role},
 };
 
-use crate::models::Place;
+use crate::{engines::Apart, models::Place};
 
 /// Everything that [`start`](crate::start) needs, checked.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub name: String,
     /// What it serves; at least one.
     pub sources: Vec<Source>,
+    /// Where that runs.
+    pub engines: Apart,
 }
 
 /// The flags of `starling-node run`.
@@ -54,6 +56,9 @@ pub struct Options {
     /// what is free, at most 8192].
     #[arg(long, value_name = "MIB")]
     pub saved_mb: Option<u64>,
+    /// Run scripted engines in processes of their own, as llama.cpp's are.
+    #[arg(long, hide = true)]
+    pub isolate: bool,
 }
 
 /// What computes the answers.
@@ -75,6 +80,7 @@ impl Options {
         Ok(Config {
             swarm: self.swarm.swarm_config(Role::Node, &data, false)?,
             name: self.name.clone().unwrap_or_else(machine_name),
+            engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             sources: self.sources(&Place::new(&data))?,
         })
     }
@@ -106,6 +112,15 @@ impl Options {
         };
         self.model.iter().map(gguf).collect()
     }
+}
+
+/// This program, for the engines' processes.
+fn this_program() -> Result<PathBuf, Exit> {
+    // Still the same file when it was replaced by a newer one meanwhile.
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().map_err(|error| Exit::failed(format!("this program cannot find itself: {error}")))
 }
 
 /// What the machine calls itself, where it says so.

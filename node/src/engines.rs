@@ -1,12 +1,19 @@
-//! The node's engines: each on a thread of its own, opened there because native contexts must not move.
+//! The node's engines. Those of native code run in a process of their own, kept by a [`Host`]; a scripted one has a
+//! thread here, opened there because contexts must not move.
 
-use std::{sync::Arc, thread};
+use std::{path::PathBuf, sync::Arc, thread};
 
 use futures::future::join_all;
-use starling_inference::{Handle, OpenError, Source};
+use starling_inference::{
+    Handle, OpenError, Source,
+    host::{self, Host, Launch, Patience},
+};
 use starling_protocol::{ModelId, program::Exit};
 use tokio::sync::oneshot;
 use tracing::{error, info};
+
+/// What the program is told to be the process of an engine.
+const SUBCOMMAND: &str = "engine";
 
 /// A model that is loaded and can be asked.
 #[derive(Clone)]
@@ -20,23 +27,68 @@ pub struct Served {
 /// All models of a node.
 pub(crate) type Models = Arc<[Served]>;
 
-/// Opens the sources side by side.
-pub(crate) async fn open(sources: Vec<Source>) -> Result<Models, Exit> {
-    let mut models: Vec<Served> = vec![];
-    for opened in join_all(sources.into_iter().map(open_one)).await {
-        let model = opened?;
-        if models.iter().any(|other| other.id == model.id) {
+/// Where engines run.
+#[derive(Clone, Debug, Default)]
+pub struct Apart {
+    /// The `starling-node` program, started once more for each engine. `None`: all engines run in this process, and
+    /// native code that aborts ends it.
+    pub program: Option<PathBuf>,
+    /// Whether scripted engines run in processes too; they do not abort unless they are told to.
+    pub scripted: bool,
+}
+
+impl Apart {
+    fn launch(&self, source: &Source) -> Option<Launch> {
+        let program = self.program.clone().filter(|_| self.scripted || !matches!(source, Source::Scripted(_)))?;
+        Some(Launch { program, args: vec![SUBCOMMAND.into()], name: "starling-node".into() })
+    }
+}
+
+/// Opens the sources side by side, and gives what keeps their processes. What cannot be opened is left out, as long as
+/// anything can.
+pub(crate) async fn open(sources: Vec<Source>, apart: &Apart) -> Result<(Models, Vec<Host>), Exit> {
+    let (mut models, mut hosts, mut failed): (Vec<Served>, _, _) = (vec![], vec![], vec![]);
+    let opening = sources.into_iter().map(|source| open_one(apart.launch(&source), source));
+    for opened in join_all(opening).await {
+        let (engine, host) = match opened {
+            Ok(opened) => opened,
+            Err(exit) => {
+                failed.push(exit);
+                continue;
+            }
+        };
+        let (info, id) = (engine.info(), ModelId::new(engine.info().id));
+        if models.iter().any(|other| other.id == id) {
             return Err(Exit::usage(
-                format!("the model {} was named twice", model.engine.info().name),
+                format!("the model {} was named twice", info.name),
                 "name each model file once; use --slots for more answers at once",
             ));
         }
-        models.push(model);
+        let (slots, context_tokens) = (info.slots, info.context_tokens);
+        info!(model = info.name, slots, context_tokens, device = info.device, apart = host.is_some(), "serving");
+        models.push(Served { id, engine });
+        hosts.extend(host);
     }
-    Ok(models.into())
+    if models.is_empty() {
+        return Err(failed.into_iter().next().unwrap_or_else(|| Exit::failed("there is no model to serve")));
+    }
+    for exit in failed {
+        let (problem, hint) = match exit {
+            Exit::Usage { what, hint } => (what, hint),
+            Exit::Failed(what) => (what, String::new()),
+        };
+        error!(problem, hint, "a model is NOT served; the others are");
+    }
+    Ok((models.into(), hosts))
 }
 
-async fn open_one(source: Source) -> Result<Served, Exit> {
+async fn open_one(launch: Option<Launch>, source: Source) -> Result<(Handle, Option<Host>), Exit> {
+    let Some(launch) = launch else { return Ok((open_here(source).await?, None)) };
+    let (engine, host) = host::open(source, launch, Patience::default()).await.map_err(usage)?;
+    Ok((engine, Some(host)))
+}
+
+async fn open_here(source: Source) -> Result<Handle, Exit> {
     let (reply, opened) = oneshot::channel();
     let run = move || match starling_inference::open(&source) {
         Ok((handle, runner)) => {
@@ -52,22 +104,21 @@ async fn open_one(source: Source) -> Result<Served, Exit> {
         .name("engine".to_owned())
         .spawn(run)
         .map_err(|error| Exit::failed(format!("cannot start a thread for an engine: {error}")))?;
-    let engine = opened.await.map_err(|_| Exit::failed("an engine died while it was opened"))?.map_err(usage)?;
-    let info = engine.info();
-    info!(model = info.name, slots = info.slots, context_tokens = info.context_tokens, device = info.device, "serving");
-    Ok(Served { id: ModelId::new(info.id), engine })
+    opened.await.map_err(|_| Exit::failed("an engine died while it was opened"))?.map_err(usage)
 }
 
 fn usage(error: OpenError) -> Exit {
     Exit::usage(&error, error.hint())
 }
 
-/// Waits until no engine is alive, and says so.
-pub(crate) async fn all_dead(models: Models) -> String {
-    for model in models.iter() {
-        // An error means that the runner is gone altogether.
-        let _ = model.engine.load().wait_for(|load| !load.alive).await;
-        error!(model = model.engine.info().name, "the engine has died");
-    }
-    "every engine has died".to_owned()
+/// Says when a model is lost until the node is started again. The node stays: it may serve others.
+pub(crate) async fn mourn(models: Models) {
+    let lost = models.iter().map(|model| async {
+        let (mut load, name) = (model.engine.load(), &model.engine.info().name);
+        let gone = load.wait_for(|load| !load.alive && !load.restarting).await;
+        // An error means that whoever drove it is gone altogether.
+        let reason = gone.map(|load| load.trouble.clone()).unwrap_or_default();
+        error!(model = name, reason, "the engine is gone for good: start the node again to serve this model");
+    });
+    join_all(lost).await;
 }

@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span};
 
 pub use config::Config;
-pub use engines::Served;
+pub use engines::{Apart, Served};
 
 /// Running answers get this long to finish when the node stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -32,6 +32,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Node {
     handle: Handle,
     served: engines::Models,
+    /// What keeps the engines' processes. They end with these.
+    hosts: JoinSet<()>,
     stops: Stops,
     /// The few long-lived parts; each of them ends only when told to.
     parts: JoinSet<()>,
@@ -56,7 +58,11 @@ struct Stops {
 pub async fn start(config: Config) -> Result<Node, Exit> {
     // First what fails quickly: a port in use should not wait for a model to load.
     let (handle, inbound, actor) = swarm::new(config.swarm)?;
-    let served = engines::open(config.sources).await?;
+    let (served, keepers) = engines::open(config.sources, &config.engines).await?;
+    let mut hosts = JoinSet::new();
+    for host in keepers {
+        hosts.spawn(host.run());
+    }
     let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
     parts.spawn(actor.run(stops.swarm.clone()));
     handle.serve(served.iter().map(|model| model.id).collect()).await;
@@ -68,7 +74,12 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
     let door = accept::Door { models: served.clone(), stops: stops.clone(), jobs: jobs.clone() };
     parts.spawn(door.run(inbound.jobs).instrument(info_span!("accept")));
-    Ok(Node { handle, served, stops, parts, jobs })
+    let (lost, stopping) = (engines::mourn(served.clone()), stops.accepting.clone());
+    parts.spawn(async move {
+        stopping.run_until_cancelled(lost).await;
+        stopping.cancelled().await;
+    });
+    Ok(Node { handle, served, hosts, stops, parts, jobs })
 }
 
 impl Node {
@@ -87,7 +98,7 @@ impl Node {
     /// Runs until `cancel` and then stops in order.
     ///
     /// # Errors
-    /// When a part ended by itself, or every engine died: better no node than half a one.
+    /// When a part ended by itself: better no node than half a one. An engine that died is no such part.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), Exit> {
         let broken = tokio::select! {
             () = cancel.cancelled() => None,
@@ -95,7 +106,7 @@ impl Node {
                 Ok(()) => "a part of the node ended by itself".to_owned(),
                 Err(error) => format!("a part of the node failed: {error}"),
             }),
-            reason = engines::all_dead(self.served.clone()) => Some(reason),
+            Some(_) = self.hosts.join_next() => Some("what keeps an engine failed".to_owned()),
         };
         self.stop(GRACE).await;
         broken.map_or(Ok(()), |what| Err(Exit::failed(what)))
@@ -112,5 +123,6 @@ impl Node {
         }
         self.stops.swarm.cancel();
         while self.parts.join_next().await.is_some() {}
+        self.hosts.shutdown().await;
     }
 }

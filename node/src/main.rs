@@ -20,15 +20,25 @@ struct Cli {
 enum Command {
     /// Join the swarm and serve until stopped.
     Run(Box<Options>),
+    /// Be the process of one engine, for the node that started this one.
+    #[command(hide = true)]
+    Engine,
     /// The models on this machine.
     Models(models::Options),
 }
 
+fn main() -> ExitCode {
+    let command = program::parse::<Cli>().command;
+    // That has its own way to live, and no word for the person at the terminal.
+    if matches!(command, Command::Engine) { starling_inference::host::serve() } else { obey(command) }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    program::finish(match program::parse::<Cli>().command {
+async fn obey(command: Command) -> ExitCode {
+    program::finish(match command {
         Command::Run(options) => run(*options).await,
         Command::Models(options) => models::run(options).await,
+        Command::Engine => Ok(()),
     })
 }
 

@@ -13,7 +13,7 @@ use starling_gateway::{
     dispatch::View,
 };
 use starling_inference::{Source, scripted};
-use starling_node::Node;
+use starling_node::{Apart, Node};
 use starling_protocol::{
     Identity, SwarmName,
     swarm::{self, Multiaddr, PeerId, Role},
@@ -88,6 +88,7 @@ impl TestSwarm {
             swarm: peer_config(Role::Node, vec![self.bootstrap.clone()]),
             name: "test node".to_owned(),
             sources: options.iter().map(source).collect(),
+            engines: Apart::default(),
         };
         let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let peer = node.swarm().local_peer();

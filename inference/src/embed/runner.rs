@@ -110,7 +110,7 @@ impl EmbedRunner {
     fn fill(&mut self) -> usize {
         let capacity = self.embedder.capacity();
         let (mut tokens, mut texts) = (0, 0);
-        let mut rooms: Vec<usize> = self.running.iter().map(|running| running.reader.room()).collect();
+        let mut rooms: Vec<usize> = self.running.iter().map(|running| running.reader.room(1)).collect();
         self.running.iter_mut().for_each(|running| running.share = 0);
         loop {
             let before = texts;

@@ -183,10 +183,22 @@ impl Options {
     }
 }
 
+/// Ends the process as a wild pointer would.
+fn segfault() -> ! {
+    // The first one ends in a handler of std's, which looks whether a stack was too small.
+    #[cfg(unix)]
+    for _ in 0..2 {
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSEGV);
+    }
+    std::process::abort()
+}
+
 /// Never returns for a fault that ends or blocks the thread.
 fn fail(kind: FaultKind, plan: &Plan<'_>) -> Result<(), EngineError> {
     match kind {
         FaultKind::Die => panic!("the scripted engine was told to die"),
+        FaultKind::Abort => std::process::abort(),
+        FaultKind::Segfault => segfault(),
         FaultKind::OutOfMemory => Err(EngineError::OutOfMemory),
         FaultKind::Hang => {
             // A step that hangs cannot be cancelled; only when nobody is left does the thread come back.

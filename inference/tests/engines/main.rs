@@ -1,6 +1,7 @@
 //! Every engine behind the runner, from outside: what is promised to a node.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod apart;
 mod continuation;
 mod embeddings;
 mod faults;
@@ -52,4 +53,4 @@ macro_rules! for_each_engine {
     };
 }
 
-for_each_engine! { scripted_engine demo_model demo_f16_model stories_model }
+for_each_engine! { scripted_engine demo_model demo_f16_model stories_model scripted_process demo_process }

@@ -1,12 +1,14 @@
 //! An engine under test on its own thread, and what its answers were.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use starling_inference::host::{self, Launch, Patience};
 use starling_inference::{
-    Failure, Finish, Generation, Handle, Load, Message, Output, Refused, Request, Role, Sampling, Source, Timings,
-    TokenLogprob, Usage,
+    Failure, Finish, Generation, Handle, Load, Message, OpenError, Output, Refused, Request, Role, Sampling, Source,
+    Timings, TokenLogprob, Usage,
 };
 
 /// Longest wait for anything in these tests; the machine may be busy.
@@ -23,34 +25,48 @@ pub(crate) struct Subject {
     pub(crate) exact: bool,
     /// A prompt with a long answer.
     pub(crate) prompt: &'static str,
+    /// Whether it runs in a process of its own.
+    pub(crate) apart: bool,
 }
 
 impl Subject {
     pub(crate) fn scripted_engine() -> Self {
         let source = |slots, context_tokens| scripted(&format!("slots={slots},context_tokens={context_tokens}"));
-        Self { source, exact: true, prompt: "go" }
+        Self { source, exact: true, prompt: "go", apart: false }
     }
 
     pub(crate) fn demo_model() -> Self {
         let source = |slots, context_tokens| gguf("swarm-demo-3M-q8_0.gguf", slots, context_tokens);
-        Self { source, exact: false, prompt: "Tell me a story" }
+        Self { source, exact: false, prompt: "Tell me a story", apart: false }
     }
 
     /// The same weights in 16-bit floats, which compute the same whatever shares their batch.
     pub(crate) fn demo_f16_model() -> Self {
         let source = |slots, context_tokens| gguf("swarm-demo-3M-f16.gguf", slots, context_tokens);
-        Self { source, exact: true, prompt: "Tell me a story" }
+        Self { source, exact: true, prompt: "Tell me a story", apart: false }
     }
 
     /// 32-bit floats: alone, in a batch and after a split the same tokens.
     pub(crate) fn stories_model() -> Self {
         let source = |slots, context_tokens| gguf("stories260K.gguf", slots, context_tokens);
-        Self { source, exact: true, prompt: "Once upon a time" }
+        Self { source, exact: true, prompt: "Once upon a time", apart: false }
+    }
+
+    pub(crate) fn scripted_process() -> Self {
+        Self { apart: true, ..Self::scripted_engine() }
+    }
+
+    pub(crate) fn demo_process() -> Self {
+        Self { apart: true, ..Self::demo_model() }
     }
 
     /// An engine of one size for most tests.
     pub(crate) fn start(&self, slots: u32) -> Engine {
-        Engine::start((self.source)(slots, 512))
+        self.open((self.source)(slots, 512))
+    }
+
+    pub(crate) fn open(&self, source: Source) -> Engine {
+        if self.apart { Engine::apart(source, &[]) } else { Engine::start(source) }
     }
 
     pub(crate) fn ask(&self) -> Request {
@@ -78,11 +94,39 @@ pub(crate) fn ask(prompt: &str) -> Request {
 pub(crate) struct Engine {
     pub(crate) handle: Handle,
     thread: JoinHandle<()>,
+    /// What a list of processes calls it, if it has one of its own.
+    name: String,
 }
 
 impl Engine {
     pub(crate) fn start(source: Source) -> Self {
         Self::start_with(move || starling_inference::open(&source).unwrap())
+    }
+
+    /// In a process of its own, which is told `args`.
+    pub(crate) fn apart(source: Source, args: &[&str]) -> Self {
+        Self::try_apart(source, args, Patience::default()).unwrap()
+    }
+
+    pub(crate) fn try_apart(source: Source, args: &[&str], patience: Patience) -> Result<Self, OpenError> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let name = format!("engine-of-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let args = args.iter().map(Into::into).collect();
+        let launch = Launch { program: env!("CARGO_BIN_EXE_engine-process").into(), args, name: (&name).into() };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                match host::open(source, launch, patience).await {
+                    Ok((handle, host)) => {
+                        sender.send(Ok(handle)).unwrap();
+                        host.run().await;
+                    }
+                    Err(error) => sender.send(Err(error)).unwrap(),
+                }
+            });
+        });
+        receiver.recv().unwrap().map(|handle| Self { handle, thread, name })
     }
 
     /// `open` runs on the engine's thread, as engines want it.
@@ -93,7 +137,12 @@ impl Engine {
             sender.send(handle).unwrap();
             runner.run();
         });
-        Self { handle: receiver.recv().unwrap(), thread }
+        Self { handle: receiver.recv().unwrap(), thread, name: String::new() }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn process_name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) async fn generate(&self, request: Request) -> Generation {

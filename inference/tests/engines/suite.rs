@@ -41,7 +41,7 @@ pub(crate) async fn ends_at_max_tokens(subject: Subject) {
 }
 
 pub(crate) async fn ends_when_the_context_is_full(subject: Subject) {
-    let engine = crate::subject::Engine::start((subject.source)(1, 32));
+    let engine = subject.open((subject.source)(1, 32));
     let answer = engine.answer(subject.ask()).await;
     assert_eq!(answer.finish(), Finish::Length);
     assert_eq!(answer.usage().completion_tokens + answer.prompt_tokens, 32);

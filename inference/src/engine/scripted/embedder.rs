@@ -41,6 +41,8 @@ impl ScriptedEmbedder {
         self.texts += 1;
         match fault {
             Some(FaultKind::Die) => panic!("the scripted engine was told to die"),
+            Some(FaultKind::Abort) => std::process::abort(),
+            Some(FaultKind::Segfault) => super::segfault(),
             Some(FaultKind::OutOfMemory) => Err(EngineError::OutOfMemory),
             Some(FaultKind::Hang) => {
                 while !abandoned() {

@@ -62,6 +62,10 @@ pub enum FaultKind {
     Hang,
     /// The engine panics (`die`).
     Die,
+    /// The process aborts, as on a failed assertion in native code (`abort`).
+    Abort,
+    /// The process dies of an access to memory that is not its own (`segfault`); elsewhere than on Unix it aborts.
+    Segfault,
     /// The step has no memory (`oom`).
     OutOfMemory,
     /// A token comes that does not exist (`garbage`).
@@ -146,7 +150,7 @@ impl Options {
 const SPEED: &str = "a number from 0.001 to 1000000000, or 0 for unlimited";
 const TOKENS: &str = "a whole number from 1 to 65535";
 const LENGTH: &str = "a whole number from 0 to 65535";
-const FAULT: &str = "hang, die, oom or garbage, then @ and the number of a token, such as hang@10";
+const FAULT: &str = "hang, die, abort, segfault, oom or garbage, then @ and the number of a token, such as hang@10";
 
 fn speed(value: &str) -> Option<f64> {
     value.parse().ok().filter(|speed| *speed == 0.0 || SPEEDS.contains(speed))
@@ -200,6 +204,8 @@ fn fault(value: &str) -> Option<Fault> {
     let kind = match kind {
         "hang" => FaultKind::Hang,
         "die" => FaultKind::Die,
+        "abort" => FaultKind::Abort,
+        "segfault" => FaultKind::Segfault,
         "oom" => FaultKind::OutOfMemory,
         "garbage" => FaultKind::Garbage,
         _ => return None,
@@ -255,6 +261,6 @@ mod tests {
         check_error("tokens_per_second=NaN", "0 for unlimited");
         check_error("tokens_per_second=-5", "0 for unlimited");
         check_error("fault=hang", "hang@10");
-        check_error("fault=boom@1", "hang, die, oom or garbage");
+        check_error("fault=boom@1", "hang, die, abort, segfault, oom or garbage");
     }
 }

@@ -1,0 +1,124 @@
+//! The processes of a node and of its engines, as the operating system sees them.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Longest wait for anything; the machine may be busy.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running node; killed when dropped.
+struct Node {
+    child: Child,
+    data: TempDir,
+}
+
+impl Node {
+    /// Started and serving.
+    fn serving(args: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
+        command.arg("run").args(["--listen", "/ip4/127.0.0.1/tcp/0", "--data"]).arg(data.path()).args(args);
+        let log = fs::File::create(data.path().join("log")).unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let node = Self { child, data };
+        let serving = lines.map_while(Result::ok).any(|line| line.starts_with("serving "));
+        assert!(serving, "{}", node.log());
+        node
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits for what the log is to say.
+    fn says(&self, words: &str) {
+        until(words, || self.log().contains(words));
+    }
+
+    /// Processes whose parent it is.
+    fn engines(&self) -> Vec<i32> {
+        let pids = fs::read_dir("/proc").unwrap();
+        let pids = pids.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        pids.filter(|pid| parent(*pid) == Some(self.child.id())).collect()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Of a process that runs; none once it has ended.
+fn parent(pid: i32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    (fields.next()? != "Z").then(|| fields.next()?.parse().ok())?
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < LIMIT, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+fn model(name: &str) -> String {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("inference/models");
+    models.join(name).display().to_string()
+}
+
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn an_engine_ends_with_its_node_however_that_ends() {
+    let mut node = Node::serving(&[]);
+    let engines = node.engines();
+    assert_eq!(engines.len(), 1, "{}", node.log());
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", engines[0])).unwrap();
+    assert_eq!(line, "starling-node\0engine\0");
+    node.child.kill().unwrap();
+    node.child.wait().unwrap();
+    until("the engine is gone", || parent(engines[0]).is_none());
+}
+
+#[test]
+fn a_killed_engine_leaves_the_node_and_its_other_model_alone() {
+    let models = [model("swarm-demo-3M-q8_0.gguf"), model("stories260K.gguf")];
+    let mut node = Node::serving(&["--model", &models[0], "--model", &models[1]]);
+    let before = node.engines();
+    assert_eq!(before.len(), 2, "{}", node.log());
+    kill(before[0]);
+    until("another process", || {
+        let now = node.engines();
+        now.len() == 2 && !now.contains(&before[0]) && now.contains(&before[1])
+    });
+    node.says("it was killed by signal 9 (SIGKILL)");
+    node.says("the engine was started again");
+    assert!(node.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn one_model_that_cannot_be_served_is_said_and_the_other_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.gguf");
+    let whole = fs::read(model("stories260K.gguf")).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let node = Node::serving(&["--model", cut.to_str().unwrap(), "--model", &model("stories260K.gguf")]);
+    node.says("NOT served");
+    assert_eq!(node.engines().len(), 1, "{}", node.log());
+}
