@@ -87,7 +87,7 @@ pub struct Admitted {
 
 /// What one step may do.
 pub struct Plan<'a> {
-    /// The slots to move on, in the order in which their prompts are read.
+    /// The slots to move on, each of which is to have its turn soon, however long another's prompt is.
     pub slots: &'a [SlotId],
     /// Most prompt tokens to read in this step, all slots together, so that no step is long.
     pub prompt_tokens: usize,
@@ -122,6 +122,15 @@ pub enum Pace {
     Ready,
     /// Nothing happens in the planned slots before then.
     Until(Instant),
+}
+
+/// What a step tells beside its [`Progress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stepped {
+    /// When the next one makes sense.
+    pub pace: Pace,
+    /// Prompt tokens that it read, all slots together; the runner sizes the next step by them.
+    pub prompt_tokens: usize,
 }
 
 /// Why a whole step failed.
@@ -173,7 +182,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// When the step as a whole failed; `progress` then does not count.
-    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError>;
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Stepped, EngineError>;
 
     /// How likely the last token of a slot was, where its sequence asked for that. The bytes of the tokens are left to
     /// the runner.

@@ -26,6 +26,7 @@ mod handle;
 pub mod host;
 pub mod model;
 mod output;
+mod prefix;
 pub mod prompt;
 mod request;
 mod runner;

@@ -8,22 +8,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::constrain::Forms;
-use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId};
-use crate::handle::{Ends, Handle, Job, Load, pair};
+use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId, Stepped};
+use crate::handle::{Ends, Handle, Job, pair};
 use crate::stream::Reader;
 use crate::{Failure, Finish, Output, TokenLogprob};
 
 use admission::prepare;
 use answer::Answer;
-use meter::Meter;
+use board::Board;
+use chunk::{Chunk, Measured};
 
 mod admission;
 mod answer;
+mod board;
+mod chunk;
 mod meter;
-
-/// Prompt tokens that one step reads at most: a cancelled prompt is gone, and a running answer goes on, after at most
-/// that many. At the slowest prefill measured so far (94 tokens/s) that is near a second.
-const STEP_PROMPT_TOKENS: usize = 128;
 
 /// Drives one engine that answers, on the thread that calls [`Runner::run`].
 pub(crate) struct Runner {
@@ -32,7 +31,8 @@ pub(crate) struct Runner {
     ends: Ends,
     /// One place for each slot of the engine.
     slots: Vec<Option<Running>>,
-    meter: Meter,
+    board: Board,
+    chunk: Chunk,
     progress: Vec<Progress>,
     bytes: Vec<u8>,
 }
@@ -48,8 +48,9 @@ impl Runner {
     pub(crate) fn new(engine: Box<dyn Engine>) -> (Handle, Self) {
         let (handle, ends) = pair(engine.info().clone());
         let slots = (0..engine.info().slots).map(|_| None).collect();
-        let (meter, progress, bytes) = (Meter::default(), Vec::new(), Vec::new());
-        (handle, Self { engine, forms: Forms::default(), ends, slots, meter, progress, bytes })
+        let (forms, board, chunk) = (Forms::default(), Board::default(), Chunk::default());
+        let (progress, bytes) = (Vec::new(), Vec::new());
+        (handle, Self { engine, forms, ends, slots, board, chunk, progress, bytes })
     }
 
     /// Serves until every [`Handle`] is dropped and no answer runs, or until the engine died: then every answer got
@@ -124,6 +125,7 @@ impl Runner {
         let (reader, caller) = job.split();
         reader.send(answer.started(admitted.cached_tokens));
         *place = Some(Running { answer, reader });
+        self.board.held_changed = true;
         // The load first: whoever has an answer sees it counted.
         self.publish();
         caller.accept();
@@ -157,20 +159,26 @@ impl Runner {
         if ready.is_empty() {
             return Ok(None);
         }
+        let answering = ready.iter().filter(|&&slot| self.slots[slot].as_ref().is_some_and(Running::talks)).count();
+        let allowed = self.chunk.tokens(answering);
         let abandoned = || self.ends.abandoned();
-        let plan = Plan { slots: ready, prompt_tokens: STEP_PROMPT_TOKENS, abandoned: &abandoned };
+        let plan = Plan { slots: ready, prompt_tokens: allowed, abandoned: &abandoned };
         let mut progress = std::mem::take(&mut self.progress);
         progress.clear();
+        let began = Instant::now();
         let entered = self.ends.pulse.enter();
         let stepped = self.engine.step(&plan, &mut progress);
         drop(entered);
-        let pace = match stepped {
+        let Stepped { pace, prompt_tokens: read } = match stepped {
             Err(EngineError::OutOfMemory) => {
                 ready.iter().for_each(|&slot| self.fail(slot, Failure::OutOfMemory));
-                Pace::Ready
+                Stepped { pace: Pace::Ready, prompt_tokens: 0 }
             }
-            pace => pace?,
+            stepped => stepped?,
         };
+        let (now, given) = (Instant::now(), progress.len());
+        self.chunk.learn(&Measured { allowed, read, given, took: now.duration_since(began) });
+        self.board.meter.add_given(given, now);
         for Progress { slot, event } in progress.drain(..) {
             self.take(slot, event)?;
         }
@@ -198,8 +206,10 @@ impl Runner {
     fn token(&mut self, slot: SlotId, token: u32) {
         let Some(mut running) = self.slots[slot].take() else { return };
         let logprob = self.engine.take_logprob(slot).map(|logprob| self.spelt(logprob));
+        // The first token means that the whole prompt is held now.
+        self.board.held_changed |= !running.talks();
         self.decode(token);
-        let finish = running.answer.push(token, &self.bytes, logprob, &mut self.meter);
+        let finish = running.answer.push(token, &self.bytes, logprob, &mut self.board.meter);
         if finish.is_none() {
             running.answer.ready().into_iter().for_each(|piece| running.reader.send(piece));
         }
@@ -211,7 +221,7 @@ impl Runner {
 
     fn finish(&mut self, slot: SlotId, finish: Finish) {
         let Some(mut running) = self.free(slot) else { return };
-        running.answer.close(&mut self.meter).into_iter().for_each(|piece| running.reader.send(piece));
+        running.answer.close(&mut self.board.meter).into_iter().for_each(|piece| running.reader.send(piece));
         running.reader.end(running.answer.done(finish));
     }
 
@@ -225,6 +235,7 @@ impl Runner {
     fn free(&mut self, slot: SlotId) -> Option<Running> {
         let mut running = self.slots[slot].take()?;
         self.engine.release(slot);
+        self.board.held_changed = true;
         running.reader.leave_seat();
         self.publish();
         Some(running)
@@ -259,24 +270,9 @@ impl Runner {
         self.slots.iter().flatten().count()
     }
 
-    fn publish(&self) {
-        let running = u32::try_from(self.running()).unwrap_or(u32::MAX);
-        let load = Load {
-            running,
-            slots_free: self.engine.info().slots.saturating_sub(running),
-            prefill_tokens_per_second: self.meter.prefill(),
-            decode_tokens_per_second: self.meter.decode(),
-            throughput_tokens_per_second: 0.0,
-            slots: self.engine.info().slots,
-            prefixes: [].into(),
-            alive: true,
-            ..Load::default()
-        };
-        self.ends.load.send_if_modified(|shown| {
-            let changed = *shown != load;
-            *shown = load;
-            changed
-        });
+    fn publish(&mut self) {
+        let running = self.running();
+        self.board.show(&*self.engine, running, &self.ends.load);
     }
 
     /// With the bytes of its tokens.
@@ -291,6 +287,13 @@ impl Runner {
     fn decode(&mut self, token: u32) {
         self.bytes.clear();
         self.engine.token_bytes(token, &mut self.bytes);
+    }
+}
+
+impl Running {
+    /// Whether its reader waits for the next token, not for the first.
+    fn talks(&self) -> bool {
+        self.answer.has_begun()
     }
 }
 

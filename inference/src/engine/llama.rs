@@ -12,22 +12,28 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::engine::{
+    Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
+};
 use crate::model::{Hashes, ModelFile};
 use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
 use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
 
+use cache::Cache;
 use device::Device;
 use load::Loaded;
+use turns::{Reading, Turn};
 
 pub use embed::LlamaEmbedder;
 pub use fits::fits;
 
+mod cache;
 mod device;
 mod embed;
 mod fits;
 mod load;
+mod turns;
 
 /// Choices that a user makes; `None` is the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,12 +68,20 @@ pub struct Llama {
     prompt: Prompt,
     batch: LlamaBatch<'static>,
     slots: Vec<Option<Slot>>,
+    cache: Cache,
+    turn: Turn,
+    /// How many sequences ever came.
+    admitted: u64,
+    /// Reused from step to step.
+    rows: Vec<Row>,
+    reading: Vec<Reading>,
+    shares: Vec<(SlotId, usize)>,
 }
 
-/// A sequence and how much of it is in the KV cache.
+/// A sequence's choices; its tokens are in the [`Cache`].
 struct Slot {
-    tokens: Vec<u32>,
-    cached: usize,
+    /// Its number among all that ever came.
+    number: u64,
     /// Tokens of the answer so far.
     answered: usize,
     sampler: Sampler,
@@ -101,8 +115,20 @@ impl Llama {
             kind: Kind::Chat,
             memory_bytes: shape.memory_bytes,
         };
-        let slots = (0..info.slots).map(|_| None).collect();
-        Ok(Self { loaded, info, prompt, batch: LlamaBatch::new(BATCH_TOKENS as usize, 1), slots })
+        let saved_bytes = options.saved_bytes.unwrap_or_else(device::default_saved_bytes);
+        Ok(Self {
+            cache: Cache::new(&file, loaded.borrow_owner(), info.slots, saved_bytes),
+            slots: (0..info.slots).map(|_| None).collect(),
+            batch: LlamaBatch::new(BATCH_TOKENS as usize, 1),
+            loaded,
+            info,
+            prompt,
+            turn: Turn::default(),
+            admitted: 0,
+            rows: Vec::new(),
+            reading: Vec::new(),
+            shares: Vec::new(),
+        })
     }
 
     /// The same engine under another name.
@@ -112,42 +138,58 @@ impl Llama {
         self
     }
 
-    /// Fills the batch: first a row for each running answer, then prompts as far as there is room.
-    fn fill(&mut self, plan: &Plan<'_>) -> Result<Vec<Row>, EngineError> {
+    /// Fills the batch: a row for each running answer, and prompts as far as there is room. Says how many tokens are
+    /// of prompts.
+    fn fill(&mut self, plan: &Plan<'_>) -> Result<usize, EngineError> {
         self.batch.clear();
-        let mut rows = Vec::new();
-        let (answering, reading): (Vec<SlotId>, Vec<SlotId>) =
-            plan.slots.iter().partition(|&&slot| self.slots[slot].as_ref().is_some_and(|slot| slot.unread() == 1));
-        let mut room = plan.prompt_tokens.min(BATCH_TOKENS as usize - answering.len()).max(1);
-        for slot in answering {
-            rows.extend(self.add(slot, 1)?);
+        self.rows.clear();
+        self.reading.clear();
+        self.shares.clear();
+        for &slot in plan.slots {
+            let Some(Slot { number, .. }) = self.slots[slot] else { continue };
+            match self.cache.prefixes.unread(slot) {
+                1 => self.shares.push((slot, 1)),
+                unread => self.reading.push(Reading { slot, unread, number }),
+            }
         }
-        for slot in reading {
-            let before = self.batch.n_tokens();
-            rows.extend(self.add(slot, room)?);
-            room = room.saturating_sub(usize::try_from(self.batch.n_tokens() - before).unwrap_or(usize::MAX));
+        let room = plan.prompt_tokens.min(BATCH_TOKENS as usize - self.shares.len()).max(1);
+        self.turn.share(&mut self.reading, room, &mut self.shares);
+        // llama.cpp computes neighbours together, and only in this order.
+        self.shares.sort_unstable();
+        let answering = self.shares.iter().filter(|(_, tokens)| *tokens == 1).count();
+        for index in 0..self.shares.len() {
+            let (slot, tokens) = self.shares[index];
+            self.add(slot, tokens)?;
         }
-        Ok(rows)
+        Ok(usize::try_from(self.batch.n_tokens()).unwrap_or_default().saturating_sub(answering))
     }
 
-    /// Adds up to `room` of a sequence's next tokens. Logits are wanted behind its last one only.
-    fn add(&mut self, id: SlotId, room: usize) -> Result<Option<Row>, EngineError> {
-        let Some(slot) = &mut self.slots[id] else { return Ok(None) };
-        let end = slot.tokens.len().min(slot.cached + room);
-        let mut row = None;
-        for position in slot.cached..end {
-            let last = position + 1 == slot.tokens.len();
-            row = last.then(|| Row { slot: id, index: self.batch.n_tokens() });
-            let (token, position, sequence) = (native(slot.tokens[position]), small(position), [small(id)]);
-            self.batch.add(token, position, &sequence, last).map_err(|_| broken("the batch is too small"))?;
+    /// Adds a sequence's next tokens to the batch. Logits are wanted behind its last one only.
+    fn add(&mut self, slot: SlotId, tokens: usize) -> Result<(), EngineError> {
+        let (sequence, from) = (self.cache.prefixes.tokens(slot), self.cache.prefixes.computed(slot));
+        for (position, &token) in sequence.iter().enumerate().skip(from).take(tokens) {
+            let last = position + 1 == sequence.len();
+            if last {
+                self.rows.push(Row { slot, index: self.batch.n_tokens() });
+            }
+            let added = self.batch.add(native(token), small(position), &[small(slot)], last);
+            added.map_err(|_| broken("the batch is too small"))?;
         }
-        slot.cached = end;
-        Ok(row)
+        Ok(())
     }
 
+    /// Computes the batch. What cannot be computed leaves nothing in its slots that anybody could trust.
     fn compute(&mut self) -> Result<(), EngineError> {
         let batch = &mut self.batch;
-        self.loaded.with_dependent_mut(|_, context| context.decode(batch)).map_err(|error| match error {
+        let computed = self.loaded.with_dependent_mut(|_, context| context.decode(batch));
+        for &(slot, tokens) in &self.shares {
+            if computed.is_ok() {
+                self.cache.prefixes.advance(slot, tokens);
+            } else {
+                self.loaded.with_dependent_mut(|_, context| self.cache.forget(context, slot));
+            }
+        }
+        computed.map_err(|error| match error {
             // No place in the KV cache, or (-2) no memory for the computation.
             DecodeError::NoKvCacheSlot | DecodeError::Unknown(-2) => EngineError::OutOfMemory,
             error => broken(&error.to_string()),
@@ -157,21 +199,18 @@ impl Llama {
     fn choose(&mut self, row: &Row) -> Event {
         let Some(slot) = &mut self.slots[row.slot] else { return Event::End };
         let logits = self.loaded.borrow_dependent().get_logits_ith(row.index);
-        match slot.sampler.choose(logits, &slot.tokens, slot.answered) {
+        match slot.sampler.choose(logits, self.cache.prefixes.tokens(row.slot), slot.answered) {
             Ok(token) if self.loaded.borrow_owner().vocab().is_eog(native(token)) => Event::End,
             Ok(token) => {
-                slot.tokens.push(token);
+                self.cache.prefixes.push(row.slot, token);
                 slot.answered += 1;
                 Event::Token(token)
             }
-            Err(failure) => Event::Failed(failure),
+            Err(failure) => {
+                self.loaded.with_dependent_mut(|_, context| self.cache.forget(context, row.slot));
+                Event::Failed(failure)
+            }
         }
-    }
-}
-
-impl Slot {
-    fn unread(&self) -> usize {
-        self.tokens.len() - self.cached
     }
 }
 
@@ -204,33 +243,38 @@ impl Engine for Llama {
     }
 
     fn admit(&mut self, sequence: Sequence) -> Result<Admitted, EngineError> {
-        let Some(slot) = self.slots.iter().position(Option::is_none) else {
-            return Err(broken("more was admitted than there are slots"));
-        };
-        let Sequence { tokens, answered, sampling, matcher, .. } = sequence;
-        self.slots[slot] = Some(Slot { tokens, cached: 0, answered, sampler: Sampler::new(sampling, matcher) });
-        Ok(Admitted { slot, cached_tokens: 0 })
+        let cache = &mut self.cache;
+        let admitted = self.loaded.with_dependent_mut(|_, context| cache.admit(context, &sequence));
+        let admitted = admitted.ok_or_else(|| broken("more was admitted than there are slots"))?;
+        let Sequence { answered, sampling, matcher, .. } = sequence;
+        self.admitted += 1;
+        let slot = Slot { number: self.admitted, answered, sampler: Sampler::new(sampling, matcher) };
+        self.slots[admitted.slot] = Some(slot);
+        Ok(admitted)
     }
 
     fn release(&mut self, slot: SlotId) {
         self.slots[slot] = None;
-        // A whole sequence can always be removed; only parts of some cannot.
-        self.loaded.with_dependent_mut(|_, context| context.kv_cache_seq_rm(small(slot), None, None).ok());
+        self.cache.prefixes.end(slot);
     }
 
     fn take_logprob(&mut self, slot: SlotId) -> Option<TokenLogprob> {
         self.slots.get_mut(slot)?.as_mut()?.sampler.take_logprob()
     }
 
-    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {
-        let rows = self.fill(plan)?;
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Stepped, EngineError> {
+        let prompt_tokens = self.fill(plan)?;
         if self.batch.n_tokens() > 0 {
             self.compute()?;
         }
-        for row in rows {
+        for row in std::mem::take(&mut self.rows) {
             progress.push(Progress { slot: row.slot, event: self.choose(&row) });
         }
-        Ok(Pace::Ready)
+        Ok(Stepped { pace: Pace::Ready, prompt_tokens })
+    }
+
+    fn held(&self, prefixes: &mut Vec<u64>) {
+        self.cache.prefixes.labels(prefixes);
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::engine::{
+    Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
+};
 use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Style, TokenLogprob};
 
 pub use embedder::ScriptedEmbedder;
@@ -131,7 +133,7 @@ impl Engine for Scripted {
         Some(TokenLogprob { taken: certain(), top })
     }
 
-    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Stepped, EngineError> {
         let now = Instant::now();
         for &slot in plan.slots {
             match self.event(slot, now) {
@@ -141,7 +143,8 @@ impl Engine for Scripted {
             }
         }
         let due = plan.slots.iter().filter_map(|&slot| self.slots[slot].as_ref()).map(|script| script.due).min();
-        Ok(due.filter(|&due| due > now + COALESCE).map_or(Pace::Ready, Pace::Until))
+        let pace = due.filter(|&due| due > now + COALESCE).map_or(Pace::Ready, Pace::Until);
+        Ok(Stepped { pace, prompt_tokens: 0 })
     }
 }
 

@@ -66,6 +66,11 @@ impl Answer {
         self.recalled_bytes = self.text.held_bytes();
     }
 
+    /// Whether a token came.
+    pub(super) fn has_begun(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Why nothing is left to compute, if so.
     pub(super) fn over(&self) -> Option<Finish> {
         if self.stopped {

@@ -1,7 +1,7 @@
 //! Engines that break the rules of the trait: the runner answers with failures, never with somebody else's tokens.
 
 use starling_inference::engine::{
-    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId,
+    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
 use starling_inference::{Failure, Invalid, ModelInfo, Output, Refused, Request, Runner, Style};
 
@@ -54,7 +54,7 @@ impl Engine for Rogue {
 
     fn release(&mut self, _slot: SlotId) {}
 
-    fn step(&mut self, _plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {
+    fn step(&mut self, _plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Stepped, EngineError> {
         self.steps += 1;
         let token = Event::Token(u32::from(b'a'));
         match self.wrong {
@@ -70,7 +70,7 @@ impl Engine for Rogue {
                 progress.push(Progress { slot: 0, event: Event::Token(9999) });
             }
         }
-        Ok(Pace::Ready)
+        Ok(Stepped { pace: Pace::Ready, prompt_tokens: 0 })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use starling_inference::engine::{
-    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId,
+    Admitted, Encoded, Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
 use starling_inference::{Invalid, ModelInfo, Request, Runner, Style};
 
@@ -58,7 +58,7 @@ impl Engine for Counting {
         self.taken[slot] = false;
     }
 
-    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Pace, EngineError> {
+    fn step(&mut self, plan: &Plan<'_>, progress: &mut Vec<Progress>) -> Result<Stepped, EngineError> {
         std::thread::sleep(self.pause);
         self.counts.steps.fetch_add(1, Ordering::SeqCst);
         for &slot in plan.slots {
@@ -69,7 +69,7 @@ impl Engine for Counting {
                 progress.push(Progress { slot, event });
             }
         }
-        Ok(Pace::Ready)
+        Ok(Stepped { pace: Pace::Ready, prompt_tokens: 0 })
     }
 }
 

@@ -81,7 +81,8 @@ pub(crate) fn scripted(options: &str) -> Source {
 
 pub(crate) fn gguf(file: &str, slots: u32, context_tokens: u32) -> Source {
     let (context_tokens, slots) = (Some(context_tokens), Some(slots));
-    Source::Gguf { path: models().join(file), context_tokens, slots, threads: None, saved_bytes: None, hashes: None }
+    let saved_bytes = Some(64 << 20);
+    Source::Gguf { path: models().join(file), context_tokens, slots, threads: None, saved_bytes, hashes: None }
 }
 
 /// A greedy request with a seed, so that every engine answers it the same way each time.

@@ -11,6 +11,9 @@ const GPU_SHARE: f64 = 0.85;
 /// Longest default contexts: a prompt of that length is read in reasonable time.
 const CPU_CONTEXT: u32 = 4096;
 const GPU_CONTEXT: u32 = 8192;
+/// Share of the free memory of the machine, and the most of it, for conversations that have no slot.
+const SAVED_SHARE: f64 = 0.1;
+const MAX_SAVED: u64 = 8 << 30;
 
 /// Where a model computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,11 @@ impl Device {
     pub(crate) fn memory(&self) -> String {
         format!("{} has {}, {} of it free", self.label, Bytes(self.memory_total), Bytes(self.memory_free))
     }
+}
+
+/// Bytes of the machine's memory that conversations without a slot may take by default.
+pub(crate) fn default_saved_bytes() -> u64 {
+    share(ram().1, SAVED_SHARE).min(MAX_SAVED)
 }
 
 /// Total and free bytes of RAM, those of the container where there is one. Where the system does not tell, there is

@@ -21,6 +21,12 @@ const ONE_THREAD_BELOW_BYTES: u64 = 200_000_000;
 const MAX_THREADS: u32 = 512;
 /// Room that a prompt and an answer need at the least.
 const LEAST_CONTEXT_TOKENS: u32 = 16;
+/// Kinds of files whose answers are promised to be the same however their prompt is cut (`LLAMA_FTYPE_ALL_F32`,
+/// `..._MOSTLY_F16`, `..._MOSTLY_BF16` in llama.h). Quantised weights alone give one row other roundings than many.
+const EXACT_FILES: [u64; 3] = [0, 1, 32];
+/// `LLAMA_FLASH_ATTN_TYPE_DISABLED` and `..._AUTO`. On the CPU, flash attention sums one row in 16 bits and many in 32.
+const NO_FLASH_ATTENTION: i32 = 0;
+const FLASH_ATTENTION: i32 = -1;
 /// Words that chat models put around messages. A model with these and without a template would talk nonsense if it
 /// were just given text.
 const CHAT_MARKS: [&str; 6] =
@@ -42,6 +48,8 @@ pub(super) struct Shape {
     /// What all of it takes on its device.
     pub(super) memory_bytes: u64,
     threads: u32,
+    /// Whether it must not matter in which pieces a text is computed.
+    exact: bool,
 }
 
 impl Shape {
@@ -68,9 +76,11 @@ impl Shape {
             problem: format!("{problem}; {}", device.memory()),
         })?;
         let Size { context_tokens, slots, .. } = size;
+        let kind = file.header.number("general.file_type");
+        let exact = !device.gpu && kind.is_some_and(|kind| EXACT_FILES.contains(&kind));
         context_tokens
             .checked_mul(slots)
-            .map(|_| Self { context_tokens, slots, memory_bytes: footprint.total(&size), threads })
+            .map(|_| Self { context_tokens, slots, memory_bytes: footprint.total(&size), threads, exact })
             .ok_or_else(|| OpenError::Option { option: "context", reason: "too large for that many slots".into() })
     }
 }
@@ -96,6 +106,7 @@ fn context_params(shape: &Shape) -> LlamaContextParams {
         .with_n_ubatch(BATCH_TOKENS)
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
+        .with_flash_attention_policy(if shape.exact { NO_FLASH_ATTENTION } else { FLASH_ATTENTION })
         // A stream for each sequence: with one for all, even the slot would change the answer.
         .with_kv_unified(false)
 }

@@ -18,7 +18,7 @@ fn sequence(seed: Option<u64>, answered: usize) -> Sequence {
 fn step(engine: &mut Scripted, slots: &[SlotId]) -> (Vec<Event>, Pace) {
     let mut progress = Vec::new();
     let plan = Plan { slots, prompt_tokens: 1, abandoned: FREE };
-    let pace = engine.step(&plan, &mut progress).unwrap();
+    let Stepped { pace, .. } = engine.step(&plan, &mut progress).unwrap();
     (progress.into_iter().map(|progress| progress.event).collect(), pace)
 }
 
