@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use llguidance::api::{ParserLimits, TopLevelGrammar};
-use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
+use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher as Parser, ParserFactory, TokenParser};
 
 use crate::engine::Engine;
@@ -24,6 +24,9 @@ const MAX_VOCABULARY: u32 = 1 << 20;
 const MAX_REASON: usize = 200;
 /// Each byte of a schema takes some 600 bytes of it at the worst.
 const STACK_BYTES: usize = 64 << 20;
+/// Tokens that may stand anywhere in a string are allowed together. More such sets would make the first form of an
+/// engine wait longer, and each token no faster.
+const IN_STRINGS: &str = r#"[^"\\\x00-\x1F\x7F]+"#;
 /// In UTF-8 no text has this byte, and the trie uses it as a mark.
 const NEVER_TEXT: u8 = 0xff;
 
@@ -134,7 +137,8 @@ fn factory(engine: &dyn Engine, ends: &[u32]) -> Result<ParserFactory, String> {
     }
     let trie = TokTrie::from(&TokRxInfo::new(size, ends[0]), &words).with_eos_tokens(ends);
     let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-    let mut factory = ParserFactory::new_simple(&environment).map_err(|error| one_line(&error.to_string()))?;
+    let mut factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &[IN_STRINGS.to_owned()])
+        .map_err(|error| one_line(&error.to_string()))?;
     // Its log would quote answers.
     factory.quiet();
     *factory.limits_mut() = limits();

@@ -168,7 +168,7 @@ fn numbers(seed: u64) -> impl FnMut() -> f64 {
 #[test]
 fn the_fast_way_chooses_as_the_simple_one() {
     let mut chosen = std::collections::HashSet::new();
-    for case in 0..2_000 {
+    for case in 0..600 {
         let mut number = numbers(case);
         let mut pick = |choices: &[f64]| choices[(number() * choices.len() as f64) as usize];
         let sampling = Sampling {
@@ -196,5 +196,5 @@ fn the_fast_way_chooses_as_the_simple_one() {
             chosen.insert(fast);
         }
     }
-    assert!(chosen.len() > 300, "{}", chosen.len());
+    assert!(chosen.len() > 150, "{}", chosen.len());
 }
