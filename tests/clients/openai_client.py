@@ -4,10 +4,12 @@
 
 or with STARLING_BASE_URL (ending in /v1) and STARLING_API_KEY, which keeps the key out of the list
 of processes. Every check runs for every model that the gateway offers. No answer is compared with a
-fixed text, so any model will do. The last line is `N passed, M failed`.
+fixed text, so any model will do. What only some models do is checked where it happens; STARLING_EXPECT
+lists what must have happened with one of them (calls, thoughts). The last line is `N passed, M failed`.
 """
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -18,6 +20,13 @@ import openai
 PROMPT = [{"role": "user", "content": "Tell me a short story about a bird."}]
 # A whole answer of the slowest model used here takes about two seconds.
 LIMIT_S = 60
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "description": "Of a city.", "parameters": CITY}},
+    {"type": "function", "function": {"name": "time", "parameters": {"type": "object", "properties": {}}}},
+]
+# What some model here has done.
+SEEN = set()
 
 
 class Bench:
@@ -161,7 +170,7 @@ def a_reader_who_leaves_frees_the_slot(bench):
         with bench.ask(stream=True, max_tokens=400) as stream:
             next(iter(stream))
     started = time.monotonic()
-    assert bench.text(max_tokens=4)
+    assert bench.ask(max_tokens=4).usage.completion_tokens == 4
     assert time.monotonic() - started < 20
 
 
@@ -176,6 +185,111 @@ def four_at_once(bench):
     answers = asyncio.run(all_four())
     assert len({answer.id for answer in answers}) == 4
     assert all(answer.choices[0].message.content for answer in answers)
+
+
+def several_answers_to_one_question(bench):
+    answer = bench.ask(n=3, temperature=1.0, seed=5)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2], answer
+    assert all(choice.finish_reason in ("stop", "length") for choice in answer.choices)
+    one = bench.ask(temperature=1.0, seed=5)
+    assert answer.usage.prompt_tokens == one.usage.prompt_tokens, answer.usage
+    assert answer.usage.completion_tokens > one.usage.completion_tokens, answer.usage
+    chunks = [chunk.choices[0] for chunk in bench.ask(n=3, stream=True)]
+    ends = sorted(choice.index for choice in chunks if choice.finish_reason)
+    assert ends == [0, 1, 2], ends
+    for n in (0, 9):
+        assert refused(openai.BadRequestError, lambda n=n: bench.ask(n=n)).param == "n"
+
+
+def how_likely_each_token_was(bench):
+    answer = bench.ask(logprobs=True, top_logprobs=3)
+    tokens = answer.choices[0].logprobs.content
+    assert len(tokens) == answer.usage.completion_tokens, (len(tokens), answer.usage)
+    check_tokens(tokens, answer.choices[0].message.content)
+    chunks = [chunk.choices[0] for chunk in bench.ask(logprobs=True, top_logprobs=3, stream=True)]
+    streamed = [token for choice in chunks if choice.logprobs for token in choice.logprobs.content]
+    check_tokens(streamed, "".join(choice.delta.content or "" for choice in chunks))
+    assert bench.ask().choices[0].logprobs is None
+    assert refused(openai.BadRequestError, lambda: bench.ask(top_logprobs=3)).param == "top_logprobs"
+    bad = {"logprobs": True, "top_logprobs": 21}
+    assert refused(openai.BadRequestError, lambda: bench.ask(**bad)).param == "top_logprobs"
+
+
+def check_tokens(tokens, text):
+    assert tokens and all(token.logprob <= 0 and len(token.top_logprobs) <= 3 for token in tokens), tokens
+    # Of greedy answers the likeliest token is the one that was taken.
+    assert all(token.top_logprobs[0].logprob <= token.logprob + 1e-3 for token in tokens), tokens
+    said = b"".join(bytes(token.bytes) for token in tokens).decode(errors="replace")
+    assert text in said, (text, said)
+
+
+def penalties_and_biases_are_taken(bench):
+    wish = {"frequency_penalty": 0.5, "presence_penalty": -0.5, "logit_bias": {"5": -100}}
+    assert bench.text(**wish)
+    for bad in ({"frequency_penalty": 3}, {"presence_penalty": -3}, {"logit_bias": {"x": 1}}):
+        error = refused(openai.BadRequestError, lambda bad=bad: bench.ask(**bad))
+        assert error.param == next(iter(bad)), (bad, error.param)
+
+
+def an_answer_in_the_form_asked_for_or_none(bench):
+    named = {"name": "where", "schema": CITY, "strict": True}
+    for form in ({"type": "json_object"}, {"type": "json_schema", "json_schema": named}):
+        try:
+            [choice] = bench.ask(response_format=form, max_tokens=200).choices
+        except openai.BadRequestError as error:
+            assert error.param == "response_format", error.body
+            continue
+        if choice.finish_reason == "stop":
+            found = json.loads(choice.message.content)
+            assert isinstance(found, dict), found
+            assert form["type"] == "json_object" or isinstance(found["city"], str), found
+    bad = {"response_format": {"type": "xml"}}
+    assert refused(openai.BadRequestError, lambda: bench.ask(**bad)).param == "response_format.type"
+
+
+def tools_are_called(bench):
+    wish = {"tools": TOOLS, "max_tokens": 200}
+    try:
+        [choice] = bench.ask(**wish).choices
+    except openai.BadRequestError as error:
+        # A model whose template knows no tools.
+        assert error.param == "tools", error.body
+        return
+    calls = choice.message.tool_calls or []
+    if calls:
+        SEEN.add("calls")
+        assert choice.finish_reason == "tool_calls", choice.finish_reason
+    assert len({call.id for call in calls}) == len(calls), calls
+    called = [(call.type, call.function.name, json.loads(call.function.arguments)) for call in calls]
+    assert all(kind == "function" and isinstance(arguments, dict) for kind, _, arguments in called), called
+    deltas = [chunk.choices[0].delta.tool_calls or [] for chunk in bench.ask(stream=True, **wish)]
+    assert put_together(delta for some in deltas for delta in some) == called, (deltas, called)
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "20 degrees"} for call in calls]
+    back = [*PROMPT, choice.message.model_dump(), *results]
+    assert bench.ask(messages=back, tools=TOOLS).usage.prompt_tokens > 0
+
+
+def put_together(deltas):
+    """Whole calls out of what came of them, as every client does it."""
+    calls = []
+    for delta in deltas:
+        if delta.id:
+            assert delta.index == len(calls), delta
+            calls.append([delta.type, delta.function.name, ""])
+        calls[delta.index][2] += delta.function.arguments or ""
+    return [(kind, name, json.loads(arguments)) for kind, name, arguments in calls]
+
+
+def thoughts_are_no_part_of_the_answer(bench):
+    message = bench.ask(max_tokens=200).choices[0].message
+    thoughts = getattr(message, "reasoning_content", None)
+    if thoughts:
+        SEEN.add("thoughts")
+    assert "</think>" not in (message.content or ""), message
+    deltas = [chunk.choices[0].delta for chunk in bench.ask(max_tokens=200, stream=True)]
+    streamed = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+    assert streamed == (thoughts or ""), (streamed, thoughts)
+    assert bench.ask(reasoning_effort="none")
 
 
 CHECKS = [
@@ -193,6 +307,12 @@ CHECKS = [
     a_bad_request_names_its_field,
     a_reader_who_leaves_frees_the_slot,
     four_at_once,
+    several_answers_to_one_question,
+    how_likely_each_token_was,
+    penalties_and_biases_are_taken,
+    an_answer_in_the_form_asked_for_or_none,
+    tools_are_called,
+    thoughts_are_no_part_of_the_answer,
 ]
 
 
@@ -221,6 +341,10 @@ def main():
     with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIMIT_S) as client:
         models = [model.id for model in client.models.list()]
     results = [run(check, Bench(base_url, key, model)) for model in models for check in CHECKS]
+    missing = set(os.environ.get("STARLING_EXPECT", "").split()) - SEEN
+    for what in sorted(missing):
+        print(f"FAILED: no model here shows {what}")
+    results += [False] * len(missing)
     failed = results.count(False)
     print(f"{results.count(True)} passed, {failed} failed")
     # No model at all means that nothing was tested.

@@ -36,10 +36,17 @@ pub(super) fn browser(context: &Context) -> Result<Passed> {
     run_to_end(context, script, fresh)
 }
 
-/// Once with the demo model and once with the scripted engine, which is slow enough to be cut off.
+/// Thinks, and then calls a tool that the client has.
+const CALLER: &str = "tokens_per_second=100,answer_tokens=8,slots=4,style=reasoning+tools,say=<think>%0aWhich city?%0a\
+    </think>%0a%0aLet me see.%0a<tool_call>%0a{\"name\": \"weather\"%2C \"arguments\": {\"city\": \"Zürich\"}}%0a\
+    </tool_call>%0a";
+
+/// Once with the demo model, once with the scripted engine, which is slow enough to be cut off, and once
+/// with one that thinks and calls tools.
 pub(super) fn openai(context: &Context) -> Result<Passed> {
     let scripted = ["--engine", "scripted", "--scripted", "seed=7,tokens_per_second=40,answer_tokens=48,slots=4"];
-    let fresh = Fresh::start(context, &[&[], &scripted])?;
+    let caller = ["--engine", "scripted", "--scripted", CALLER];
+    let fresh = Fresh::start(context, &[&[], &scripted, &caller])?;
     let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
     let login = Login { username: "admin".into(), password: "a long enough password".into() };
     let session = Session::set_up(fresh.swarm.url(), code, &login)?;
@@ -49,6 +56,7 @@ pub(super) fn openai(context: &Context) -> Result<Passed> {
     script.arg("tests/clients/openai_client.py").current_dir(&context.places.root);
     script.env("STARLING_BASE_URL", format!("{}/v1", fresh.swarm.url()));
     script.env("STARLING_API_KEY", key);
+    script.env("STARLING_EXPECT", "calls thoughts");
     run_to_end(context, script, fresh)
 }
 

@@ -140,8 +140,15 @@ impl ChatRequest {
 }
 
 impl Asked {
+    /// Whether calls of tools can be in the answer.
     pub(super) fn wants_tools(&self) -> bool {
-        self.chat.tools.is_some() && self.chat.tool_choice != ToolChoice::Never
+        let may_call = match self.chat.tool_choice {
+            // An answer of another form has no calls in it.
+            ToolChoice::Auto => self.chat.format.is_none(),
+            ToolChoice::Never => false,
+            ToolChoice::Required | ToolChoice::Named(_) => true,
+        };
+        self.chat.tools.is_some() && may_call
     }
 
     pub(super) fn wants_logprobs(&self) -> bool {

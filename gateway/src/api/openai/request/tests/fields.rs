@@ -79,6 +79,17 @@ fn wrong_tools_are_named() {
 }
 
 #[test]
+fn only_who_may_call_is_read_for_calls() {
+    let form = json!({"type": "json_object"});
+    let wants = |change: Value| taken(change).wants_tools();
+    assert!(wants(json!({"tools": [tool("f")]})));
+    assert!(!wants(json!({})));
+    assert!(!wants(json!({"tools": [tool("f")], "tool_choice": "none"})));
+    assert!(!wants(json!({"tools": [tool("f")], "response_format": form})));
+    assert!(wants(json!({"tools": [tool("f")], "response_format": form, "tool_choice": "required"})));
+}
+
+#[test]
 fn one_call_at_a_time_ends_with_it() {
     let stop = |change| taken(change).chat.stop;
     assert_eq!(stop(json!({"tools": [tool("f")], "parallel_tool_calls": false}))[0].0, "</tool_call>");
