@@ -11,13 +11,16 @@
 
 mod head;
 mod json;
+mod part;
 mod tag;
 
 use starling_protocol::message::{Reasoning, Style};
 
+pub use self::part::Part;
 use self::{
     head::Head,
     json::{Object, Step},
+    part::Parts,
     tag::{Match, Tag},
 };
 
@@ -29,28 +32,6 @@ const END_OF_THOUGHT: &str = "</think>";
 const CALL: &str = "<tool_call>";
 const END_OF_CALL: &str = "</tool_call>";
 
-/// A part of what a model wrote. No `Debug`: it holds the answer.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Part {
-    /// What it thinks.
-    Thought(String),
-    /// What it says.
-    Text(String),
-    /// It calls a tool; its arguments follow.
-    Call {
-        /// The tool's name.
-        name: String,
-        /// What stood there up to the arguments, in case that the call turns out to be none.
-        raw: String,
-    },
-    /// More of the arguments of the call that was begun last: JSON text of an object.
-    Arguments(String),
-    /// The call is whole.
-    CallEnd,
-    /// The call is none: it is not JSON, or the answer ended within it. What follows is text.
-    CallBroken,
-}
-
 /// Takes one answer apart.
 pub struct Parser {
     state: State,
@@ -60,7 +41,7 @@ pub struct Parser {
     /// Nothing but whitespace has come since the last call.
     after_call: bool,
     calls: u32,
-    parts: Vec<Part>,
+    parts: Parts,
 }
 
 enum State {
@@ -92,7 +73,7 @@ impl Parser {
             Reasoning::Open => State::thought(),
         };
         let tool_calls = style.tool_calls;
-        Self { state, tool_calls, space: String::new(), after_call: false, calls: 0, parts: vec![] }
+        Self { state, tool_calls, space: String::new(), after_call: false, calls: 0, parts: Parts::default() }
     }
 
     /// Takes more text; gives what is certain now.
@@ -100,14 +81,14 @@ impl Parser {
         for letter in text.chars() {
             self.take(letter);
         }
-        std::mem::take(&mut self.parts)
+        self.parts.take()
     }
 
     /// There is no more text: gives what was held back.
     pub fn end(&mut self) -> Vec<Part> {
         let space = std::mem::take(&mut self.space);
         match std::mem::replace(&mut self.state, State::Text(Tag::new(CALL))) {
-            State::Thought { end, .. } => self.think(&(space + end.begun())),
+            State::Thought { end, .. } => self.parts.think(&(space + end.begun())),
             State::Start(tag) => self.say(&(space + tag.begun())),
             // Whitespace behind a call is no answer.
             State::Text(tag) if self.after_call && tag.begun().is_empty() => {}
@@ -119,7 +100,7 @@ impl Parser {
             }
             State::AfterThought | State::Tail(_) => {}
         }
-        std::mem::take(&mut self.parts)
+        self.parts.take()
     }
 
     /// Whole calls so far.
@@ -137,9 +118,9 @@ impl Parser {
             State::Text(_) => self.in_text(letter),
             State::Head(_) => self.in_head(letter),
             State::Arguments(object) => match object.push(letter) {
-                Step::More => self.argue(letter),
+                Step::More => self.parts.argue(letter),
                 Step::Done => {
-                    self.argue(letter);
+                    self.parts.argue(letter);
                     self.state = State::Close;
                 }
                 Step::Bad => self.broken(letter),
@@ -185,9 +166,9 @@ impl Parser {
             Match::No(held) => {
                 *begun = true;
                 let held = std::mem::take(&mut self.space) + held;
-                self.think(&held);
+                self.parts.think(&held);
                 // It may begin the tag anew.
-                if held.is_empty() { self.think(letter.encode_utf8(&mut [0; 4])) } else { self.take(letter) }
+                if held.is_empty() { self.parts.think(letter.encode_utf8(&mut [0; 4])) } else { self.take(letter) }
             }
         }
     }
@@ -274,30 +255,9 @@ impl Parser {
         }
     }
 
-    fn think(&mut self, more: &str) {
-        match self.parts.last_mut() {
-            _ if more.is_empty() => {}
-            Some(Part::Thought(text)) => text.push_str(more),
-            _ => self.parts.push(Part::Thought(more.to_owned())),
-        }
-    }
-
     fn say(&mut self, more: &str) {
-        if more.is_empty() {
-            return;
-        }
-        self.after_call = false;
-        match self.parts.last_mut() {
-            Some(Part::Text(text)) => text.push_str(more),
-            _ => self.parts.push(Part::Text(more.to_owned())),
-        }
-    }
-
-    fn argue(&mut self, letter: char) {
-        match self.parts.last_mut() {
-            Some(Part::Arguments(text)) => text.push(letter),
-            _ => self.parts.push(Part::Arguments(letter.to_string())),
-        }
+        self.after_call &= more.is_empty();
+        self.parts.say(more);
     }
 }
 
