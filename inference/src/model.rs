@@ -16,6 +16,7 @@ pub use pooling::Pooling;
 pub use reader::HeaderError;
 
 mod check;
+pub mod convert;
 pub mod footprint;
 mod gguf;
 mod hashes;
@@ -23,6 +24,7 @@ mod peek;
 mod pooling;
 mod reader;
 mod tensor;
+mod write;
 
 /// Longest model name or error that is shown; names inside files can be longer.
 const MAX_LINE: usize = 128;

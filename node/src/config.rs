@@ -37,6 +37,9 @@ pub struct Options {
     /// [default: the tiny demo model that is built in].
     #[arg(long, value_name = "PATH|NAME")]
     pub model: Vec<PathBuf>,
+    /// Embedding model to serve beside the chat model: a GGUF file, or the name of one that was pulled; may be repeated.
+    #[arg(long, value_name = "PATH|NAME")]
+    pub embedding_model: Vec<PathBuf>,
     /// What computes the answers.
     #[arg(long, value_enum, default_value_t = Engine::Llama)]
     pub engine: Engine,
@@ -89,8 +92,8 @@ impl Options {
         let (context_tokens, slots, threads) =
             (self.context.map(Into::into), self.slots.map(Into::into), self.threads.map(Into::into));
         if self.engine == Engine::Scripted {
-            if !self.model.is_empty() {
-                return Err(Exit::usage("--model goes with --engine llama", "leave one of the two out"));
+            if !self.model.is_empty() || !self.embedding_model.is_empty() {
+                return Err(Exit::usage("models go with --engine llama", "leave one of the two out"));
             }
             let options: scripted::Options = self
                 .scripted
@@ -102,15 +105,23 @@ impl Options {
             return Err(Exit::usage("--scripted goes with --engine scripted", "leave one of the two out"));
         }
         let saved_bytes = self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
+        let mut sources = vec![];
         if self.model.is_empty() {
             let cache_dir = place.store.folder().to_owned();
-            return Ok(vec![Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes }]);
+            sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes });
         }
-        let gguf = |model: &PathBuf| {
-            let (path, hashes) = (place.resolve(model)?, Some(place.hashes.clone()));
-            Ok(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes })
-        };
-        self.model.iter().map(gguf).collect()
+        let hashes = || Some(place.hashes.clone());
+        for model in &self.model {
+            let path = place.resolve(model)?;
+            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes() });
+        }
+        for model in &self.embedding_model {
+            // Slots and context are the chat model's: a short text and a long answer have nothing in common.
+            let (path, hashes) = (place.resolve_embedding(model)?, hashes());
+            let (context_tokens, slots) = (None, None);
+            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes });
+        }
+        Ok(sources)
     }
 }
 

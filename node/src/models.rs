@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use starling_inference::model::Hashes;
+use starling_inference::model::{Hashes, ModelFile, convert::convert};
 use starling_protocol::program::{self, Exit, say};
 
 use self::{
@@ -53,6 +53,13 @@ enum Command {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+    },
+    /// Turn a folder with a BERT of sentence-transformers into one GGUF file.
+    Convert {
+        /// The folder, with config.json, model.safetensors and tokenizer.json in it.
+        folder: PathBuf,
+        /// The file to write.
+        output: PathBuf,
     },
     /// Read models again and compare them with what was pulled.
     Verify {
@@ -103,6 +110,22 @@ impl Place {
     }
 }
 
+impl Place {
+    /// As [`Place::resolve`], for a model that has to be one that makes vectors.
+    ///
+    /// # Errors
+    /// Also when the file is a good model of another kind.
+    pub(crate) fn resolve_embedding(&self, model: &Path) -> Result<PathBuf, Exit> {
+        let path = self.resolve(model)?;
+        let file = ModelFile::open(&path).map_err(|error| Exit::usage(&error, error.hint()))?;
+        if file.header.pooling().is_none() {
+            let what = format!("{} is no embedding model", path.display());
+            return Err(Exit::usage(what, "name it with --model, or use a GGUF file of an embedding model"));
+        }
+        Ok(path)
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -116,6 +139,9 @@ pub async fn run(options: Options) -> Result<(), Exit> {
         Command::Pull(options) => pull::until_stopped(&place.store, &hashes, options).await,
         Command::List { json } => list::run(store, &hashes, if json { list::Form::Json } else { list::Form::Table }),
         Command::Remove { names, yes } => remove(store, &here(store, &names)?, !yes && io::stdin().is_terminal()),
+        Command::Convert { folder, output } => convert(&folder, &output).map_err(|error| {
+            Exit::usage(error, "name the folder of a BERT as its authors publish it, and a file that may be written")
+        }),
         Command::Verify { names } if names.is_empty() => verify::run(store, &hashes, &store.entries()?),
         Command::Verify { names } => verify::run(store, &hashes, &here(store, &names)?),
     }

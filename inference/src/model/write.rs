@@ -1,0 +1,181 @@
+//! Writes a GGUF file (version 3; format: `docs/gguf.md` in the ggml repository). The same input gives the same bytes.
+
+use std::io::{self, Write};
+
+use super::reader::{KIND_F32, KIND_I32, KIND_TEXT};
+
+const ALIGNMENT: u64 = 32;
+const KIND_U32: u32 = 4;
+const KIND_BOOL: u32 = 7;
+const KIND_ARRAY: u32 = 9;
+
+/// How the numbers of a tensor are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Precision {
+    /// Four bytes each.
+    Full,
+    /// Two bytes each.
+    Half,
+}
+
+/// A header that grows; the tensors' data is written behind it, in the order in which they were announced.
+#[derive(Default)]
+pub(super) struct Header {
+    entries: Vec<u8>,
+    entry_count: u64,
+    tensors: Vec<u8>,
+    tensor_count: u64,
+    /// Where the next tensor begins, behind the header.
+    data: u64,
+}
+
+impl Header {
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.entry(key, KIND_TEXT);
+        text(&mut self.entries, value);
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: u32) {
+        self.entry(key, KIND_U32);
+        self.entries.extend(value.to_le_bytes());
+    }
+
+    pub(super) fn float(&mut self, key: &str, value: f32) {
+        self.entry(key, KIND_F32);
+        self.entries.extend(value.to_le_bytes());
+    }
+
+    pub(super) fn flag(&mut self, key: &str, value: bool) {
+        self.entry(key, KIND_BOOL);
+        self.entries.push(value.into());
+    }
+
+    pub(super) fn texts(&mut self, key: &str, values: &[String]) {
+        self.array(key, KIND_TEXT, values.len());
+        values.iter().for_each(|value| text(&mut self.entries, value));
+    }
+
+    pub(super) fn integers(&mut self, key: &str, values: &[i32]) {
+        self.array(key, KIND_I32, values.len());
+        values.iter().for_each(|value| self.entries.extend(value.to_le_bytes()));
+    }
+
+    /// Announces a tensor; its rows are as long as the last number of `shape`.
+    pub(super) fn tensor(&mut self, name: &str, shape: &[u64], precision: Precision) {
+        text(&mut self.tensors, name);
+        self.tensors.extend(u32::try_from(shape.len()).unwrap_or(u32::MAX).to_le_bytes());
+        // The format counts from the other end.
+        shape.iter().rev().for_each(|length| self.tensors.extend(length.to_le_bytes()));
+        let (kind, size) = match precision {
+            Precision::Full => (0_u32, 4),
+            Precision::Half => (1, 2),
+        };
+        self.tensors.extend(kind.to_le_bytes());
+        self.tensors.extend(self.data.to_le_bytes());
+        self.tensor_count += 1;
+        self.data = (self.data + shape.iter().product::<u64>() * size).next_multiple_of(ALIGNMENT);
+    }
+
+    /// Writes all of it, up to where the first tensor begins.
+    ///
+    /// # Errors
+    /// When `to` cannot be written.
+    pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        let mut start = Vec::from(*b"GGUF");
+        start.extend(3_u32.to_le_bytes());
+        start.extend(self.tensor_count.to_le_bytes());
+        start.extend(self.entry_count.to_le_bytes());
+        for part in [&start, &self.entries, &self.tensors] {
+            to.write_all(part)?;
+        }
+        pad(to, start.len() + self.entries.len() + self.tensors.len())
+    }
+
+    fn entry(&mut self, key: &str, kind: u32) {
+        self.entry_count += 1;
+        text(&mut self.entries, key);
+        self.entries.extend(kind.to_le_bytes());
+    }
+
+    fn array(&mut self, key: &str, kind: u32, length: usize) {
+        self.entry(key, KIND_ARRAY);
+        self.entries.extend(kind.to_le_bytes());
+        self.entries.extend((length as u64).to_le_bytes());
+    }
+}
+
+/// Writes the numbers of the next tensor, and fills up to where the one behind it begins.
+///
+/// # Errors
+/// When `to` cannot be written.
+pub(super) fn values(to: &mut impl Write, values: &[f32], precision: Precision) -> io::Result<()> {
+    let bytes: Vec<u8> = match precision {
+        Precision::Full => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Precision::Half => values.iter().flat_map(|value| half(*value).to_le_bytes()).collect(),
+    };
+    to.write_all(&bytes)?;
+    pad(to, bytes.len())
+}
+
+fn pad(to: &mut impl Write, written: usize) -> io::Result<()> {
+    let written = written as u64;
+    let missing = written.next_multiple_of(ALIGNMENT) - written;
+    to.write_all(&[0; ALIGNMENT as usize][..usize::try_from(missing).unwrap_or_default()])
+}
+
+fn text(to: &mut Vec<u8>, text: &str) {
+    to.extend((text.len() as u64).to_le_bytes());
+    to.extend(text.as_bytes());
+}
+
+/// A number in 16 bits (IEEE 754 binary16), rounded to the nearest, ties to even.
+fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = (bits >> 16) as u16 & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    if magnitude > 0x7f80_0000 {
+        return sign | 0x7e00; // not a number
+    }
+    // Half of the last place above the largest is infinite.
+    if magnitude >= 0x477f_f000 {
+        return sign | 0x7c00;
+    }
+    if magnitude < 0x3880_0000 {
+        // Below the normal ones: in steps of 2^-24.
+        let steps = (f32::from_bits(magnitude) * 16_777_216.0).round_ties_even();
+        return sign | steps as u16;
+    }
+    let rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+    // The exponents count from 127 and from 15.
+    sign | ((rounded - (112 << 23)) >> 13) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a half stands for.
+    fn value(bits: u16) -> f32 {
+        let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+        let size = match exponent {
+            0 => fraction * 2_f32.powi(-24),
+            _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
+        };
+        if bits >> 15 == 1 { -size } else { size }
+    }
+
+    #[test]
+    fn every_half_stays_itself_and_the_middle_goes_to_the_even_one() {
+        for bits in (0..0x7c00_u16).chain(0x8000..0xfc00) {
+            assert_eq!(half(value(bits)), bits);
+        }
+        for bits in 0..0x7bff_u16 {
+            let middle = (value(bits) + value(bits + 1)) / 2.0;
+            let even = bits + (bits & 1);
+            assert_eq!(half(middle), even, "{middle}");
+            assert_eq!(half(-middle), even | 0x8000, "{middle}");
+        }
+        assert_eq!((half(65_519.0), half(65_520.0), half(f32::INFINITY)), (0x7bff, 0x7c00, 0x7c00));
+        assert_eq!(half(f32::NAN) & 0x7fff, 0x7e00);
+    }
+}
