@@ -8,6 +8,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use check::{validate_messages, validate_stops, within};
+
+pub(crate) use check::validate_texts;
+
+mod check;
+
 /// Most messages in one request; more than any conversation that fits a context window.
 pub const MAX_MESSAGES: usize = 4096;
 /// Most bytes of text in one request. A bound on the work of the tokenizer, which runs between two steps.
@@ -89,8 +95,8 @@ pub enum Role {
     Tool,
 }
 
-/// How a token is chosen from the engine's logits. Applied in this order: repetition penalty, `top_k`, `top_p`,
-/// `min_p`, temperature, which is llama.cpp's.
+/// How a token is chosen from the engine's logits. Applied in this order, which is llama.cpp's: biases, penalties,
+/// the answer's form, `top_k`, `top_p`, `min_p`, temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// 0 always takes the likeliest token; up to 2.
@@ -245,60 +251,6 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Message({}, {} bytes)", self.role.as_str(), self.content.len())
     }
-}
-
-fn within(field: &'static str, value: f32, low: f32, high: f32) -> Result<(), Invalid> {
-    if (low..=high).contains(&value) {
-        return Ok(());
-    }
-    Err(Invalid::new(field, format!("must be from {low} to {high}, is {value}")))
-}
-
-fn validate_messages(messages: &[Message], tools: Option<&str>) -> Result<(), Invalid> {
-    if messages.is_empty() {
-        return Err(Invalid::new("messages", "must have at least one message"));
-    }
-    if messages.len() > MAX_MESSAGES {
-        return Err(Invalid::new("messages", format!("at most {MAX_MESSAGES} messages, there are {}", messages.len())));
-    }
-    let bytes = messages.iter().map(Message::bytes).sum::<usize>() + tools.map_or(0, str::len);
-    if bytes > MAX_PROMPT_BYTES {
-        return Err(Invalid::new("messages", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
-    }
-    Ok(())
-}
-
-fn validate_stops(stops: &[String]) -> Result<(), Invalid> {
-    if stops.len() > MAX_STOPS {
-        return Err(Invalid::new("stop", format!("at most {MAX_STOPS} strings, there are {}", stops.len())));
-    }
-    for stop in stops {
-        if stop.is_empty() {
-            return Err(Invalid::new("stop", "a stop string must not be empty"));
-        }
-        if stop.len() > MAX_STOP_BYTES {
-            return Err(Invalid::new("stop", format!("at most {MAX_STOP_BYTES} bytes each, one has {}", stop.len())));
-        }
-    }
-    Ok(())
-}
-
-/// Checks texts to embed, as far as that needs no engine.
-pub(crate) fn validate_texts(texts: &[String]) -> Result<(), Invalid> {
-    if texts.is_empty() {
-        return Err(Invalid::new("input", "must have at least one text"));
-    }
-    if texts.len() > MAX_TEXTS {
-        return Err(Invalid::new("input", format!("at most {MAX_TEXTS} texts, there are {}", texts.len())));
-    }
-    if let Some(empty) = texts.iter().position(String::is_empty) {
-        return Err(Invalid::new("input", format!("text {empty} is empty")));
-    }
-    let bytes: usize = texts.iter().map(String::len).sum();
-    if bytes > MAX_PROMPT_BYTES {
-        return Err(Invalid::new("input", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
