@@ -195,6 +195,8 @@ impl Scheduler {
             }
             // Until its next status says otherwise.
             Outcome::Busy => node.set_full(model),
+            // Jobs that fail together fail for one reason.
+            Outcome::Failed if node.rests(now) => {}
             Outcome::Failed => {
                 let rest = FIRST_REST.saturating_mul(1 << node.failures.min(16)).min(LONGEST_REST);
                 node.failures += 1;

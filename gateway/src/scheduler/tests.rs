@@ -132,6 +132,19 @@ fn a_failing_node_rests_longer_each_time() {
 }
 
 #[test]
+fn jobs_that_fail_together_are_one_failure() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(4, 4)], now);
+    for _ in 0..4 {
+        assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
+    }
+    for _ in 0..4 {
+        scheduler.ended(peers[0], MODEL, Outcome::Failed, now);
+    }
+    assert_eq!(scheduler.ask(MODEL, vec![], now + FIRST_REST), Choice::Place(peers[0]));
+}
+
+#[test]
 fn a_node_that_was_busy_after_all_is_full_until_it_says_otherwise() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(2, 2)], now);

@@ -112,6 +112,9 @@ impl<'a> Session<'a> {
         if job.reader.is_gone() {
             return;
         }
+        if self.last_words.is_some() {
+            return job.refuse(Refused::Restarting);
+        }
         let mark = self.desk.blame.mark(&job.work);
         if let Err(refused) = self.desk.blame.check(&job.work, mark) {
             return job.refuse(refused);
@@ -150,10 +153,13 @@ impl<'a> Session<'a> {
                 self.jobs.output(id, output, &mut self.outbox).map_err(nonsense)?;
             }
             Report::Load(load) => {
-                if !load.alive {
-                    self.last_words = Some(load.trouble.clone());
+                if load.alive {
+                    self.desk.shown.said(load, self.jobs.len());
+                } else {
+                    // Its process ends in a moment; whoever hears of it and asks again must not be sent there.
+                    self.desk.shown.down(load.trouble.clone());
+                    self.last_words = Some(load.trouble);
                 }
-                self.desk.shown.said(load, self.jobs.len());
             }
             Report::Beat { pulse } => self.dog.beat(pulse, Instant::now()),
             Report::Opened(_) | Report::NotOpened { .. } => return Err(nonsense(Nonsense)),

@@ -237,3 +237,38 @@ async fn vectors_come_over_the_pipe() {
     assert_eq!(vectors, 200);
     engine.stop().await;
 }
+
+/// Prints what the pipe costs: run it alone, with `--release`, on a quiet machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, not a promise"]
+async fn the_cost_of_the_pipe() {
+    const ANSWERS: u32 = 50;
+    let options = "slots=8,answer_tokens=1000";
+    let (here, apart) = (Engine::start(scripted(options)), Engine::apart(scripted(options), &[]));
+    for together in [1, 8] {
+        let mut micros = [f64::MAX; 2];
+        // In turns, the best of five: the machine is never quite quiet.
+        for _ in 0..5 {
+            for (engine, best) in [&here, &apart].into_iter().zip(&mut micros) {
+                let since = Instant::now();
+                for _ in 0..ANSWERS {
+                    join_all((0..together).map(|_| engine.answer(ask("x")))).await;
+                }
+                *best = best.min(since.elapsed().as_secs_f64() * 1e6 / f64::from(ANSWERS * together * 1000));
+            }
+        }
+        println!("{together} at once: {:.2} µs a token here, {:.2} apart", micros[0], micros[1]);
+    }
+    for (engine, place) in [(&here, "here"), (&apart, "apart")] {
+        let mut micros: Vec<u128> = vec![];
+        for _ in 0..2000 {
+            let since = Instant::now();
+            engine.answer(Request { max_tokens: Some(1), ..ask("x") }).await;
+            micros.push(since.elapsed().as_micros());
+        }
+        micros.sort_unstable();
+        println!("there and back for one token {place}: median {} µs, 95 % below {} µs", micros[1000], micros[1900]);
+    }
+    here.stop().await;
+    apart.stop().await;
+}
