@@ -3,11 +3,7 @@
 //! `reference.json` holds 20 sentences, how many tokens the original tokenizer makes of each, and the vectors of the
 //! original weights, computed in 64-bit floats. The model is not in the repository: `cargo xtask test --only
 //! embeddings` gets it and runs these tests, and names the file in `STARLING_MINILM`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on fails, and has figures to show"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
