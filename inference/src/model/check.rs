@@ -4,6 +4,8 @@
 use super::gguf::{Extent, Header};
 use super::reader::{HeaderError, KIND_F32, KIND_I32, KIND_TEXT, Value};
 
+mod special;
+
 /// llama.cpp's own limits on layers and experts; it aborts beyond them.
 const MAX_LAYERS: u64 = 512;
 const MAX_EXPERTS: u64 = 1024;
@@ -115,6 +117,7 @@ fn vocabulary(header: &Header) -> Result<(), HeaderError> {
     if *tokens == 0 || header.text("tokenizer.ggml.model").is_none() {
         return Err(HeaderError::broken("it has no tokenizer"));
     }
+    special::tokens(header, *tokens)?;
     list(header, "tokenizer.ggml.scores", &[KIND_F32, KIND_I32], *tokens)?;
     list(header, "tokenizer.ggml.token_type", &[KIND_I32], *tokens)?;
     list(header, "tokenizer.ggml.merges", &[KIND_TEXT], 0)

@@ -133,6 +133,12 @@ impl Header {
         self.entries.get(key)
     }
 
+    /// Made up by a test.
+    #[cfg(test)]
+    pub(super) fn of(entries: &[(&str, Value)]) -> Self {
+        Self { entries: entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect() }
+    }
+
     fn alignment(&self) -> Result<u64, HeaderError> {
         match self.get("general.alignment") {
             None => Ok(DEFAULT_ALIGNMENT),

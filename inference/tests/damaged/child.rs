@@ -74,6 +74,8 @@ impl Running {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child::the_child", "--nocapture"])
             .env(MARK, "1")
+            // It would start a debugger for each death, where there is one.
+            .env("GGML_NO_BACKTRACE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

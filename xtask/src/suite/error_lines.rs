@@ -77,6 +77,9 @@ impl Stage {
             case("model is garbage", node, &["--model", &self.path("garbage.gguf")]),
             case("model is cut off", node, &["--model", &self.path("short.gguf")]),
             case("model is a folder", node, &["--model", &self.path("")]),
+            case("model was not pulled", node, &["--model", "hf:owner/repo:Q8_0"]),
+            case("pull without encryption", node, &["models", "pull", "http://example.org/model.gguf"]),
+            case("remove what is not there", node, &["models", "remove", "nothing"]),
             case("no such scripted option", node, &["--engine", "scripted", "--scripted", "speed=fast"]),
             case("no such address", node, &["--bootstrap", "nonsense"]),
             case("address without a peer", node, &["--bootstrap", "/ip4/127.0.0.1/tcp/4001"]),
@@ -116,7 +119,10 @@ impl Case {
     fn verdict(&self, programs: &Path, dir: &Path, stop: &Stop) -> Result<String> {
         let log = dir.join("stderr");
         let mut command = process::command(programs.join(self.program));
-        command.arg("run").args(&self.args).stdin(Stdio::null()).stdout(Stdio::null());
+        if self.args.first().is_none_or(|arg| arg != "models") {
+            command.arg("run");
+        }
+        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null());
         if !self.args.iter().any(|arg| arg == "--data") {
             command.arg("--data").arg(dir.join("data"));
         }
