@@ -2,6 +2,7 @@
 //! that answers. What passes the checks in safe Rust is given to llama.cpp in a child process, so that an abort is seen
 //! and told from an error; each that was ever found has become a check in `model/check.rs`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "how many flips did what is worth seeing")]
 
 mod child;
 mod tiny_bert;
