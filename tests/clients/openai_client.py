@@ -316,6 +316,37 @@ CHECKS = [
 ]
 
 
+def one_text_and_many(bench):
+    one = bench.client.embeddings.create(model=bench.model, input="a text")
+    assert (one.object, one.model, len(one.data)) == ("list", bench.model, 1), one
+    assert one.usage.prompt_tokens > 0 and one.usage.total_tokens == one.usage.prompt_tokens, one.usage
+    many = bench.client.embeddings.create(model=bench.model, input=["another", "a text"], encoding_format="float")
+    assert [entry.index for entry in many.data] == [0, 1], many
+    vector, same = one.data[0].embedding, many.data[1].embedding
+    # The client asks for base64 by itself, and for floats when told to.
+    assert len(vector) == len(same) and max(abs(a - b) for a, b in zip(vector, same)) < 1e-3
+    assert abs(sum(value * value for value in vector) - 1) < 1e-4
+
+
+def an_embedding_model_does_not_answer(bench):
+    error = refused(openai.BadRequestError, bench.ask)
+    assert error.param == "model", error
+
+
+def texts_are_checked(bench):
+    for wrong in ("", [], [1, 2, 3], ["x"] * 257):
+        error = refused(openai.BadRequestError, lambda: bench.client.embeddings.create(model=bench.model, input=wrong))
+        assert error.param == "input", error
+
+
+EMBEDDING_CHECKS = [
+    models_are_listed_and_found_by_name,
+    one_text_and_many,
+    an_embedding_model_does_not_answer,
+    texts_are_checked,
+]
+
+
 def refused(kind, call):
     """The error of the given kind that the call ends with."""
     try:
@@ -339,8 +370,9 @@ def main():
     given = sys.argv[1:] or [os.environ["STARLING_BASE_URL"], os.environ["STARLING_API_KEY"]]
     base_url, key = given
     with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIMIT_S) as client:
-        models = [model.id for model in client.models.list()]
-    results = [run(check, Bench(base_url, key, model)) for model in models for check in CHECKS]
+        models = [(model.id, model.kind) for model in client.models.list()]
+    checks = {"chat": CHECKS, "embedding": EMBEDDING_CHECKS}
+    results = [run(check, Bench(base_url, key, model)) for model, kind in models for check in checks[kind]]
     missing = set(os.environ.get("STARLING_EXPECT", "").split()) - SEEN
     for what in sorted(missing):
         print(f"FAILED: no model here shows {what}")

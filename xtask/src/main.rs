@@ -9,6 +9,7 @@ mod api;
 mod bench;
 mod binaries;
 mod blocked;
+mod embedding_model;
 mod hold;
 mod node_js;
 mod places;

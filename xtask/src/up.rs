@@ -4,7 +4,7 @@ mod browser;
 mod data;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,10 +14,11 @@ use data::Data;
 use crate::api::{Login, Session};
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::blocked::Blocked;
+use crate::embedding_model;
 use crate::node_js::NodeJs;
 use crate::places::{self, Places};
 use crate::say;
-use crate::stop::Stop;
+use crate::stop::{Interrupted, Stop};
 use crate::swarm::{self, Plan, Swarm};
 use crate::system::{self, Consent};
 use crate::ui;
@@ -57,6 +58,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     };
     let data = Data::take(data)?;
     let programs = build(options, stop)?;
+    let node_args = [node_args, embedding_args(&programs, stop)?].concat();
     say::step(&format!("Starting the swarm (data and logs in {})", data.dir().display()));
     let nodes = vec![node_args; usize::from(options.nodes)];
     let plan = Plan { programs, data: data.dir().to_path_buf(), port: options.port, nodes };
@@ -74,6 +76,18 @@ fn model_args(options: &Options) -> Result<Vec<OsString>> {
         return Err(Blocked::error(message, "give --model the path of a GGUF file, or leave it out"));
     }
     Ok(vec!["--model".into(), std::path::absolute(model)?.into()])
+}
+
+/// The default embedding model beside the chat model. A swarm without it is still a swarm.
+fn embedding_args(programs: &Path, stop: &Stop) -> Result<Vec<OsString>> {
+    match embedding_model::provide(&Places::find()?, programs, stop) {
+        Ok(file) => Ok(vec!["--embedding-model".into(), file.into()]),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            say::note(&format!("going on without embeddings: {error:#}"));
+            Ok(Vec::new())
+        }
+    }
 }
 
 /// Everything up to runnable programs.

@@ -42,11 +42,12 @@ const CALLER: &str = "tokens_per_second=100,answer_tokens=8,slots=4,style=reason
     </tool_call>%0a";
 
 /// Once with the demo model, once with the scripted engine, which is slow enough to be cut off, and once
-/// with one that thinks and calls tools.
+/// with one that thinks and calls tools; and one that makes vectors.
 pub(super) fn openai(context: &Context) -> Result<Passed> {
     let scripted = ["--engine", "scripted", "--scripted", "seed=7,tokens_per_second=40,answer_tokens=48,slots=4"];
     let caller = ["--engine", "scripted", "--scripted", CALLER];
-    let fresh = Fresh::start(context, &[&[], &scripted, &caller])?;
+    let vectors = ["--engine", "scripted", "--scripted", "kind=embedding,dimensions=16"];
+    let fresh = Fresh::start(context, &[&[], &scripted, &caller, &vectors])?;
     let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
     let login = Login { username: "admin".into(), password: "a long enough password".into() };
     let session = Session::set_up(fresh.swarm.url(), code, &login)?;

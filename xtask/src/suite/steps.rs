@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::tools::{self, Tool};
 use super::{Context, Passed, client_tests, error_lines};
 use crate::binaries;
+use crate::embedding_model;
 use crate::places::in_path;
 use crate::process;
 use crate::say;
@@ -21,17 +22,19 @@ pub(super) struct Step {
 
 /// The gateway carries the built UI inside, so Node.js belongs to building.
 const BUILD: &[Tool] = &[Tool::Compilers, Tool::Node];
+const EMBEDDINGS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python];
 const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 9] = [
+pub(super) const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
     Step { name: "clippy", about: "clippy on everything, no warning", needs: BUILD, run: clippy },
     Step { name: "build", about: "the three programs, dev profile", needs: BUILD, run: build },
     Step { name: "rust", about: "unit and end-to-end tests", needs: BUILD, run: rust },
+    Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
@@ -49,6 +52,16 @@ fn cargo(context: &Context, args: &[&str]) -> Result<Passed> {
 
 fn fmt(context: &Context) -> Result<Passed> {
     cargo(context, &["fmt", "--all", "--check"])
+}
+
+/// The model is fetched and converted here, so that the step `rust` needs nothing from outside.
+fn embeddings(context: &Context) -> Result<Passed> {
+    let model = embedding_model::provide(&context.places, &context.programs()?, &context.stop)?;
+    let mut tests = binaries::cargo(&context.places);
+    tests.args(["test", "-p", "starling-inference", "--test", "minilm", "--", "--ignored", "--nocapture"]);
+    tests.env("STARLING_MINILM", model);
+    process::run(tests, &context.stop)?;
+    Ok(Passed::Plainly)
 }
 
 fn clippy(context: &Context) -> Result<Passed> {

@@ -26,6 +26,8 @@ pub(super) enum Tool {
     /// Node.js and the UI's packages.
     Node,
     CargoDeny,
+    /// What fetches the embedding model.
+    Python,
     /// A Python environment with the official client.
     OpenAi,
 }
@@ -34,7 +36,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
     let of_the_system = needs.iter().flat_map(|tool| match tool {
         Tool::Compilers => &system::TO_BUILD[..],
         Tool::Chromium => &[Need::Chromium],
-        Tool::OpenAi => &[Need::Python],
+        Tool::OpenAi | Tool::Python => &[Need::Python],
         Tool::Node => NodeJs::needs(),
         Tool::CargoDeny => &[],
     });

