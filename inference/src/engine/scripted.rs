@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
+use crate::prefix::{Plan as Place, Prefixes};
 use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Style, TokenLogprob};
 
 pub use embedder::ScriptedEmbedder;
@@ -39,6 +40,8 @@ pub struct Scripted {
     options: Options,
     info: ModelInfo,
     slots: Vec<Option<Script>>,
+    /// A prompt that begins as one in a slot is read from there on only, as a model would.
+    prefixes: Prefixes<()>,
 }
 
 /// A running answer.
@@ -54,7 +57,8 @@ impl Scripted {
     /// An engine of these options; they are valid by construction.
     pub fn new(options: Options) -> Self {
         let slots = (0..options.slots).map(|_| None).collect();
-        Self { info: info(&options), options, slots }
+        let prefixes = Prefixes::new(options.slots as usize, 0);
+        Self { info: info(&options), options, slots, prefixes }
     }
 
     /// Whether the fault comes now: at its token of an answer.
@@ -86,7 +90,10 @@ impl Scripted {
         let script = self.slots[slot].as_mut().expect("the slot was just read");
         script.due = script.due.max(now.checked_sub(MAX_LAG).unwrap_or(now)) + interval;
         script.index += 1;
-        Ok(Some(Event::Token(token(script.seed, index))))
+        let token = token(script.seed, index);
+        self.prefixes.advance(slot, self.prefixes.unread(slot));
+        self.prefixes.push(slot, token);
+        Ok(Some(Event::Token(token)))
     }
 }
 
@@ -108,20 +115,26 @@ impl Engine for Scripted {
     }
 
     fn admit(&mut self, sequence: Sequence) -> Result<Admitted, EngineError> {
-        let Some(slot) = self.slots.iter().position(Option::is_none) else {
+        let Some(Place { slot, keep, .. }) = self.prefixes.plan(&sequence.tokens) else {
             return Err(EngineError::Died { reason: "more was admitted than there are slots".into() });
         };
+        self.prefixes.begin(slot, &sequence, keep);
         let prompt = sequence.tokens.len() - sequence.answered;
         let seed = self.options.answer_seed(sequence.sampling.seed, &sequence.tokens[..prompt]);
-        let reading = seconds(sequence.tokens.len(), self.options.prefill_tokens_per_second);
+        let reading = seconds(sequence.tokens.len() - keep, self.options.prefill_tokens_per_second);
         let index = u32::try_from(sequence.answered).unwrap_or(u32::MAX);
         let top_logprobs = sequence.sampling.top_logprobs;
         self.slots[slot] = Some(Script { seed, index, due: Instant::now() + reading, top_logprobs });
-        Ok(Admitted { slot, cached_tokens: 0 })
+        Ok(Admitted { slot, cached_tokens: u32::try_from(keep).unwrap_or(u32::MAX) })
     }
 
     fn release(&mut self, slot: SlotId) {
         self.slots[slot] = None;
+        self.prefixes.end(slot);
+    }
+
+    fn held(&self, prefixes: &mut Vec<u64>) {
+        self.prefixes.labels(prefixes);
     }
 
     fn take_logprob(&mut self, slot: SlotId) -> Option<TokenLogprob> {

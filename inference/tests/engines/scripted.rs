@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use starling_inference::{Finish, Request, Sampling, Source, scripted};
+use starling_inference::{Finish, Message, Request, Role, Sampling, Source, scripted};
 
 use crate::subject::{Engine, ask};
 
@@ -90,4 +90,19 @@ async fn speeds_are_kept_and_measured() {
     let load = engine.handle.load().borrow().clone();
     assert!((50.0..=101.0).contains(&load.prefill_tokens_per_second), "{load:?}");
     assert!((100.0..=210.0).contains(&load.decode_tokens_per_second), "{load:?}");
+}
+
+#[tokio::test]
+async fn what_a_slot_holds_is_not_read_again() {
+    let engine = start(&options("tokens_per_second=0,prefill_tokens_per_second=200,answer_tokens=3,slots=1"));
+    let first = Request { prefixes: vec![7], ..unseeded(&"x".repeat(120)) };
+    let answer = engine.answer(first.clone()).await;
+    assert_eq!((answer.prompt_tokens, answer.usage().cached_tokens), (31, 0));
+    assert_eq!(engine.handle.load().borrow().prefixes.to_vec(), [7]);
+    let next = Message::new(Role::User, "and now?");
+    let messages = [first.messages, vec![next]].concat();
+    let answer = engine.answer(Request { messages, ..unseeded("") }).await;
+    assert_eq!((answer.prompt_tokens, answer.usage().cached_tokens), (34, 31));
+    let (_, _, timings) = answer.end.unwrap().unwrap();
+    assert!((14.0..150.0).contains(&timings.prefill_ms), "{timings:?}");
 }

@@ -82,7 +82,8 @@ fn an_answer_ends_and_its_slot_is_free_again() {
     assert!(matches!(step(&mut engine, &[0]).0[..], [Event::Token(_)]));
     assert_eq!(step(&mut engine, &[0]).0, [Event::End]);
     engine.release(0);
-    assert_eq!(engine.admit(sequence(None, 0)), Ok(Admitted { slot: 0, cached_tokens: 0 }));
+    // The same prompt again: only its last token has to be read.
+    assert_eq!(engine.admit(sequence(None, 0)), Ok(Admitted { slot: 0, cached_tokens: 3 }));
 }
 
 #[test]
