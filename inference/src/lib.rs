@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub use drive::Runner;
+pub use engine::llama::device::{DeviceChoice, Survey, survey};
 pub use engine::{Kind, ModelInfo, scripted};
 pub use handle::{Handle, Load, Refused};
 pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};

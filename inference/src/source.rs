@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::llama::{self, Llama, LlamaEmbedder};
 use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
 use crate::model::{Hashes, ModelFile};
-use crate::{Handle, Runner, demo};
+use crate::{DeviceChoice, Handle, Runner, demo};
 
 /// A disk slower than twice this is broken; a file may have to be hashed before it is loaded.
 const SLOW_DISK_BYTES_PER_SECOND: u64 = 8 << 20;
@@ -38,6 +38,9 @@ pub enum Source {
         /// Where the hashes of large files are remembered. `None`: the file is hashed each time.
         #[serde(with = "any_path::or_none")]
         hashes: Option<PathBuf>,
+        /// What to compute on.
+        #[serde(default)]
+        device: DeviceChoice,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
@@ -52,6 +55,9 @@ pub enum Source {
         threads: Option<u32>,
         /// As for a file.
         saved_bytes: Option<u64>,
+        /// As for a file.
+        #[serde(default)]
+        device: DeviceChoice,
     },
 }
 
@@ -129,6 +135,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether an option is wrong, and not the file or the machine.
+    pub(crate) fn is_option(&self) -> bool {
+        matches!(self, Self::Option { .. })
+    }
+
     /// The next step for the person who reads the error.
     pub fn hint(&self) -> &str {
         match self {
@@ -179,10 +190,10 @@ pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
             return Ok(Runner::embedding(Box::new(ScriptedEmbedder::new(options.clone()))));
         }
         Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
-        Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes } => {
+        Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes, device } => {
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
             let hashes = hashes.clone().map(Hashes::new);
-            let options = llama::Options { context_tokens, slots, threads, saved_bytes };
+            let options = llama::Options { context_tokens, slots, threads, saved_bytes, device: *device };
             // What the file says it is for.
             if ModelFile::open(path)?.header.pooling().is_some() {
                 let embedder = LlamaEmbedder::open(path, options, hashes.as_ref())?;
@@ -190,10 +201,11 @@ pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
             }
             Box::new(Llama::open(path, options, hashes.as_ref())?)
         }
-        Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes } => {
+        Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device } => {
             let path = demo::extract(cache_dir)?;
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
-            let engine = Llama::open(&path, llama::Options { context_tokens, slots, threads, saved_bytes }, None)?;
+            let options = llama::Options { context_tokens, slots, threads, saved_bytes, device: *device };
+            let engine = Llama::open(&path, options, None)?;
             Box::new(engine.named(demo::NAME, true))
         }
     };

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use starling_inference::{Source, scripted};
+use starling_inference::{DeviceChoice, Source, scripted};
 use starling_protocol::{
     program::{Exit, SwarmOptions},
     swarm::{self, Role},
@@ -55,6 +55,9 @@ pub struct Options {
     /// Threads each model computes with.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU32>,
+    /// What to compute on: auto, cpu, cuda or vulkan. What is asked for and not there is an error.
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
     /// Memory in MiB, for each model, that keeps conversations which have no slot, 0 for none [default: a tenth of
     /// what is free, at most 8192].
     #[arg(long, value_name = "MIB")]
@@ -104,22 +107,23 @@ impl Options {
         if !self.scripted.is_empty() {
             return Err(Exit::usage("--scripted goes with --engine scripted", "leave one of the two out"));
         }
+        let device = self.device;
         let saved_bytes = self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
         let mut sources = vec![];
         if self.model.is_empty() {
             let cache_dir = place.store.folder().to_owned();
-            sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes });
+            sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device });
         }
         let hashes = || Some(place.hashes.clone());
         for model in &self.model {
             let path = place.resolve(model)?;
-            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes() });
+            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes(), device });
         }
         for model in &self.embedding_model {
             // Slots and context are the chat model's: a short text and a long answer have nothing in common.
             let (path, hashes) = (place.resolve_embedding(model)?, hashes());
             let (context_tokens, slots) = (None, None);
-            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes });
+            sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes, device });
         }
         Ok(sources)
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::instructions;
 use crate::places::Places;
 use crate::process;
 use crate::say;
@@ -31,6 +32,10 @@ pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: 
     say::step(&format!("Building {} ({folder})", packages.join(", ")));
     let mut cargo = cargo(places);
     cargo.args(["build", "--bins"]).args(flags);
+    if profile == Profile::Release {
+        // Release builds are for this computer: `up` and `bench` run them where they were built.
+        cargo.envs(instructions::switches());
+    }
     for package in packages {
         cargo.args(["-p", package]);
     }

@@ -11,6 +11,7 @@ mod binaries;
 mod blocked;
 mod embedding_model;
 mod hold;
+mod instructions;
 mod node_js;
 mod places;
 mod process;

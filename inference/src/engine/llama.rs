@@ -1,4 +1,4 @@
-//! llama.cpp on the CPU: any chat model in a GGUF file.
+//! llama.cpp on a GPU or the CPU: any chat model in a GGUF file.
 //!
 //! Sequences have KV streams of their own, so that no slot's neighbours change its answer. Rows of running answers and
 //! chunks of prompts share each batch. Native code aborts on what it does not like; whatever can be known before is
@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use llama_cpp_2::DecodeError;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::{DecodeError, list_llama_ggml_backend_devices};
 
 use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
@@ -21,15 +21,15 @@ use crate::sample::Sampler;
 use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
 
 use cache::Cache;
-use device::Device;
-use load::Loaded;
+use device::DeviceChoice;
+use load::{Loaded, Placed};
 use turns::{Reading, Turn};
 
 pub use embed::LlamaEmbedder;
 pub use fits::fits;
 
 mod cache;
-mod device;
+pub mod device;
 mod embed;
 mod fits;
 mod load;
@@ -46,6 +46,8 @@ pub struct Options {
     pub threads: Option<u32>,
     /// Bytes of the machine's memory for conversations that have no slot; 0 for none.
     pub saved_bytes: Option<u64>,
+    /// What to compute on.
+    pub device: DeviceChoice,
 }
 
 /// Tokens in one batch at most: a chunk of prompt and a row for every slot.
@@ -55,11 +57,27 @@ const MAX_SLOTS: u32 = 256;
 
 /// llama.cpp is initialised once a process and never taken down; it is global in C too. `None`: it failed.
 static BACKEND: LazyLock<Option<LlamaBackend>> = LazyLock::new(|| {
+    load_libraries();
     let mut backend = LlamaBackend::init().ok()?;
     // It would write to stderr, also what it thinks of a file; errors are told by ours.
     backend.void_logs();
-    Some(backend)
+    // With backends in libraries there may be none, and then llama.cpp aborts at the first model.
+    (!list_llama_ggml_backend_devices().is_empty()).then_some(backend)
 });
+
+/// Backends that are libraries lie beside the program, wherever that is.
+#[cfg(feature = "dynamic-backends")]
+fn load_libraries() {
+    let program = std::env::current_exe().ok();
+    // Native code takes a folder as text; one that is none has no backends.
+    if let Some(folder) = program.as_deref().and_then(Path::parent).filter(|folder| folder.to_str().is_some()) {
+        llama_cpp_2::llama_backend::load_backends_from_path(folder);
+    }
+}
+
+/// The backends are built in.
+#[cfg(not(feature = "dynamic-backends"))]
+fn load_libraries() {}
 
 /// The engine.
 pub struct Llama {
@@ -100,9 +118,7 @@ impl Llama {
     /// See [`OpenError`].
     pub fn open(path: &Path, options: Options, hashes: Option<&Hashes>) -> Result<Self, OpenError> {
         let file = ModelFile::open(path)?;
-        let device = Device::choose();
-        let shape = load::Shape::choose(&file, options, &device)?;
-        let loaded = load::load(&file, &shape)?;
+        let Placed { device, shape, loaded } = load::place(&file, options)?;
         let prompt = load::prompt(&file, loaded.borrow_owner())?;
         let info = ModelInfo {
             id: file.sha256(hashes)?,
@@ -110,7 +126,7 @@ impl Llama {
             context_tokens: shape.context_tokens,
             slots: shape.slots,
             demo: false,
-            device: device.label,
+            device: device.label(shape.threads),
             warning: device.warning,
             kind: Kind::Chat,
             memory_bytes: shape.memory_bytes,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use futures::future::join_all;
-use starling_inference::{Failure, Generation, Kind, MAX_TEXTS, Output, Refused, Source, Usage};
+use starling_inference::{DeviceChoice, Failure, Generation, Kind, MAX_TEXTS, Output, Refused, Source, Usage};
 use tempfile::TempDir;
 
 use crate::subject::{Answer, Engine, ask, models, scripted, within};
@@ -94,7 +94,15 @@ impl LastToken {
     fn start(&self) -> Engine {
         let path = self.path();
         let (context_tokens, slots, threads, saved_bytes, hashes) = (None, None, None, None, None);
-        Engine::start(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes })
+        Engine::start(Source::Gguf {
+            path,
+            context_tokens,
+            slots,
+            threads,
+            saved_bytes,
+            hashes,
+            device: DeviceChoice::Auto,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde::Deserialize;
-use starling_inference::{Message, Request, Role, Source};
+use starling_inference::{DeviceChoice, Message, Request, Role, Source};
 
 use crate::subject::{Engine, ask, gguf, models};
 
@@ -50,7 +50,7 @@ async fn the_demo_model_answers_as_in_llama_cpp() {
     let cache = tempfile::tempdir().unwrap();
     let (context_tokens, slots, threads) = (None, Some(1), None);
     let cache_dir = cache.path().to_owned();
-    let engine = Engine::start(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes: None });
+    let engine = Engine::start(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes: None, device: DeviceChoice::Auto });
     let info = engine.handle.info().clone();
     assert_eq!((info.name.as_str(), info.demo, info.context_tokens, info.slots), ("swarm-demo-3m", true, 1024, 1));
     for (request, answer) in recorded() {

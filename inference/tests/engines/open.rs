@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use starling_inference::{OpenError, Source, open};
+use starling_inference::{DeviceChoice, OpenError, Source, open};
 
 use crate::subject::{gguf, models};
 
@@ -21,7 +21,15 @@ fn check(source: &Source, part: &str) {
 }
 
 fn file(path: PathBuf) -> Source {
-    Source::Gguf { path, context_tokens: None, slots: None, threads: None, saved_bytes: None, hashes: None }
+    Source::Gguf {
+        path,
+        context_tokens: None,
+        slots: None,
+        threads: None,
+        saved_bytes: None,
+        hashes: None,
+        device: DeviceChoice::Auto,
+    }
 }
 
 fn written(folder: &Path, bytes: &[u8]) -> Source {
@@ -45,6 +53,7 @@ fn files_that_are_missing_or_damaged() {
         slots: None,
         threads: None,
         saved_bytes: None,
+        device: DeviceChoice::Auto,
     };
     check(&demo, "cannot write the demo model to");
 }
@@ -55,7 +64,15 @@ fn options_that_do_not_fit() {
     check(&gguf("stories260K.gguf", 0, 512), "slots: must be from 1 to 256");
     let (path, threads) = (models().join("stories260K.gguf"), Some(0));
     check(
-        &Source::Gguf { path, context_tokens: None, slots: None, threads, saved_bytes: None, hashes: None },
+        &Source::Gguf {
+            path,
+            context_tokens: None,
+            slots: None,
+            threads,
+            saved_bytes: None,
+            hashes: None,
+            device: DeviceChoice::Auto,
+        },
         "threads: must be from 1",
     );
 }

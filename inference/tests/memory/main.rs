@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use futures::StreamExt;
-use starling_inference::{Handle, Message, Output, Request, Role, Sampling, Source};
+use starling_inference::{DeviceChoice, Handle, Message, Output, Request, Role, Sampling, Source};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 const REQUESTS: usize = 10_000;
@@ -34,7 +34,8 @@ fn start() -> Handle {
         let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
         let (path, slots) = (models.join("swarm-demo-3M-q8_0.gguf"), Some(u32::try_from(AT_ONCE).unwrap()));
         let (context_tokens, threads, saved_bytes, hashes) = (Some(256), None, Some(4 << 20), None);
-        let source = Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes };
+        let source =
+            Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes, device: DeviceChoice::Auto };
         let (handle, runner) = starling_inference::open(&source).unwrap();
         sender.send(handle).unwrap();
         runner.run();

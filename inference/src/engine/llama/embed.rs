@@ -10,7 +10,6 @@ use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 
 use super::device::Device;
 use super::load::{self, Loaded};
@@ -61,15 +60,17 @@ impl LlamaEmbedder {
         let file = ModelFile::open(path)?;
         let pooling = file.header.pooling().ok_or_else(|| unsupported(&file, "it makes no vectors".into()))?;
         let shape = Shape::choose(&file, pooling, options)?;
-        let device = Device::choose();
-        let loaded = open_native(&file, &shape)?;
+        let (device, loaded) = load::fall_back(options.device, |device| {
+            let loaded = open_native(&file, &shape, &device)?;
+            Ok((device, loaded))
+        })?;
         let dimensions = u32::try_from(loaded.borrow_owner().n_embd_out()).unwrap_or_default();
         let info = ModelInfo {
             id: file.sha256(hashes)?,
             name: file.name(),
             context_tokens: shape.context_tokens,
             slots: shape.requests,
-            device: device.label,
+            device: device.label(shape.threads),
             warning: device.warning,
             kind: Kind::Embedding { dimensions },
             memory_bytes: file.bytes,
@@ -175,9 +176,9 @@ impl Shape {
     }
 }
 
-fn open_native(file: &ModelFile, shape: &Shape) -> Result<Loaded, OpenError> {
+fn open_native(file: &ModelFile, shape: &Shape, device: &Device) -> Result<Loaded, OpenError> {
     let backend = BACKEND.as_ref().ok_or_else(|| load::engine("llama.cpp cannot be initialised here"))?;
-    let params = LlamaModelParams::default().with_n_gpu_layers(0);
+    let params = load::model_params(device)?;
     let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| {
         unsupported(file, format!("llama.cpp does not load this file of architecture {}", file.header.architecture()))
     })?;

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::token::LlamaToken;
 use self_cell::self_cell;
 
-use super::device::Device;
+use super::device::{Device, DeviceChoice};
 use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options};
 use crate::OpenError;
 use crate::model::ModelFile;
@@ -47,9 +47,38 @@ pub(super) struct Shape {
     pub(super) slots: u32,
     /// What all of it takes on its device.
     pub(super) memory_bytes: u64,
-    threads: u32,
+    pub(super) threads: u32,
     /// Whether it must not matter in which pieces a text is computed.
     exact: bool,
+}
+
+/// A model that is loaded, and where.
+pub(super) struct Placed {
+    pub(super) device: Device,
+    pub(super) shape: Shape,
+    pub(super) loaded: Loaded,
+}
+
+/// Puts the model on the device that was asked for, or on the best that takes it.
+pub(super) fn place(file: &ModelFile, options: Options) -> Result<Placed, OpenError> {
+    let on = |device: Device| {
+        let shape = Shape::choose(file, options, &device)?;
+        let loaded = load(file, &shape, &device)?;
+        Ok(Placed { device, shape, loaded })
+    };
+    fall_back(options.device, on)
+}
+
+/// Tries the device, and the CPU in place of a GPU that nobody asked for and that does not take the model.
+pub(super) fn fall_back<T>(choice: DeviceChoice, on: impl Fn(Device) -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let device = Device::choose(choice)?;
+    match on(device.clone()) {
+        // An option that does not fit the model fits it nowhere.
+        Err(problem) if device.gpu.is_some() && choice == DeviceChoice::Auto && !problem.is_option() => {
+            on(device.fall_back(&problem))
+        }
+        placed => placed,
+    }
 }
 
 impl Shape {
@@ -77,7 +106,7 @@ impl Shape {
         })?;
         let Size { context_tokens, slots, .. } = size;
         let kind = file.header.number("general.file_type");
-        let exact = !device.gpu && kind.is_some_and(|kind| EXACT_FILES.contains(&kind));
+        let exact = device.gpu.is_none() && kind.is_some_and(|kind| EXACT_FILES.contains(&kind));
         context_tokens
             .checked_mul(slots)
             .map(|_| Self { context_tokens, slots, memory_bytes: footprint.total(&size), threads, exact })
@@ -86,15 +115,26 @@ impl Shape {
 }
 
 /// Loads the model and makes its context.
-pub(super) fn load(file: &ModelFile, shape: &Shape) -> Result<Loaded, OpenError> {
+fn load(file: &ModelFile, shape: &Shape, device: &Device) -> Result<Loaded, OpenError> {
     let backend = BACKEND.as_ref().ok_or_else(|| engine("llama.cpp cannot be initialised here"))?;
-    let params = LlamaModelParams::default().with_n_gpu_layers(0);
+    let params = model_params(device)?;
     let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| OpenError::Unsupported {
         path: file.path.clone(),
         reason: format!("llama.cpp does not load this file of architecture {}", file.header.architecture()),
     })?;
     Loaded::try_new(model, |model| model.new_context(backend, context_params(shape)))
         .map_err(|_| engine("llama.cpp has no memory for a context of this size"))
+}
+
+/// All of the model on one device: pieces on two are slower than the slower of them, as a rule.
+pub(super) fn model_params(device: &Device) -> Result<LlamaModelParams, OpenError> {
+    let params = LlamaModelParams::default().with_split_mode(LlamaSplitMode::None);
+    let gone = |_| engine("the device has gone");
+    match device.gpu {
+        Some(gpu) => params.with_devices(&[gpu]).map_err(gone),
+        // Without a device, so that a GPU which is there is not even asked for large batches.
+        None => params.with_n_gpu_layers(0).with_devices(&[]).map_err(gone),
+    }
 }
 
 fn context_params(shape: &Shape) -> LlamaContextParams {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use starling_inference::{Handle, Message, Output, Request, Role, Sampling, Source};
+use starling_inference::{DeviceChoice, Handle, Message, Output, Request, Role, Sampling, Source};
 
 use crate::Options;
 use crate::asked::{Answered, Asked, Engine};
@@ -22,6 +22,7 @@ impl Ours {
             threads: Some(options.threads),
             saved_bytes: None,
             hashes: None,
+            device: DeviceChoice::Auto,
         };
         let started = Instant::now();
         let (sender, opened) = tokio::sync::oneshot::channel();

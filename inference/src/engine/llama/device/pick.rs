@@ -1,0 +1,181 @@
+//! Which device a model is computed on: a choice from a list, without any driver.
+
+use super::DeviceChoice;
+
+/// A device that a backend found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its number among llama.cpp's devices.
+    pub(super) index: usize,
+    /// `CUDA`, `Vulkan`, `CPU` and others.
+    pub(super) backend: String,
+    /// The name of the card or the processor.
+    pub(super) description: String,
+    pub(super) kind: Kind,
+    /// Bytes.
+    pub(super) memory_total: u64,
+    /// Bytes.
+    pub(super) memory_free: u64,
+}
+
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Nothing that computes a whole model.
+    Other,
+    Cpu,
+    /// It shares the processor's memory.
+    Integrated,
+    /// A card with memory of its own.
+    Discrete,
+}
+
+/// What was chosen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// The place in the list of what was found.
+    Gpu(usize),
+    /// The processor.
+    Cpu {
+        /// Why not the GPU that the machine has; empty when all is well.
+        warning: String,
+    },
+}
+
+impl Found {
+    /// As people read it: `CUDA: NVIDIA GeForce RTX 4070`.
+    pub(super) fn label(&self) -> String {
+        let plain = self.description.replace("(R)", "").replace("(TM)", "");
+        let words: Vec<&str> = plain.split_whitespace().collect();
+        format!("{}: {}", self.backend, words.join(" "))
+    }
+
+    pub(super) fn is_cpu(&self) -> bool {
+        self.kind == Kind::Cpu
+    }
+
+    fn is_gpu(&self) -> bool {
+        self.kind >= Kind::Integrated
+    }
+
+    fn is(&self, backend: &str) -> bool {
+        self.backend.eq_ignore_ascii_case(backend)
+    }
+
+    /// A card of its own before one that shares the processor's memory; the same card through its maker's own
+    /// interface before the one for all; then the one with the most room.
+    fn rank(&self) -> (Kind, bool, u64) {
+        (self.kind, !self.is("vulkan"), self.memory_free)
+    }
+}
+
+/// The best of what was `found`, or what was asked for; `adapters` are the GPUs that the machine has.
+///
+/// # Errors
+/// What was asked for is not there: one sentence.
+pub(super) fn pick(found: &[Found], choice: DeviceChoice, adapters: &[String], built: &str) -> Result<Pick, String> {
+    let backend = match choice {
+        DeviceChoice::Cpu => return Ok(Pick::Cpu { warning: String::new() }),
+        DeviceChoice::Auto => None,
+        DeviceChoice::Cuda => Some("cuda"),
+        DeviceChoice::Vulkan => Some("vulkan"),
+    };
+    let fits = |found: &Found| found.is_gpu() && backend.is_none_or(|backend| found.is(backend));
+    let gpus = found.iter().enumerate().filter(|(_, found)| fits(found));
+    // The first of equals, so that two cards of one kind are taken in the driver's order.
+    let best = gpus.rev().max_by_key(|(_, found)| found.rank());
+    match (best, backend) {
+        (Some((place, _)), _) => Ok(Pick::Gpu(place)),
+        (None, Some(backend)) => Err(missing(backend, found, built)),
+        (None, None) => Ok(Pick::Cpu { warning: unused(adapters, built) }),
+    }
+}
+
+fn missing(backend: &str, found: &[Found], built: &str) -> String {
+    let gpus: Vec<String> = found.iter().filter(|found| found.is_gpu()).map(Found::label).collect();
+    let there = if gpus.is_empty() { "no GPU was found".to_owned() } else { format!("found: {}", gpus.join(", ")) };
+    format!("{backend} shows no device here ({there}); this program computes with {built}")
+}
+
+/// Why a GPU of the machine is not used, and what to do; empty where there is none.
+fn unused(adapters: &[String], built: &str) -> String {
+    let Some(adapter) = adapters.first() else { return String::new() };
+    let (why, remedy) = if built == "the CPU only" {
+        ("this program was built for the CPU only", "use a build with CUDA or Vulkan, see \"Backends\" in the README")
+    } else {
+        (
+            "no backend of this program can reach it",
+            "check that the card's driver is installed and that the program's libraries lie beside it",
+        )
+    };
+    format!("{adapter} is not used, the CPU computes in its place: {why}; {remedy}, or choose --device cpu")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(backend: &str, description: &str, kind: Kind, memory_free: u64) -> Found {
+        let (backend, description) = (backend.to_owned(), description.to_owned());
+        Found { index: 0, backend, description, kind, memory_total: 16, memory_free }
+    }
+
+    fn machine() -> Vec<Found> {
+        vec![
+            found("Vulkan", "Intel Iris", Kind::Integrated, 15),
+            found("Vulkan", "RTX 4070", Kind::Discrete, 12),
+            found("CUDA", "RTX 4070", Kind::Discrete, 11),
+            found("CUDA", "RTX 4070", Kind::Discrete, 11),
+            found("BLAS", "BLAS", Kind::Other, 16),
+            found("CPU", "Intel(R) Xeon(R)  Processor", Kind::Cpu, 16),
+        ]
+    }
+
+    #[track_caller]
+    fn check(found: &[Found], choice: DeviceChoice, expected: Option<usize>) {
+        let picked = pick(found, choice, &[], "the CPU only").unwrap();
+        let expected = expected.map_or(Pick::Cpu { warning: String::new() }, Pick::Gpu);
+        assert_eq!(picked, expected, "{choice}");
+    }
+
+    #[test]
+    fn the_best_card_is_taken() {
+        check(&machine(), DeviceChoice::Auto, Some(2));
+        check(&machine()[..2], DeviceChoice::Auto, Some(1));
+        check(&machine()[..1], DeviceChoice::Auto, Some(0));
+        check(&machine()[4..], DeviceChoice::Auto, None);
+        check(&[], DeviceChoice::Auto, None);
+        let mut busy = machine();
+        busy[2].memory_free = 1;
+        check(&busy, DeviceChoice::Auto, Some(3));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_or_is_an_error() {
+        check(&machine(), DeviceChoice::Cpu, None);
+        check(&machine(), DeviceChoice::Vulkan, Some(1));
+        check(&machine(), DeviceChoice::Cuda, Some(2));
+        let error = pick(&machine()[..1], DeviceChoice::Cuda, &[], "Vulkan and the CPU").unwrap_err();
+        assert!(error.contains("cuda shows no device") && error.contains("Vulkan: Intel Iris"), "{error}");
+        assert!(pick(&machine()[4..], DeviceChoice::Vulkan, &[], "the CPU only").is_err());
+    }
+
+    #[test]
+    fn a_card_that_is_not_used_is_loud() {
+        let adapters = ["an NVIDIA GPU".to_owned()];
+        for (built, reason) in [("the CPU only", "built for the CPU only"), ("CUDA and the CPU", "driver is installed")]
+        {
+            let Ok(Pick::Cpu { warning }) = pick(&machine()[4..], DeviceChoice::Auto, &adapters, built) else {
+                panic!("there is nothing but the CPU");
+            };
+            assert!(warning.starts_with("an NVIDIA GPU is not used") && warning.contains(reason), "{warning}");
+        }
+        let asked = pick(&machine()[4..], DeviceChoice::Cpu, &adapters, "the CPU only");
+        assert_eq!(asked, Ok(Pick::Cpu { warning: String::new() }), "who asks for the CPU knows");
+    }
+
+    #[test]
+    fn labels_are_plain() {
+        assert_eq!(machine()[5].label(), "CPU: Intel Xeon Processor");
+    }
+}
