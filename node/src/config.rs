@@ -130,7 +130,7 @@ impl Options {
 }
 
 /// This program, for the engines' processes.
-fn this_program() -> Result<PathBuf, Exit> {
+pub(crate) fn this_program() -> Result<PathBuf, Exit> {
     // Still the same file when it was replaced by a newer one meanwhile.
     if cfg!(target_os = "linux") {
         return Ok("/proc/self/exe".into());

@@ -9,7 +9,7 @@ use starling_inference::{
     host::{self, Host, Launch, Patience},
 };
 use starling_protocol::{ModelId, program::Exit};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 use tracing::{error, info};
 
 /// What the program is told to be the process of an engine.
@@ -80,6 +80,16 @@ pub(crate) async fn open(sources: Vec<Source>, apart: &Apart) -> Result<(Models,
         error!(problem, hint, "a model is NOT served; the others are");
     }
     Ok((models.into(), hosts))
+}
+
+/// Opens one source for a command that asks it something and ends. Its process lives as long as the set.
+pub(crate) async fn open_for_command(source: Source, apart: &Apart) -> Result<(Handle, JoinSet<()>), Exit> {
+    let (engine, host) = open_one(apart.launch(&source), source).await?;
+    let mut hosts = JoinSet::new();
+    if let Some(host) = host {
+        hosts.spawn(host.run());
+    }
+    Ok((engine, hosts))
 }
 
 async fn open_one(launch: Option<Launch>, source: Source) -> Result<(Handle, Option<Host>), Exit> {

@@ -5,8 +5,10 @@
 
 mod accept;
 mod announce;
+pub mod bench;
 pub mod config;
 mod convert;
+pub mod doctor;
 mod engines;
 pub mod hardware;
 mod job;

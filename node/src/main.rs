@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use starling_node::{Node, config::Options, models};
+use starling_node::{Node, bench, config::Options, doctor, models};
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -25,6 +25,10 @@ enum Command {
     Engine,
     /// The models on this machine.
     Models(models::Options),
+    /// What this machine can do, and what to do about the rest.
+    Doctor(doctor::Options),
+    /// How fast a model is on this machine.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,8 @@ async fn obey(command: Command) -> ExitCode {
     program::finish(match command {
         Command::Run(options) => run(*options).await,
         Command::Models(options) => models::run(options).await,
+        Command::Doctor(options) => doctor::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
         Command::Engine => Ok(()),
     })
 }
@@ -62,7 +68,12 @@ async fn run(options: Options) -> Result<(), Exit> {
         warn!("no --bootstrap address was given: nobody will find this node");
     }
     for model in node.models() {
-        say(format_args!("serving {}", model.engine.info().name));
+        let info = model.engine.info();
+        if !info.warning.is_empty() {
+            warn!(model = info.name, "{}", info.warning);
+        }
+        say(format_args!("device {}", info.device));
+        say(format_args!("serving {}", info.name));
     }
     node.run(cancel).await
 }

@@ -6,7 +6,7 @@ mod list;
 mod name;
 mod pull;
 mod quantisation;
-mod show;
+pub(crate) mod show;
 mod store;
 mod verify;
 

@@ -12,7 +12,10 @@ use std::env;
 /// somebody's wish.
 pub(crate) fn switches() -> impl Iterator<Item = (&'static str, &'static str)> {
     let wished = |name: &str| env::var_os(name).is_some();
-    detected().into_iter().filter(move |(name, _)| !wished(name)).map(|(name, is)| (name, if is { "ON" } else { "OFF" }))
+    detected()
+        .into_iter()
+        .filter(move |(name, _)| !wished(name))
+        .map(|(name, is)| (name, if is { "ON" } else { "OFF" }))
 }
 
 #[cfg(target_arch = "x86_64")]

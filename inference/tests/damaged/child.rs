@@ -106,7 +106,15 @@ fn the_child() {
 fn answers(path: &Path) -> bool {
     let (path, one) = (path.to_owned(), Some(1));
     let (context_tokens, saved_bytes) = (Some(64), Some(0));
-    let source = Source::Gguf { path, context_tokens, slots: one, threads: one, saved_bytes, hashes: None };
+    let source = Source::Gguf {
+        path,
+        context_tokens,
+        slots: one,
+        threads: one,
+        saved_bytes,
+        hashes: None,
+        device: starling_inference::DeviceChoice::Auto,
+    };
     let Ok((handle, runner)) = starling_inference::open(&source) else { return false };
     let asking = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -209,7 +209,8 @@ async fn a_process_that_cannot_open_is_an_error_at_once() {
         slots: None,
         threads: None,
         saved_bytes: None,
-        hashes: None, device: DeviceChoice::Auto
+        hashes: None,
+        device: starling_inference::DeviceChoice::Auto,
     };
     let here = starling_inference::open(&missing).err().unwrap();
     let there = Engine::try_apart(missing, &[], Patience::default()).err().unwrap();

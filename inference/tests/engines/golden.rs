@@ -50,7 +50,14 @@ async fn the_demo_model_answers_as_in_llama_cpp() {
     let cache = tempfile::tempdir().unwrap();
     let (context_tokens, slots, threads) = (None, Some(1), None);
     let cache_dir = cache.path().to_owned();
-    let engine = Engine::start(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes: None, device: DeviceChoice::Auto });
+    let engine = Engine::start(Source::Demo {
+        cache_dir,
+        context_tokens,
+        slots,
+        threads,
+        saved_bytes: None,
+        device: DeviceChoice::Auto,
+    });
     let info = engine.handle.info().clone();
     assert_eq!((info.name.as_str(), info.demo, info.context_tokens, info.slots), ("swarm-demo-3m", true, 1024, 1));
     for (request, answer) in recorded() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use starling_inference::host::{self, Launch, Patience};
 use starling_inference::{
-    DeviceChoice, Failure, Finish, Generation, Handle, Load, Message, OpenError, Output, Refused, Request, Role, Sampling, Source,
-    Timings, TokenLogprob, Usage,
+    DeviceChoice, Failure, Finish, Generation, Handle, Load, Message, OpenError, Output, Refused, Request, Role,
+    Sampling, Source, Timings, TokenLogprob, Usage,
 };
 
 /// Longest wait for anything in these tests; the machine may be busy.
@@ -82,7 +82,15 @@ pub(crate) fn scripted(options: &str) -> Source {
 pub(crate) fn gguf(file: &str, slots: u32, context_tokens: u32) -> Source {
     let (context_tokens, slots) = (Some(context_tokens), Some(slots));
     let saved_bytes = Some(64 << 20);
-    Source::Gguf { path: models().join(file), context_tokens, slots, threads: None, saved_bytes, hashes: None, device: DeviceChoice::Auto }
+    Source::Gguf {
+        path: models().join(file),
+        context_tokens,
+        slots,
+        threads: None,
+        saved_bytes,
+        hashes: None,
+        device: DeviceChoice::Auto,
+    }
 }
 
 /// A greedy request with a seed, so that every engine answers it the same way each time.

@@ -41,7 +41,15 @@ fn start() -> Handle {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let (context_tokens, slots, threads, saved_bytes, hashes) = (None, None, Some(1), None, None);
-        let source = Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes };
+        let source = Source::Gguf {
+            path,
+            context_tokens,
+            slots,
+            threads,
+            saved_bytes,
+            hashes,
+            device: starling_inference::DeviceChoice::Auto,
+        };
         let (handle, runner) = starling_inference::open(&source).unwrap();
         sender.send(handle).unwrap();
         runner.run();

@@ -1,7 +1,7 @@
 //! Whether a model could be served here at all, to be said before gigabytes of it are loaded from somewhere.
 
 use super::BATCH_TOKENS;
-use super::device::Device;
+use super::device::{Device, DeviceChoice};
 use crate::model::Header;
 use crate::model::footprint::{Footprint, Wish};
 
@@ -14,9 +14,13 @@ const CONTEXT_TOKENS: u32 = 4096;
 /// # Errors
 /// The arithmetic.
 pub fn fits(header: &Header, bytes: u64) -> Result<(), String> {
-    let device = Device::choose();
-    let idle = Device { memory_free: device.memory_total, ..device.clone() };
-    fits_in(header, bytes, idle.room()).map_err(|problem| format!("{problem}; {}", device.memory()))
+    let on = |choice| {
+        let device = Device::choose(choice).map_err(|error| error.to_string())?;
+        let idle = Device { memory_free: device.memory_total, ..device.clone() };
+        fits_in(header, bytes, idle.room()).map_err(|problem| format!("{problem}; {}", device.memory()))
+    };
+    // What is too large for the GPU is served by the CPU.
+    on(DeviceChoice::Auto).or_else(|problem| on(DeviceChoice::Cpu).map_err(|_| problem))
 }
 
 fn fits_in(header: &Header, bytes: u64, room: u64) -> Result<(), String> {
