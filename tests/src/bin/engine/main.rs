@@ -53,6 +53,7 @@ struct Options {
 async fn main() -> Result<()> {
     let options = Options::parse();
     let ours = Ours::start(&options).await?;
+    let process = ours.process()?;
     let theirs = match &options.llama_server {
         Some(program) => Some(Theirs::start(program, &options).await?),
         None => None,

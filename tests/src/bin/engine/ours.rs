@@ -1,16 +1,22 @@
 //! Our engine, as a node holds it.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use starling_inference::{DeviceChoice, Handle, Message, Output, Request, Role, Sampling, Source};
+use starling_inference::{
+    DeviceChoice, Handle, Message, Output, Request, Role, Sampling, Source,
+    host::{self, Launch, Patience},
+};
 
 use crate::Options;
 use crate::asked::{Answered, Asked, Engine};
+use crate::memory;
 
 pub(crate) struct Ours {
     handle: Handle,
     pub(crate) load_seconds: f64,
+    apart: bool,
 }
 
 impl Ours {
@@ -25,23 +31,39 @@ impl Ours {
             device: DeviceChoice::Auto,
         };
         let started = Instant::now();
-        let (sender, opened) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || match starling_inference::open(&source) {
-            Ok((handle, runner)) => {
-                if sender.send(Ok(handle)).is_ok() {
-                    runner.run();
-                }
-            }
-            Err(error) => drop(sender.send(Err(error))),
-        });
-        let handle = opened.await.context("the engine died while it was opened")??;
-        Ok(Self { handle, load_seconds: started.elapsed().as_secs_f64() })
+        let handle = match &options.node {
+            Some(program) => apart(source, program).await?,
+            None => here(source).await?,
+        };
+        Ok(Self { handle, load_seconds: started.elapsed().as_secs_f64(), apart: options.node.is_some() })
     }
 
-    /// Every process whose memory is ours.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        vec![std::process::id()]
+    /// The process that computes. Asked before any other is started, it is the only child of ours.
+    pub(crate) fn process(&self) -> Result<u32> {
+        if self.apart { memory::only_child() } else { Ok(std::process::id()) }
     }
+}
+
+/// In a process of its own, as a node does it.
+async fn apart(source: Source, program: &Path) -> Result<Handle> {
+    let launch = Launch { program: program.into(), args: vec!["engine".into()], name: "starling-node".into() };
+    let (handle, host) = host::open(source, launch, Patience::default()).await?;
+    tokio::spawn(host.run());
+    Ok(handle)
+}
+
+/// On a thread of this process.
+async fn here(source: Source) -> Result<Handle> {
+    let (sender, opened) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || match starling_inference::open(&source) {
+        Ok((handle, runner)) => {
+            if sender.send(Ok(handle)).is_ok() {
+                runner.run();
+            }
+        }
+        Err(error) => drop(sender.send(Err(error))),
+    });
+    Ok(opened.await.context("the engine died while it was opened")??)
 }
 
 impl Engine for Ours {
