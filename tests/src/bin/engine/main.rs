@@ -80,8 +80,7 @@ async fn main() -> Result<()> {
         }
         table.row(measure, &rounds);
     }
-    table
-        .memory(memory::peak_mb(&ours.processes()), theirs.as_ref().map(|theirs| memory::peak_mb(&[theirs.process()])));
+    table.memory(memory::peak_mb(process), theirs.as_ref().map(|theirs| memory::peak_mb(theirs.process())));
     table.load_time(ours.load_seconds, theirs.as_ref().map(|theirs| theirs.load_seconds));
     Ok(())
 }
