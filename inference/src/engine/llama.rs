@@ -5,12 +5,10 @@
 //! checked before (`model`).
 
 use std::path::Path;
-use std::sync::LazyLock;
 
-use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::DecodeError;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::{DecodeError, list_llama_ggml_backend_devices};
 
 use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
@@ -20,6 +18,7 @@ use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
 use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
 
+use backend::BACKEND;
 use cache::Cache;
 use device::DeviceChoice;
 use load::{Loaded, Placed};
@@ -28,6 +27,7 @@ use turns::{Reading, Turn};
 pub use embed::LlamaEmbedder;
 pub use fits::fits;
 
+mod backend;
 mod cache;
 pub mod device;
 mod embed;
@@ -54,30 +54,6 @@ pub struct Options {
 const BATCH_TOKENS: u32 = 512;
 /// llama.cpp's own limit on sequences, below the batch so that every slot has its row.
 const MAX_SLOTS: u32 = 256;
-
-/// llama.cpp is initialised once a process and never taken down; it is global in C too. `None`: it failed.
-static BACKEND: LazyLock<Option<LlamaBackend>> = LazyLock::new(|| {
-    load_libraries();
-    let mut backend = LlamaBackend::init().ok()?;
-    // It would write to stderr, also what it thinks of a file; errors are told by ours.
-    backend.void_logs();
-    // With backends in libraries there may be none, and then llama.cpp aborts at the first model.
-    (!list_llama_ggml_backend_devices().is_empty()).then_some(backend)
-});
-
-/// Backends that are libraries lie beside the program, wherever that is.
-#[cfg(feature = "dynamic-backends")]
-fn load_libraries() {
-    let program = std::env::current_exe().ok();
-    // Native code takes a folder as text; one that is none has no backends.
-    if let Some(folder) = program.as_deref().and_then(Path::parent).filter(|folder| folder.to_str().is_some()) {
-        llama_cpp_2::llama_backend::load_backends_from_path(folder);
-    }
-}
-
-/// The backends are built in.
-#[cfg(not(feature = "dynamic-backends"))]
-fn load_libraries() {}
 
 /// The engine.
 pub struct Llama {

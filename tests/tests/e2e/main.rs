@@ -4,5 +4,6 @@
 mod answers;
 mod embeddings;
 mod failover;
+mod figures;
 mod parts;
 mod strangers;
