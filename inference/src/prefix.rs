@@ -90,6 +90,11 @@ impl<S> Prefixes<S> {
         self.cuts = false;
     }
 
+    /// Whether sequences can be cut at any token.
+    pub(crate) fn cuts(&self) -> bool {
+        self.cuts
+    }
+
     /// Where a sequence of `tokens` goes, which are not empty; `None` when every slot is busy.
     pub(crate) fn plan(&mut self, tokens: &[u32]) -> Option<Plan<S>> {
         let nearest = self.idle().max_by_key(|&slot| {

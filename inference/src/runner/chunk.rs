@@ -8,9 +8,10 @@ use std::time::Duration;
 
 /// Aim for a step beside running answers. They are promised 250 ms; the rest is for what is not foreseen.
 const BESIDE_ANSWERS: f64 = 0.2;
-/// Aim while only prompts are read: so soon a cancel is noticed and a newcomer served. On two cores that is 64 tokens
-/// of a model of 0.6 B, the smallest chunk that costs nothing: pieces of 40 take 13 % longer, of 64 2 %.
-const ALONE: f64 = 0.7;
+/// Aim while only prompts are read: so soon at the latest a cancel is noticed and a newcomer served. Every chunk reads
+/// all weights once more: on two cores, a model of 0.6 B and a prompt of 512, chunks of 0.7 s cost 6 % of the speed and
+/// those of 2 s 1 %.
+const ALONE: f64 = 2.0;
 /// Tokens of the first chunk, when nothing is known: an eighth of a second at the slowest speed measured so far.
 const FIRST: usize = 16;
 /// A prompt goes on even where a step of the answers alone takes too long.
@@ -112,7 +113,7 @@ mod tests {
         let mut chunk = Chunk::default();
         machine.steps(20, &mut chunk, 0, usize::MAX);
         let (took, _) = machine.step(&mut chunk, 0, usize::MAX);
-        assert!(took < 0.8, "alone {took}");
+        assert!(took < 2.1, "alone {took}");
         machine.steps(3, &mut chunk, answering, 0);
         for _ in 0..50 {
             let (took, read) = machine.step(&mut chunk, answering, usize::MAX);
@@ -134,7 +135,7 @@ mod tests {
         let mut chunk = Chunk::default();
         assert_eq!((chunk.tokens(0), chunk.tokens(3)), (FIRST, FIRST));
         CPU.steps(20, &mut chunk, 0, usize::MAX);
-        assert!((56..=64).contains(&chunk.tokens(0)) && chunk.tokens(2) < 24, "{}", chunk.tokens(0));
+        assert!((176..=192).contains(&chunk.tokens(0)) && chunk.tokens(2) < 24, "{}", chunk.tokens(0));
         GPU.steps(30, &mut chunk, 0, usize::MAX);
         assert_eq!(chunk.tokens(0), MOST);
     }

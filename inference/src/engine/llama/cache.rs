@@ -62,6 +62,19 @@ impl Cache {
         self.prefixes.forget(slot);
     }
 
+    /// Whether a token that was computed for nothing can be taken out again with no trace.
+    pub(super) fn takes_back(&self) -> bool {
+        self.prefixes.cuts() && self.window == 0
+    }
+
+    /// Takes out what a slot has beyond the tokens that are known to be computed.
+    pub(super) fn take_back(&mut self, context: &mut LlamaContext<'_>, slot: SlotId) {
+        let known = u32::try_from(self.prefixes.computed(slot)).ok();
+        if context.kv_cache_seq_rm(small(slot), known, None).is_err() {
+            self.forget(context, slot);
+        }
+    }
+
     /// Fills a slot; says how many tokens are in it.
     fn bring(&mut self, context: &mut LlamaContext<'_>, slot: SlotId, origin: Origin<SeqState>) -> Option<usize> {
         match origin {

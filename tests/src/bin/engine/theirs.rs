@@ -36,7 +36,9 @@ impl Theirs {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let (url, http) = (format!("http://127.0.0.1:{port}"), reqwest::Client::new());
+        // It closes connections that were idle for a while, and that while is our turn.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+        let url = format!("http://127.0.0.1:{port}");
         let mut server = Self { child, url, http, load_seconds: 0.0 };
         while !server.is_ready().await {
             if let Some(status) = server.child.try_wait()? {
