@@ -103,7 +103,7 @@ impl<S> Prefixes<S> {
         })?;
         let oldest = self.idle().min_by_key(|&slot| {
             let held = &self.places[slot].held;
-            (held.computed > 0, held.used, slot)
+            (self.is_apart(slot), held.computed > 0, held.used, slot)
         })?;
         let continues = self.places[nearest].held.goes_on(self.usable(&self.places[nearest].held, tokens));
         let slot = if continues { nearest } else { oldest };
@@ -197,6 +197,13 @@ impl<S> Prefixes<S> {
                 told.push(label);
             }
         }
+    }
+
+    /// Whether a slot lies away from those that are busy: engines compute neighbours together. Where nothing can be
+    /// saved, what was used longest ago matters more.
+    fn is_apart(&self, slot: SlotId) -> bool {
+        let busy = |slot: Option<SlotId>| slot.and_then(|slot| self.places.get(slot)).is_some_and(|place| place.busy);
+        self.budget > 0 && self.is_busy() && !busy(slot.checked_sub(1)) && !busy(slot.checked_add(1))
     }
 
     fn idle(&self) -> impl Iterator<Item = SlotId> {

@@ -284,3 +284,18 @@ fn whatever_happens_a_slot_holds_the_beginning_of_its_sequence() {
         }
     }
 }
+
+#[test]
+fn answers_that_run_together_lie_side_by_side() {
+    let mut naive = Naive::new(8, 1_000_000);
+    // All slots were used, in an order that would scatter what comes.
+    for (number, slot) in [3, 7, 1, 5, 0, 6, 2, 4].into_iter().enumerate() {
+        naive.prefixes.places[slot].held = Held { used: number as u64 + 1, ..Held::default() };
+        naive.prefixes.places[slot].held.tokens = vec![900 + slot as u32; 50];
+        naive.prefixes.places[slot].held.computed = 50;
+        naive.caches[slot] = vec![900 + slot as u32; 50];
+    }
+    let mut slots: Vec<SlotId> = (1..=4).map(|first| naive.admit(&[first; 60], 0, &[]).0).collect();
+    slots.sort_unstable();
+    assert_eq!(slots[3] - slots[0], 3, "{slots:?}");
+}
