@@ -4,6 +4,7 @@
 //! costs to read a stranger's schema, and to follow it, is bounded. A matcher's state depends on the answer's tokens
 //! only, so that another engine goes on as this one would have.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use llguidance::api::{ParserLimits, TopLevelGrammar};
@@ -30,10 +31,11 @@ const IN_STRINGS: &str = r#"[^"\\\x00-\x1F\x7F]+"#;
 /// In UTF-8 no text has this byte, and the trie uses it as a mark.
 const NEVER_TEXT: u8 = 0xff;
 
-/// The vocabulary of an engine as grammars see it: built at the first request that needs it.
-#[derive(Default)]
+/// The vocabulary of an engine as grammars see it. Built before the engine serves: with 150,000 tokens that takes some
+/// tenths of a second, which no running answer should wait.
 pub struct Forms {
-    factory: Option<ParserFactory>,
+    /// Or why there is none.
+    factory: Result<ParserFactory, String>,
 }
 
 /// Follows one answer through its form.
@@ -42,29 +44,26 @@ pub struct Matcher {
 }
 
 impl Forms {
+    /// For the answers of `engine`.
+    pub fn new(engine: &dyn Engine) -> Self {
+        let ends = engine.end_tokens();
+        let none = || Err("this engine cannot keep an answer to a form; choose another model or leave it out".into());
+        // An odd vocabulary costs its model the forms and nothing else.
+        let build = || factory(engine, &ends).map_err(|reason| one_line(&reason));
+        let built = || catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|_| none());
+        Self { factory: if ends.is_empty() { none() } else { built() } }
+    }
+
     /// The form of an answer to `request` behind the tokens that it goes on from; `None` where any answer will do.
     ///
     /// # Errors
     /// Names `response_format` or `tool_choice` for a form that cannot be kept, `continue_from` for tokens that are
     /// against it.
-    pub fn matcher(
-        &mut self,
-        engine: &dyn Engine,
-        request: &Request,
-        style: Style,
-    ) -> Result<Option<Matcher>, Invalid> {
+    pub fn matcher(&self, request: &Request, style: Style) -> Result<Option<Matcher>, Invalid> {
         let Some(constraint) = &request.constraint else { return Ok(None) };
         let field = field(constraint);
-        let ends = engine.end_tokens();
-        if ends.is_empty() {
-            let reason = "this engine cannot keep an answer to a form; choose another model or leave it out";
-            return Err(Invalid::new(field, reason));
-        }
+        let factory = self.factory.as_ref().map_err(|reason| Invalid::new(field, reason.as_str()))?;
         let grammars = grammar::grammars(constraint, request.tools.as_deref(), style)?;
-        let factory = match &mut self.factory {
-            Some(factory) => factory,
-            unbuilt => unbuilt.insert(factory(engine, &ends).map_err(|reason| Invalid::new(field, reason))?),
-        };
         let compiled = compile(factory, TopLevelGrammar { grammars, max_tokens: None });
         let compiled = compiled.map_err(|reason| Invalid::new(field, one_line(&reason)))?;
         let mut parser = Parser::new(Ok(compiled));

@@ -48,7 +48,7 @@ impl Runner {
     pub(crate) fn new(engine: Box<dyn Engine>) -> (Handle, Self) {
         let (handle, ends) = pair(engine.info().clone());
         let slots = (0..engine.info().slots).map(|_| None).collect();
-        let (forms, board, chunk) = (Forms::default(), Board::default(), Chunk::default());
+        let (forms, board, chunk) = (Forms::new(&*engine), Board::default(), Chunk::default());
         let (progress, bytes) = (Vec::new(), Vec::new());
         (handle, Self { engine, forms, ends, slots, board, chunk, progress, bytes })
     }
@@ -92,7 +92,7 @@ impl Runner {
             return Ok(());
         }
         let _entered = self.ends.pulse.enter();
-        match prepare(&*self.engine, &mut self.forms, &job.work) {
+        match prepare(&*self.engine, &self.forms, &job.work) {
             Ok((answer, sequence)) => self.start(job, answer, sequence),
             Err(refused) => {
                 job.refuse(refused);

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-/// Largest job request frame, in bytes: a 128k-token conversation with room to spare.
-pub const MAX_REQUEST_FRAME: usize = 1 << 20;
-/// Largest job event frame, in bytes: a piece is a few tokens; 64 KiB holds thousands.
-pub const MAX_EVENT_FRAME: usize = 64 << 10;
+/// Largest job request frame, in bytes: a request at all of its limits at once, with room to spare.
+pub const MAX_REQUEST_FRAME: usize = 5 << 18;
+/// Largest job event frame, in bytes: a piece is a few tokens, but a stop string may hold some hundred back, and each
+/// may come with twenty alternatives.
+pub const MAX_EVENT_FRAME: usize = 256 << 10;
 /// Largest status frame, in bytes: a node with many models and the prefixes that they hold.
 pub const MAX_STATUS_FRAME: usize = 256 << 10;
 

@@ -59,7 +59,7 @@ fn request(constraint: Constraint) -> Request {
 }
 
 fn matcher(request: &Request, style: Style) -> Result<Matcher, Invalid> {
-    let matcher = Forms::default().matcher(&Bytes { info: ModelInfo::default() }, request, style)?;
+    let matcher = Forms::new(&Bytes { info: ModelInfo::default() }).matcher(request, style)?;
     Ok(matcher.expect("there is a constraint"))
 }
 
@@ -225,13 +225,12 @@ fn hostile() -> Vec<Json> {
 
 #[test]
 fn a_hostile_schema_takes_neither_time_nor_stack() {
-    let engine = Bytes { info: ModelInfo::default() };
-    let mut forms = Forms::default();
+    let forms = Forms::new(&Bytes { info: ModelInfo::default() });
     for schema in hostile() {
         let started = Instant::now();
         let shown: String = schema.to_string().chars().take(80).collect();
         let request = request(Constraint::Schema(schema.to_string()));
-        if let Ok(Some(mut matcher)) = forms.matcher(&engine, &request, Style::default()) {
+        if let Ok(Some(mut matcher)) = forms.matcher(&request, Style::default()) {
             wander(&mut matcher);
         }
         // Some ten milliseconds on a machine that does nothing else.

@@ -7,7 +7,7 @@ use crate::handle::Work;
 use crate::{Invalid, Refused};
 
 /// The answer at its start, and its sequence: the prompt's tokens, then those that were given before.
-pub(super) fn prepare(engine: &dyn Engine, forms: &mut Forms, work: &Work) -> Result<(Answer, Sequence), Refused> {
+pub(super) fn prepare(engine: &dyn Engine, forms: &Forms, work: &Work) -> Result<(Answer, Sequence), Refused> {
     let Work::Answer(request) = work else {
         return Err(Invalid::new("model", "it answers conversations and makes no vectors").into());
     };
@@ -28,7 +28,7 @@ pub(super) fn prepare(engine: &dyn Engine, forms: &mut Forms, work: &Work) -> Re
     if tokens.is_empty() {
         return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
     }
-    let matcher = forms.matcher(engine, request, style)?;
+    let matcher = forms.matcher(request, style)?;
     let mut answer = Answer::new(request, style, prompt_tokens, context_tokens - prompt_tokens);
     let mut bytes = Vec::new();
     for &token in &request.continue_from {

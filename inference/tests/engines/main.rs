@@ -9,6 +9,7 @@ mod forms;
 mod golden;
 mod misbehaviour;
 mod open;
+mod pauses;
 mod reuse;
 mod scripted;
 mod steps;
