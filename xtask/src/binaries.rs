@@ -29,6 +29,9 @@ pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: 
         Profile::Dev => (&[], "debug"),
         Profile::Release => (&["--release"], "release"),
     };
+    if profile == Profile::Release {
+        forget_other_instructions(places, stop)?;
+    }
     say::step(&format!("Building {} ({folder})", packages.join(", ")));
     let mut cargo = cargo(places);
     cargo.args(["build", "--bins"]).args(flags);
@@ -41,6 +44,23 @@ pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: 
     }
     process::run(cargo, stop)?;
     Ok(places.target.join(folder))
+}
+
+/// Cargo does not see that a library was built for another processor, or for any.
+fn forget_other_instructions(places: &Places, stop: &Stop) -> Result<()> {
+    let folder = places.target.join("release");
+    let note = folder.join(".llama-instructions");
+    let wanted = instructions::switches().map(|(name, value)| format!("{name}={value}\n")).collect::<String>();
+    if std::fs::read_to_string(&note).is_ok_and(|built| built == wanted) {
+        return Ok(());
+    }
+    if folder.join("build").is_dir() {
+        let mut clean = cargo(places);
+        clean.args(["clean", "--quiet", "--release", "-p", "llama-cpp-sys-2"]);
+        process::run(clean, stop)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(std::fs::write(note, wanted)?)
 }
 
 /// Cargo, in the checkout, with its output where we look for it.

@@ -58,7 +58,8 @@ fn fmt(context: &Context) -> Result<Passed> {
 fn embeddings(context: &Context) -> Result<Passed> {
     let model = embedding_model::provide(&context.places, &context.programs()?, &context.stop)?;
     let mut tests = binaries::cargo(&context.places);
-    tests.args(["test", "-p", "starling-inference", "--test", "minilm", "--", "--ignored", "--nocapture"]);
+    // The whole workspace, so that nothing is built again with other features.
+    tests.args(["test", "--workspace", "--test", "minilm", "--", "--ignored", "--nocapture"]);
     tests.env("STARLING_MINILM", model);
     process::run(tests, &context.stop)?;
     Ok(Passed::Plainly)
