@@ -24,7 +24,7 @@ mod peek;
 mod pooling;
 mod reader;
 mod tensor;
-mod write;
+pub mod write;
 
 /// Longest model name or error that is shown; names inside files can be longer.
 const MAX_LINE: usize = 128;

@@ -99,7 +99,7 @@ pub fn convert(folder: &Path, output: &Path) -> Result<(), ConvertError> {
     header.write(&mut file).map_err(failed)?;
     for tensor in &tensors {
         let values = source.read(&tensor.source, &tensor.shape)?;
-        write::values(&mut file, &values, tensor.precision).map_err(failed)?;
+        write::tensor(&mut file, &tensor.stored(&values)).map_err(failed)?;
     }
     file.flush().map_err(failed)?;
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -186,6 +186,11 @@ impl Config {
 }
 
 impl Tensor {
+    /// Matrices are halves here, all else is full.
+    fn stored(&self, values: &[f32]) -> Vec<u8> {
+        if self.precision == Precision::Half { write::halves(values) } else { write::full(values) }
+    }
+
     fn new(name: &str, source: &str, shape: &[u64], precision: Precision) -> Self {
         Self { name: name.to_owned(), source: source.to_owned(), shape: shape.to_vec(), precision }
     }

@@ -11,16 +11,29 @@ const KIND_ARRAY: u32 = 9;
 
 /// How the numbers of a tensor are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Precision {
+pub enum Precision {
     /// Four bytes each.
     Full,
     /// Two bytes each.
     Half,
+    /// `Q8_0`: blocks of 32, each a scale of two bytes and a byte for each number.
+    Blocks,
+}
+
+impl Precision {
+    /// The type's number in the format, and the bytes of so many numbers.
+    fn layout(self, numbers: u64) -> (u32, u64) {
+        match self {
+            Self::Full => (0, numbers * 4),
+            Self::Half => (1, numbers * 2),
+            Self::Blocks => (8, numbers / 32 * 34),
+        }
+    }
 }
 
 /// A header that grows; the tensors' data is written behind it, in the order in which they were announced.
 #[derive(Default)]
-pub(super) struct Header {
+pub struct Header {
     entries: Vec<u8>,
     entry_count: u64,
     tensors: Vec<u8>,
@@ -30,57 +43,60 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn text(&mut self, key: &str, value: &str) {
+    /// A text.
+    pub fn text(&mut self, key: &str, value: &str) {
         self.entry(key, KIND_TEXT);
         text(&mut self.entries, value);
     }
 
-    pub(super) fn number(&mut self, key: &str, value: u32) {
+    /// A whole number.
+    pub fn number(&mut self, key: &str, value: u32) {
         self.entry(key, KIND_U32);
         self.entries.extend(value.to_le_bytes());
     }
 
-    pub(super) fn float(&mut self, key: &str, value: f32) {
+    /// A number.
+    pub fn float(&mut self, key: &str, value: f32) {
         self.entry(key, KIND_F32);
         self.entries.extend(value.to_le_bytes());
     }
 
-    pub(super) fn flag(&mut self, key: &str, value: bool) {
+    /// Yes or no.
+    pub fn flag(&mut self, key: &str, value: bool) {
         self.entry(key, KIND_BOOL);
         self.entries.push(value.into());
     }
 
-    pub(super) fn texts(&mut self, key: &str, values: &[String]) {
+    /// A list of texts.
+    pub fn texts(&mut self, key: &str, values: &[String]) {
         self.array(key, KIND_TEXT, values.len());
         values.iter().for_each(|value| text(&mut self.entries, value));
     }
 
-    pub(super) fn integers(&mut self, key: &str, values: &[i32]) {
+    /// A list of whole numbers.
+    pub fn integers(&mut self, key: &str, values: &[i32]) {
         self.array(key, KIND_I32, values.len());
         values.iter().for_each(|value| self.entries.extend(value.to_le_bytes()));
     }
 
     /// Announces a tensor; its rows are as long as the last number of `shape`.
-    pub(super) fn tensor(&mut self, name: &str, shape: &[u64], precision: Precision) {
+    pub fn tensor(&mut self, name: &str, shape: &[u64], precision: Precision) {
         text(&mut self.tensors, name);
         self.tensors.extend(u32::try_from(shape.len()).unwrap_or(u32::MAX).to_le_bytes());
         // The format counts from the other end.
         shape.iter().rev().for_each(|length| self.tensors.extend(length.to_le_bytes()));
-        let (kind, size) = match precision {
-            Precision::Full => (0_u32, 4),
-            Precision::Half => (1, 2),
-        };
+        let (kind, bytes) = precision.layout(shape.iter().product());
         self.tensors.extend(kind.to_le_bytes());
         self.tensors.extend(self.data.to_le_bytes());
         self.tensor_count += 1;
-        self.data = (self.data + shape.iter().product::<u64>() * size).next_multiple_of(ALIGNMENT);
+        self.data = (self.data + bytes).next_multiple_of(ALIGNMENT);
     }
 
     /// Writes all of it, up to where the first tensor begins.
     ///
     /// # Errors
     /// When `to` cannot be written.
-    pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut start = Vec::from(*b"GGUF");
         start.extend(3_u32.to_le_bytes());
         start.extend(self.tensor_count.to_le_bytes());
@@ -104,17 +120,26 @@ impl Header {
     }
 }
 
-/// Writes the numbers of the next tensor, and fills up to where the one behind it begins.
+/// Writes the next tensor, whose bytes are in its precision's form already, and fills up to where the one behind it
+/// begins.
 ///
 /// # Errors
 /// When `to` cannot be written.
-pub(super) fn values(to: &mut impl Write, values: &[f32], precision: Precision) -> io::Result<()> {
-    let bytes: Vec<u8> = match precision {
-        Precision::Full => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Precision::Half => values.iter().flat_map(|value| half(*value).to_le_bytes()).collect(),
-    };
-    to.write_all(&bytes)?;
+pub fn tensor(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
     pad(to, bytes.len())
+}
+
+/// Four bytes for each number.
+#[must_use]
+pub fn full(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Two bytes for each number, rounded to the nearest.
+#[must_use]
+pub fn halves(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| half(*value).to_le_bytes()).collect()
 }
 
 fn pad(to: &mut impl Write, written: usize) -> io::Result<()> {

@@ -2,7 +2,6 @@
 //! benchmark needs no download. The same arguments always give the same bytes.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
-mod gguf;
 mod weights;
 
 use std::fs::File;
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
-use gguf::{Header, Kind, Tensor};
+use starling_inference::model::write::{self, Header, Precision};
 use weights::Weights;
 
 #[derive(Parser)]
@@ -57,6 +56,13 @@ impl Shape {
     }
 }
 
+/// A tensor to be written; its rows are as long as the last number of its shape.
+struct Tensor {
+    name: String,
+    shape: Vec<u64>,
+    precision: Precision,
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
     let sizes = options.shape.sizes();
@@ -64,10 +70,12 @@ fn main() -> Result<()> {
     // Under another name until it is whole: a broken-off run leaves no model behind.
     let part = options.path.with_extension("part");
     let mut out = BufWriter::new(File::create(&part).with_context(|| format!("cannot write {}", part.display()))?);
-    header(&sizes).write(&tensors, &mut out)?;
+    let mut header = header(&sizes);
+    tensors.iter().for_each(|tensor| header.tensor(&tensor.name, &tensor.shape, tensor.precision));
+    header.write(&mut out)?;
     let mut weights = Weights::default();
     for tensor in &tensors {
-        weights.write(tensor, &mut out)?;
+        write::tensor(&mut out, &weights.of(tensor))?;
     }
     out.flush()?;
     out.get_ref().sync_all()?;
@@ -95,11 +103,11 @@ fn header(sizes: &Sizes) -> Header {
     header.text("tokenizer.ggml.pre", "qwen2");
     let tokens = tokens(sizes.vocabulary);
     // The last three are control tokens, all others text.
-    let kinds = (0..sizes.vocabulary).map(|id| if id + 3 < sizes.vocabulary { 1 } else { 3 }).collect();
-    header.texts("tokenizer.ggml.tokens", tokens);
-    header.numbers("tokenizer.ggml.token_type", kinds);
+    let kinds: Vec<i32> = (0..sizes.vocabulary).map(|id| if id + 3 < sizes.vocabulary { 1 } else { 3 }).collect();
+    header.texts("tokenizer.ggml.tokens", &tokens);
+    header.integers("tokenizer.ggml.token_type", &kinds);
     // There has to be one. Without others every byte of a prompt is a token, so prompts have known lengths.
-    header.texts("tokenizer.ggml.merges", vec!["Ā ā".to_owned()]);
+    header.texts("tokenizer.ggml.merges", &["Ā ā".to_owned()]);
     header.number("tokenizer.ggml.bos_token_id", small(sizes.vocabulary - 3));
     header.number("tokenizer.ggml.eos_token_id", small(sizes.vocabulary - 1));
     header.flag("tokenizer.ggml.add_bos_token", false);
@@ -132,8 +140,9 @@ fn gpt2_letter(byte: u8) -> char {
 fn tensors(sizes: &Sizes) -> Vec<Tensor> {
     let Sizes { width, inner, head, .. } = *sizes;
     let (queries, keys) = (sizes.heads * head, sizes.kv_heads * head);
-    let matrix = |name: String, from: u64, to: u64| Tensor { name, shape: vec![from, to], kind: Kind::Q8_0 };
-    let norm = |name: String, length: u64| Tensor { name, shape: vec![length], kind: Kind::F32 };
+    let matrix =
+        |name: String, from: u64, to: u64| Tensor { name, shape: vec![to, from], precision: Precision::Blocks };
+    let norm = |name: String, length: u64| Tensor { name, shape: vec![length], precision: Precision::Full };
     let mut tensors = vec![matrix("token_embd.weight".into(), width, sizes.vocabulary)];
     for layer in 0..sizes.layers {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");

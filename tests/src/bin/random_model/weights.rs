@@ -1,8 +1,8 @@
 //! The numbers: random, small enough that thirty layers of them stay finite.
 
-use std::io::{self, Write};
+use starling_inference::model::write::{self, Precision};
 
-use crate::gguf::{Kind, Tensor};
+use crate::Tensor;
 
 /// Scale of a block as a 16-bit float: bytes of -127 to 127 times 2^-11 have a spread of 0.036.
 const SCALE: u16 = 0x1000;
@@ -17,12 +17,13 @@ impl Default for Weights {
 }
 
 impl Weights {
-    pub(crate) fn write(&mut self, tensor: &Tensor, out: &mut impl Write) -> io::Result<()> {
-        match tensor.kind {
-            Kind::F32 => (0..tensor.elements()).try_for_each(|_| out.write_all(&1.0_f32.to_le_bytes()))?,
-            Kind::Q8_0 => (0..tensor.elements() / 32).try_for_each(|_| out.write_all(&self.block()))?,
+    /// Matrices are noise, all else is one.
+    pub(crate) fn of(&mut self, tensor: &Tensor) -> Vec<u8> {
+        let numbers = usize::try_from(tensor.shape.iter().product::<u64>()).unwrap_or_default();
+        if tensor.precision != Precision::Blocks {
+            return write::full(&vec![1.0; numbers]);
         }
-        (0..tensor.padding()).try_for_each(|_| out.write_all(&[0]))
+        (0..numbers / 32).flat_map(|_| self.block()).collect()
     }
 
     fn block(&mut self) -> [u8; 34] {
