@@ -1,3 +1,5 @@
+//! What a monitoring system reads, as text.
+
 use std::sync::Arc;
 
 use starling_protocol::{
