@@ -100,6 +100,7 @@ async fn a_long_prompt_lets_a_running_answer_pause_for_no_longer_than_promised()
     let reader = tokio::spawn(async move { while first.next().await.is_some() {} });
     while !matches!(within(second.next()).await, Some(Output::Piece { .. })) {}
     reader.abort();
+    assert!(reader.await.is_err());
     let most = |of: &AtomicUsize| of.load(Ordering::SeqCst);
     assert!((1..=LONGEST).contains(&most(&seen.most_beside)), "{} tokens in a step", most(&seen.most_beside));
     assert!(most(&seen.most_alone) > most(&seen.most_beside), "{}", most(&seen.most_alone));

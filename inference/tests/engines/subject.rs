@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starling_inference::host::{self, Launch, Patience};
 use starling_inference::{
@@ -99,12 +99,27 @@ pub(crate) fn ask(prompt: &str) -> Request {
     Request { messages: vec![Message::new(Role::User, prompt)], sampling, ..Request::default() }
 }
 
-/// An engine on a thread of its own.
+/// An engine on a thread of its own, which ends with it.
 pub(crate) struct Engine {
+    // In this order: the thread ends once there is no handle.
     pub(crate) handle: Handle,
-    thread: JoinHandle<()>,
+    thread: Thread,
     /// What a list of processes calls it, if it has one of its own.
     name: String,
+}
+
+/// Waited for when it is dropped: native code that still computes when a process ends may crash it.
+struct Thread(Option<JoinHandle<()>>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let Some(thread) = self.0.take().filter(|_| !std::thread::panicking()) else { return };
+        let deadline = Instant::now() + LIMIT;
+        while !thread.is_finished() {
+            assert!(Instant::now() < deadline, "an engine outlives its test");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Engine {
@@ -135,7 +150,7 @@ impl Engine {
                 }
             });
         });
-        receiver.recv().unwrap().map(|handle| Self { handle, thread, name })
+        receiver.recv().unwrap().map(|handle| Self { handle, thread: Thread(Some(thread)), name })
     }
 
     /// `open` runs on the engine's thread, as engines want it.
@@ -146,7 +161,7 @@ impl Engine {
             sender.send(handle).unwrap();
             runner.run();
         });
-        Self { handle: receiver.recv().unwrap(), thread, name: String::new() }
+        Self { handle: receiver.recv().unwrap(), thread: Thread(Some(thread)), name: String::new() }
     }
 
     #[cfg(target_os = "linux")]
@@ -176,9 +191,10 @@ impl Engine {
     }
 
     /// Lets go of the engine and waits for its thread.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
+        let thread = self.thread.0.take();
         drop(self.handle);
-        within(tokio::task::spawn_blocking(|| self.thread.join().unwrap())).await.unwrap();
+        within(tokio::task::spawn_blocking(|| thread.map(JoinHandle::join))).await.unwrap().unwrap().unwrap();
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
 use futures::StreamExt;
 use starling_inference::{DeviceChoice, Handle, Message, Output, Request, Role, Sampling, Source};
@@ -19,18 +20,20 @@ const AT_ONCE: usize = 4;
 
 #[tokio::test]
 async fn ten_thousand_requests_leave_nothing_behind() {
-    let handle = start();
+    let (handle, thread) = start();
     run(&handle, 0..WARM_UP).await;
     let before = resident();
     run(&handle, WARM_UP..WARM_UP + REQUESTS).await;
     let after = resident();
     println!("resident before {:.1} MB, after {REQUESTS} requests {:.1} MB", mb(before), mb(after));
     assert!(after <= before + ALLOWED_BYTES, "{before} {after}");
+    drop(handle);
+    thread.join().unwrap();
 }
 
-fn start() -> Handle {
+fn start() -> (Handle, JoinHandle<()>) {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
         let (path, slots) = (models.join("swarm-demo-3M-q8_0.gguf"), Some(u32::try_from(AT_ONCE).unwrap()));
         let (context_tokens, threads, saved_bytes, hashes) = (Some(256), None, Some(4 << 20), None);
@@ -40,7 +43,7 @@ fn start() -> Handle {
         sender.send(handle).unwrap();
         runner.run();
     });
-    receiver.recv().unwrap()
+    (receiver.recv().unwrap(), thread)
 }
 
 async fn run(handle: &Handle, requests: std::ops::Range<usize>) {
