@@ -1,9 +1,12 @@
 //! The loop of an engine's thread, whatever the engine is for.
 
-use crate::Handle;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::embed::{EmbedRunner, Embedder};
-use crate::engine::Engine;
-use crate::runner;
+use crate::engine::{Engine, EngineError};
+use crate::handle::Ends;
+use crate::stream::Reader;
+use crate::{Failure, Handle, Output, runner};
 
 /// Drives one engine on the thread that calls [`Runner::run`].
 pub struct Runner {
@@ -31,5 +34,25 @@ impl Runner {
 
     fn of(serve: impl FnOnce() + 'static) -> Self {
         Self { serve: Box::new(serve) }
+    }
+}
+
+/// Serves to the end and says why that came too early, if it did.
+pub(crate) fn serve(serve: impl FnOnce() -> Result<(), EngineError>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(serve)) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        // The message of a panic may quote what it stumbled over, so it goes no further.
+        Err(_) => Some("it panicked".to_owned()),
+    }
+}
+
+/// The end: refuses what comes, fails what runs.
+pub(crate) fn close(mut ends: Ends, reason: Option<String>, running: impl IntoIterator<Item = Reader>) {
+    ends.close(reason.as_deref());
+    let Some(reason) = reason else { return };
+    tracing::error!(%reason, "the engine died");
+    for reader in running {
+        reader.end(Output::Failed(Failure::EngineDied { reason: reason.clone() }));
     }
 }

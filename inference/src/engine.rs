@@ -147,6 +147,13 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// The engine cannot be used any more, because of `reason`.
+    pub(crate) fn died(reason: impl Into<String>) -> Self {
+        Self::Died { reason: reason.into() }
+    }
+}
+
 /// Something that turns tokens into more tokens.
 pub trait Engine {
     /// What it serves; does not change.

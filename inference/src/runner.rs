@@ -4,10 +4,10 @@
 //! A reader that is slow pauses its own slot and nobody else's. An engine that panics or gives nonsense ends as typed
 //! failures, never as text.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::constrain::Forms;
+use crate::drive;
 use crate::engine::{Engine, EngineError, Event, Pace, Plan, Progress, Sequence, SlotId, Stepped};
 use crate::handle::{Ends, Handle, Job, pair};
 use crate::stream::Reader;
@@ -22,7 +22,7 @@ mod admission;
 mod answer;
 mod board;
 mod chunk;
-mod meter;
+pub(crate) mod meter;
 
 /// Drives one engine that answers, on the thread that calls [`Runner::run`].
 pub(crate) struct Runner {
@@ -56,13 +56,8 @@ impl Runner {
     /// Serves until every [`Handle`] is dropped and no answer runs, or until the engine died: then every answer got
     /// its failure and [`Load::alive`] is false. Blocks.
     pub(crate) fn run(mut self) {
-        let reason = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            // The message of a panic may quote what it stumbled over, so it goes no further.
-            Err(_) => Some("it panicked".to_owned()),
-        };
-        self.close(reason);
+        let reason = drive::serve(|| self.serve());
+        drive::close(self.ends, reason, self.slots.into_iter().flatten().map(|running| running.reader));
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
@@ -120,7 +115,7 @@ impl Runner {
             admitted => admitted?,
         };
         let Some(place @ None) = self.slots.get_mut(admitted.slot) else {
-            return Err(nonsense("it gave a slot that is taken or not there"));
+            return Err(EngineError::died("it gave a slot that is taken or not there"));
         };
         let (reader, caller) = job.split();
         reader.send(answer.started(admitted.cached_tokens));
@@ -190,7 +185,7 @@ impl Runner {
     /// One event of a step. What comes behind an answer's end in the same step is dropped.
     fn take(&mut self, slot: SlotId, event: Event) -> Result<(), EngineError> {
         if slot >= self.slots.len() {
-            return Err(nonsense("it spoke of a slot that is not there"));
+            return Err(EngineError::died("it spoke of a slot that is not there"));
         }
         match event {
             Event::Token(token) if token >= self.engine.vocabulary() => {
@@ -256,16 +251,6 @@ impl Runner {
         }
     }
 
-    /// The end: refuse what comes, fail what runs.
-    fn close(mut self, reason: Option<String>) {
-        self.ends.close(reason.as_deref());
-        let Some(reason) = reason else { return };
-        tracing::error!(%reason, "the engine died");
-        for running in self.slots.into_iter().flatten() {
-            running.reader.end(Output::Failed(Failure::EngineDied { reason: reason.clone() }));
-        }
-    }
-
     fn running(&self) -> usize {
         self.slots.iter().flatten().count()
     }
@@ -295,8 +280,4 @@ impl Running {
     fn talks(&self) -> bool {
         self.answer.has_begun()
     }
-}
-
-fn nonsense(what: &str) -> EngineError {
-    EngineError::Died { reason: what.to_owned() }
 }

@@ -5,17 +5,15 @@
 //! is slow holds up nobody.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::Embedder;
+use crate::drive;
 use crate::engine::EngineError;
 use crate::handle::{Ends, Handle, Job, Load, Work, pair};
+use crate::runner::meter::Meter;
 use crate::stream::Reader;
 use crate::{Failure, Finish, Invalid, Kind, Output, Refused, Style, Timings, Usage};
-
-/// Weight of a new measurement of speed.
-const WEIGHT: f64 = 0.2;
 
 /// Drives one embedding engine.
 pub(crate) struct EmbedRunner {
@@ -23,7 +21,7 @@ pub(crate) struct EmbedRunner {
     ends: Ends,
     /// Whose turn it is comes first.
     running: VecDeque<Running>,
-    tokens_per_second: f64,
+    meter: Meter,
 }
 
 /// A request in progress.
@@ -44,18 +42,13 @@ impl EmbedRunner {
     /// A runner for `embedder` and the handle to it. Spawns nothing.
     pub(crate) fn new(embedder: Box<dyn Embedder>) -> (Handle, Self) {
         let (handle, ends) = pair(embedder.info().clone());
-        (handle, Self { embedder, ends, running: VecDeque::new(), tokens_per_second: 0.0 })
+        (handle, Self { embedder, ends, running: VecDeque::new(), meter: Meter::default() })
     }
 
     /// Serves until every [`Handle`] is dropped and nothing runs, or until the engine died. Blocks.
     pub(crate) fn run(mut self) {
-        let reason = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            // The message of a panic may quote what it stumbled over, so it goes no further.
-            Err(_) => Some("it panicked".to_owned()),
-        };
-        self.close(reason);
+        let reason = drive::serve(|| self.serve());
+        drive::close(self.ends, reason, self.running.into_iter().map(|running| running.reader));
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
@@ -149,9 +142,13 @@ impl EmbedRunner {
             vectors => vectors?,
         };
         if vectors.len() != batch.len() {
-            return if gone() { Ok(()) } else { Err(nonsense("it gave another number of vectors than of texts")) };
+            return if gone() {
+                Ok(())
+            } else {
+                Err(EngineError::died("it gave another number of vectors than of texts"))
+            };
         }
-        self.measure(tokens, began);
+        self.meter.add_prefill(u32::try_from(tokens).unwrap_or(u32::MAX), began.elapsed());
         self.hand_out(vectors);
         Ok(())
     }
@@ -196,28 +193,12 @@ impl EmbedRunner {
         }
     }
 
-    /// The end: refuse what comes, fail what runs.
-    fn close(mut self, reason: Option<String>) {
-        self.ends.close(reason.as_deref());
-        let Some(reason) = reason else { return };
-        tracing::error!(%reason, "the embedding engine died");
-        for running in self.running {
-            running.reader.end(Output::Failed(Failure::EngineDied { reason: reason.clone() }));
-        }
-    }
-
-    fn measure(&mut self, tokens: usize, began: Instant) {
-        let now = tokens as f64 / began.elapsed().as_secs_f64().max(1e-6);
-        let before = self.tokens_per_second;
-        self.tokens_per_second = if before == 0.0 { now } else { before + WEIGHT * (now - before) };
-    }
-
     fn publish(&self) {
         let (running, slots) = (u32::try_from(self.running.len()).unwrap_or(u32::MAX), self.embedder.info().slots);
         let load = Load {
             running,
             slots_free: slots.saturating_sub(running),
-            prefill_tokens_per_second: self.tokens_per_second,
+            prefill_tokens_per_second: self.meter.prefill(),
             slots,
             alive: true,
             ..Load::default()
@@ -295,8 +276,4 @@ fn unit(mut vector: Vec<f32>, dimensions: u32) -> Option<Vec<f32>> {
     }
     vector.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
     Some(vector)
-}
-
-fn nonsense(what: &str) -> EngineError {
-    EngineError::Died { reason: what.to_owned() }
 }

@@ -159,8 +159,8 @@ impl Llama {
         self.bridged.clear();
         for index in 0..self.shares.len() {
             let (slot, tokens) = self.shares[index];
-            if let Some(next) = index.checked_sub(1).filter(|_| answering > 0) {
-                self.bridge(self.shares[next].0 + 1, slot)?;
+            if let Some(before) = index.checked_sub(1).filter(|_| answering > 0) {
+                self.bridge(self.shares[before].0 + 1, slot)?;
             }
             self.add(slot, tokens)?;
         }
@@ -212,11 +212,7 @@ impl Llama {
                 self.loaded.with_dependent_mut(|_, context| self.cache.forget(context, slot));
             }
         }
-        computed.map_err(|error| match error {
-            // No place in the KV cache, or (-2) no memory for the computation.
-            DecodeError::NoKvCacheSlot | DecodeError::Unknown(-2) => EngineError::OutOfMemory,
-            error => broken(&error.to_string()),
-        })
+        computed.map_err(undone)
     }
 
     fn choose(&mut self, row: &Row) -> Event {
@@ -290,9 +286,9 @@ impl Engine for Llama {
         if self.batch.n_tokens() > 0 {
             self.compute()?;
         }
-        for row in std::mem::take(&mut self.rows) {
-            progress.push(Progress { slot: row.slot, event: self.choose(&row) });
-        }
+        let rows = std::mem::take(&mut self.rows);
+        progress.extend(rows.iter().map(|row| Progress { slot: row.slot, event: self.choose(row) }));
+        self.rows = rows;
         Ok(Stepped { pace: Pace::Ready, prompt_tokens })
     }
 
@@ -301,8 +297,17 @@ impl Engine for Llama {
     }
 }
 
+/// Why a batch was not computed.
+fn undone(error: DecodeError) -> EngineError {
+    match error {
+        // No place in the KV cache, or (-2) no memory for the computation.
+        DecodeError::NoKvCacheSlot | DecodeError::Unknown(-2) => EngineError::OutOfMemory,
+        error => broken(&error.to_string()),
+    }
+}
+
 fn broken(what: &str) -> EngineError {
-    EngineError::Died { reason: format!("llama.cpp: {what}") }
+    EngineError::died(format!("llama.cpp: {what}"))
 }
 
 /// A token id as llama.cpp has it; ids are below its vocabulary, which is an `i32`.

@@ -10,7 +10,7 @@ const THROUGHPUT_WINDOW: Duration = Duration::from_secs(1);
 
 /// Tokens per second and answer; 0 until measured.
 #[derive(Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     prefill: f64,
     decode: f64,
     throughput: f64,
@@ -19,16 +19,16 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn add_prefill(&mut self, tokens: u32, time: Duration) {
+    pub(crate) fn add_prefill(&mut self, tokens: u32, time: Duration) {
         self.prefill = smooth(self.prefill, tokens, time);
     }
 
-    pub(super) fn add_decode(&mut self, tokens: u32, time: Duration) {
+    pub(crate) fn add_decode(&mut self, tokens: u32, time: Duration) {
         self.decode = smooth(self.decode, tokens, time);
     }
 
     /// Counts what a step gave to all answers together.
-    pub(super) fn add_given(&mut self, tokens: usize, now: Instant) {
+    pub(crate) fn add_given(&mut self, tokens: usize, now: Instant) {
         let (since, given) = self.window.get_or_insert((now, 0));
         *given = given.saturating_add(u32::try_from(tokens).unwrap_or(u32::MAX));
         let time = now.duration_since(*since);
@@ -39,20 +39,20 @@ impl Meter {
     }
 
     /// Nothing runs any more.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.throughput = 0.0;
         self.window = None;
     }
 
-    pub(super) fn throughput(&self) -> f64 {
+    pub(crate) fn throughput(&self) -> f64 {
         self.throughput
     }
 
-    pub(super) fn prefill(&self) -> f64 {
+    pub(crate) fn prefill(&self) -> f64 {
         self.prefill
     }
 
-    pub(super) fn decode(&self) -> f64 {
+    pub(crate) fn decode(&self) -> f64 {
         self.decode
     }
 }

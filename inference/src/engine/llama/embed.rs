@@ -6,14 +6,11 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::model::LlamaModel;
 
-use super::device::Device;
 use super::load::{self, Loaded};
-use super::{BACKEND, Options, broken, native, small};
+use super::{Options, broken, native, small, undone};
 use crate::embed::{Capacity, Embedder};
 use crate::engine::{EngineError, ModelInfo};
 use crate::model::{Hashes, ModelFile, Pooling};
@@ -61,7 +58,7 @@ impl LlamaEmbedder {
         let pooling = file.header.pooling().ok_or_else(|| unsupported(&file, "it makes no vectors".into()))?;
         let shape = Shape::choose(&file, pooling, options)?;
         let (device, loaded) = load::fall_back(options.device, |device| {
-            let loaded = open_native(&file, &shape, &device)?;
+            let loaded = load::native(&file, &device, shape.params(), "texts of this length")?;
             Ok((device, loaded))
         })?;
         let dimensions = u32::try_from(loaded.borrow_owner().n_embd_out()).unwrap_or_default();
@@ -102,10 +99,7 @@ impl LlamaEmbedder {
     fn compute(&mut self) -> Result<(), EngineError> {
         let batch = &mut self.batch;
         // For networks without a KV cache this is the same as `encode`.
-        self.loaded.with_dependent_mut(|_, context| context.decode(batch)).map_err(|error| match error {
-            DecodeError::NoKvCacheSlot | DecodeError::Unknown(-2) => EngineError::OutOfMemory,
-            error => broken(&error.to_string()),
-        })
+        self.loaded.with_dependent_mut(|_, context| context.decode(batch)).map_err(undone)
     }
 
     fn vectors(&self, count: usize) -> Result<Vec<Vec<f32>>, EngineError> {
@@ -174,16 +168,6 @@ impl Shape {
             // Streams of their own would cut texts of different lengths into parts, and each part would be pooled.
             .with_kv_unified(true)
     }
-}
-
-fn open_native(file: &ModelFile, shape: &Shape, device: &Device) -> Result<Loaded, OpenError> {
-    let backend = BACKEND.as_ref().ok_or_else(|| load::engine("llama.cpp cannot be initialised here"))?;
-    let params = load::model_params(device)?;
-    let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| {
-        unsupported(file, format!("llama.cpp does not load this file of architecture {}", file.header.architecture()))
-    })?;
-    Loaded::try_new(model, |model| model.new_context(backend, shape.params()))
-        .map_err(|_| load::engine("llama.cpp has no memory for texts of this length"))
 }
 
 fn unsupported(file: &ModelFile, reason: String) -> OpenError {

@@ -63,7 +63,7 @@ pub(super) struct Placed {
 pub(super) fn place(file: &ModelFile, options: Options) -> Result<Placed, OpenError> {
     let on = |device: Device| {
         let shape = Shape::choose(file, options, &device)?;
-        let loaded = load(file, &shape, &device)?;
+        let loaded = native(file, &device, context_params(&shape), "a context of this size")?;
         Ok(Placed { device, shape, loaded })
     };
     fall_back(options.device, on)
@@ -114,20 +114,25 @@ impl Shape {
     }
 }
 
-/// Loads the model and makes its context.
-fn load(file: &ModelFile, shape: &Shape, device: &Device) -> Result<Loaded, OpenError> {
+/// Loads the model and makes its context; `size` is what there may be no memory for.
+pub(super) fn native(
+    file: &ModelFile,
+    device: &Device,
+    context: LlamaContextParams,
+    size: &str,
+) -> Result<Loaded, OpenError> {
     let backend = BACKEND.as_ref().ok_or_else(|| engine("llama.cpp cannot be initialised here"))?;
     let params = model_params(device)?;
     let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| OpenError::Unsupported {
         path: file.path.clone(),
         reason: format!("llama.cpp does not load this file of architecture {}", file.header.architecture()),
     })?;
-    Loaded::try_new(model, |model| model.new_context(backend, context_params(shape)))
-        .map_err(|_| engine("llama.cpp has no memory for a context of this size"))
+    Loaded::try_new(model, |model| model.new_context(backend, context))
+        .map_err(|_| engine(&format!("llama.cpp has no memory for {size}")))
 }
 
 /// All of the model on one device: pieces on two are slower than the slower of them, as a rule.
-pub(super) fn model_params(device: &Device) -> Result<LlamaModelParams, OpenError> {
+fn model_params(device: &Device) -> Result<LlamaModelParams, OpenError> {
     let params = LlamaModelParams::default().with_split_mode(LlamaSplitMode::None);
     let gone = |_| engine("the device has gone");
     match device.gpu {
