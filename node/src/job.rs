@@ -10,7 +10,7 @@ use starling_inference::Generation;
 use starling_protocol::{
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME},
-    message::{JobEvent, JobFailure, JobRequest, Refusal, Task},
+    message::{JobEvent, JobFailure, JobOpening, JobRequest, Refusal, Task},
     swarm::{InboundStream, Stream},
 };
 use tokio::time::timeout;
@@ -40,11 +40,12 @@ pub(crate) async fn serve(inbound: InboundStream, models: Models, stops: Stops) 
 
 /// The request; none when what came is not one, which the peer is told.
 async fn read_request(stream: &mut Stream) -> io::Result<Option<JobRequest>> {
-    let read = frame::read::<JobRequest>(stream, MAX_REQUEST_FRAME);
+    let read = frame::read::<JobOpening>(stream, MAX_REQUEST_FRAME);
     let refusal = match timeout(FIRST_FRAME_TIMEOUT, read).await {
-        Ok(Ok(request)) => match request.validate() {
-            Ok(()) => return Ok(Some(request)),
-            Err(invalid) => Refusal::Invalid { field: invalid.field.to_owned(), reason: invalid.reason },
+        Ok(Ok(opening)) => match (opening.validate(), opening) {
+            (Ok(()), JobOpening::Begin(request)) => return Ok(Some(request)),
+            (Ok(()), JobOpening::Resume(_)) => Refusal::NotHere,
+            (Err(invalid), _) => Refusal::Invalid { field: invalid.field.to_owned(), reason: invalid.reason },
         },
         Ok(Err(FrameError::Io(error))) => return Err(error),
         Ok(Err(error)) => Refusal::Invalid { field: "request".to_owned(), reason: error.to_string() },

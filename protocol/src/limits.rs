@@ -12,6 +12,17 @@ pub const MAX_EVENT_FRAME: usize = 256 << 10;
 /// Largest status frame, in bytes: a node with many models and the prefixes that they hold.
 pub const MAX_STATUS_FRAME: usize = 256 << 10;
 
+/// Largest frame of a member stream or a join stream, in bytes.
+pub const MAX_MEMBER_FRAME: usize = 64 << 10;
+/// Revocations in one frame.
+pub const MAX_REVOCATIONS_PER_FRAME: usize = 256;
+/// Revocations remembered; each lasts for as long as a certificate.
+pub const MAX_REVOCATIONS: usize = 4_096;
+/// Longest invite, in characters.
+pub const MAX_INVITE_CHARACTERS: usize = 4_096;
+/// First addresses in an invite or with a certificate.
+pub const MAX_INVITE_ADDRESSES: usize = 16;
+
 /// Most messages in one request.
 pub const MAX_MESSAGES: usize = 4_096;
 /// Longest text of all messages of a request together, in bytes.

@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 mod event;
+mod opening;
 mod request;
 mod status;
 
@@ -17,8 +18,9 @@ pub use event::{
     Accepted, Done, Finish, JobEvent, JobFailure, Likely, Piece, Reasoning, Refusal, Style, Timings, TokenLogprob,
     Usage, Vector,
 };
+pub use opening::{JobOpening, JobOrder, Resume};
 pub use request::{Bias, Chat, ChatMessage, Format, JobRequest, Role, Sampling, Task, ToolChoice};
-pub use status::{Gpu, Kind, Memory, Offer, Status};
+pub use status::{Gpu, Kind, Memory, Nat, Network, Offer, Status};
 
 /// Text of a conversation. Its `Debug` shows only the length.
 #[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]

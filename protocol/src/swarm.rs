@@ -7,30 +7,36 @@
 mod actor;
 mod behaviour;
 mod discovery;
+mod reachability;
 mod redial;
 mod reservations;
+mod stream;
 mod streams;
 
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
     time::Duration,
 };
 
 use libp2p::{StreamProtocol, identity::Keypair, multiaddr::Protocol};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::{
     actor::Actor,
+    reachability::{NatKind, Reachability, Upgrade},
+    stream::{Path, Stream, Traffic},
     streams::{InboundStream, OpenError},
 };
-pub use libp2p::{Multiaddr, PeerId, Stream};
+pub use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     ModelId, SwarmName, frame,
     identity::Identity,
     limits::{INBOUND_QUEUE, OPEN_TIMEOUT},
+    membership::MemberRole,
     message::{JobEvent, Refusal},
 };
 
@@ -38,11 +44,17 @@ use crate::{
 const JOB: StreamProtocol = StreamProtocol::new("/starling/job/1");
 /// A node's state, pushed to a gateway.
 const STATUS: StreamProtocol = StreamProtocol::new("/starling/status/1");
+/// Two members and their certificates.
+const MEMBER: StreamProtocol = StreamProtocol::new("/starling/member/1");
+/// An invite and what it buys.
+const JOIN: StreamProtocol = StreamProtocol::new("/starling/join/1");
 /// The protocols whose speakers are worth a lasting connection.
 const OURS: [StreamProtocol; 2] = [JOB, STATUS];
 
 /// Orders to the actor that may wait.
 const COMMAND_QUEUE: usize = 1_024;
+/// Upgrades that a slow reader may be behind.
+const UPGRADE_QUEUE: usize = 256;
 
 /// What a peer is there for: it decides which streams it takes and whom it looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +95,10 @@ pub struct Inbound {
     pub jobs: mpsc::Receiver<InboundStream>,
     /// Status; only a [`Role::Gateway`] takes it.
     pub status: mpsc::Receiver<InboundStream>,
+    /// Introductions; a [`Role::Node`] and a [`Role::Gateway`] take them.
+    pub member: mpsc::Receiver<InboundStream>,
+    /// Peers with an invite; only a [`Role::Gateway`] takes them.
+    pub join: mpsc::Receiver<InboundStream>,
 }
 
 /// The peers we are connected to.
@@ -102,6 +118,8 @@ pub struct Peer {
     pub takes_jobs: bool,
     /// It is a gateway.
     pub takes_status: bool,
+    /// What it is as a member of our swarm, once it has shown its certificate.
+    pub member: Option<MemberRole>,
 }
 
 impl Peers {
@@ -193,6 +211,8 @@ pub fn parse_bootstrap(text: &str) -> Result<Multiaddr, AddressError> {
 enum Command {
     Open { peer: PeerId, open: streams::Open },
     Serve(Vec<ModelId>),
+    Admit { peer: PeerId, role: MemberRole },
+    Expel(PeerId),
 }
 
 /// Speaks to the actor. Cheap to clone.
@@ -202,6 +222,9 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     peers: watch::Receiver<Peers>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    reachability: watch::Receiver<Reachability>,
+    upgrades: broadcast::Sender<Upgrade>,
+    traffic: Arc<Traffic>,
 }
 
 impl Handle {
@@ -239,6 +262,50 @@ impl Handle {
         self.open(peer, STATUS).await
     }
 
+    /// Opens a member stream with a peer we are connected to.
+    ///
+    /// # Errors
+    /// Within [`OPEN_TIMEOUT`], and then nothing was sent.
+    pub async fn open_member(&self, peer: PeerId) -> Result<Stream, OpenError> {
+        self.open(peer, MEMBER).await
+    }
+
+    /// Opens a join stream with a gateway we are connected to.
+    ///
+    /// # Errors
+    /// Within [`OPEN_TIMEOUT`], and then nothing was sent.
+    pub async fn open_join(&self, peer: PeerId) -> Result<Stream, OpenError> {
+        self.open(peer, JOIN).await
+    }
+
+    /// The peer has shown its certificate: it is a member for as long as it is connected.
+    pub async fn admit(&self, peer: PeerId, role: MemberRole) {
+        let _ = self.commands.send(Command::Admit { peer, role }).await;
+    }
+
+    /// The peer is no member, or no longer: every connection with it ends, and its streams with them.
+    pub async fn expel(&self, peer: PeerId) {
+        let _ = self.commands.send(Command::Expel(peer)).await;
+    }
+
+    /// How this machine is seen from outside; changes wake the receiver.
+    #[must_use]
+    pub fn reachability(&self) -> watch::Receiver<Reachability> {
+        self.reachability.clone()
+    }
+
+    /// The attempts to reach relayed peers directly, from now on.
+    #[must_use]
+    pub fn upgrades(&self) -> broadcast::Receiver<Upgrade> {
+        self.upgrades.subscribe()
+    }
+
+    /// Bytes of our streams by path.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Makes known in Kademlia which models this node serves, in place of those named before.
     pub async fn serve(&self, models: Vec<ModelId>) {
         // When the actor is gone there is nobody to make it known to.
@@ -264,21 +331,26 @@ impl Handle {
 pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
     let key =
         Keypair::ed25519_from_bytes(&mut *config.identity.seed()).map_err(|e| StartError::Setup(e.to_string()))?;
-    let (job_sender, jobs) = mpsc::channel(INBOUND_QUEUE);
-    let (status_sender, status) = mpsc::channel(INBOUND_QUEUE);
+    let queue = || mpsc::channel(INBOUND_QUEUE);
+    let ((job_sender, jobs), (status_sender, status)) = (queue(), queue());
+    let ((member_sender, member), (join_sender, join)) = (queue(), queue());
+    let accept = |protocol, queue| streams::Accept { protocol, queue, refusal: vec![] };
     let accepts = match config.role {
         Role::Node => {
             let refusal = frame::encode(&JobEvent::Refused(Refusal::Busy));
-            vec![streams::Accept { protocol: JOB, queue: job_sender, refusal }]
+            vec![streams::Accept { refusal, ..accept(JOB, job_sender) }, accept(MEMBER, member_sender)]
         }
-        Role::Gateway => vec![streams::Accept { protocol: STATUS, queue: status_sender, refusal: vec![] }],
+        Role::Gateway => vec![accept(STATUS, status_sender), accept(MEMBER, member_sender), accept(JOIN, join_sender)],
         Role::Bootstrap => vec![],
     };
     let me = key.public().to_peer_id();
-    let swarm = behaviour::swarm(key, &config, streams::Behaviour::new(accepts))?;
+    let traffic = Arc::new(Traffic::default());
+    let swarm = behaviour::swarm(key, &config, streams::Behaviour::new(accepts, traffic.clone()))?;
     let (commands, orders) = mpsc::channel(COMMAND_QUEUE);
-    let (actor, peers, addresses) = Actor::new(swarm, config, orders)?;
-    Ok((Handle { me, commands, peers, addresses }, Inbound { jobs, status }, actor))
+    let (actor, seen) = Actor::new(swarm, config, orders)?;
+    let actor::Seen { peers, addresses, reachability, upgrades } = seen;
+    let handle = Handle { me, commands, peers, addresses, reachability, upgrades, traffic };
+    Ok((handle, Inbound { jobs, status, member, join }, actor))
 }
 
 fn split_peer(address: &Multiaddr) -> Result<(PeerId, Multiaddr), AddressError> {

@@ -12,7 +12,7 @@ use starling_protocol::{
     JobId,
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, MAX_EVENT_FRAME},
-    message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal, Task},
+    message::{Done, JobEvent, JobFailure, JobOpening, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, PeerId, Stream},
 };
 use tokio::{
@@ -147,7 +147,7 @@ impl Attempts {
             lost()
         })?;
         // A refusal may be there before the request is out; so a failed write is left to the read.
-        match frame::write(&mut stream, &self.request).await {
+        match frame::write(&mut stream, &JobOpening::Begin(self.request.clone())).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(lost()),
             Err(error) => debug!(%error, "the request was not taken"),
             Ok(()) => {}
@@ -156,7 +156,7 @@ impl Attempts {
             JobEvent::Accepted(accepted) => accepted,
             JobEvent::Refused(refusal) => return Err(refused(refusal)),
             JobEvent::Failed(failure) => return Err(failed(failure)),
-            JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) => return Err(lost()),
+            JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) | JobEvent::Resumed => return Err(lost()),
         };
         self.tell(AnswerEvent::Started { placement: lease.placement.clone(), accepted }).await?;
         let done = match &self.request.task {
@@ -186,7 +186,11 @@ impl Attempts {
                 }
                 JobEvent::Done(done) => return Ok(done),
                 JobEvent::Failed(failure) => return Err(failed(failure)),
-                JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Accepted(_) | JobEvent::Refused(_) => {
+                JobEvent::Piece(_)
+                | JobEvent::Vector(_)
+                | JobEvent::Accepted(_)
+                | JobEvent::Refused(_)
+                | JobEvent::Resumed => {
                     return Err(broken());
                 }
             }
@@ -225,6 +229,8 @@ fn refused(refusal: Refusal) -> Trouble {
         Refusal::Busy => Trouble::Busy,
         Refusal::Invalid { field, reason } => Trouble::Job(DispatchError::Invalid { field, reason }),
         Refusal::PromptTooLong { tokens, limit } => Trouble::Job(DispatchError::PromptTooLong { tokens, limit }),
-        Refusal::UnknownModel | Refusal::Stopping => Trouble::Node(DispatchError::NodeLost),
+        Refusal::UnknownModel | Refusal::Stopping | Refusal::NotHere | Refusal::NotMember(_) => {
+            Trouble::Node(DispatchError::NodeLost)
+        }
     }
 }

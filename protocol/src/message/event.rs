@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use super::{Private, PrivateBytes};
+use crate::membership::NotMember;
 
 /// A frame from the node: `Accepted` or `Refused` first, then pieces, then `Done` or `Failed`.
 ///
@@ -30,6 +31,9 @@ pub enum JobEvent {
     /// The vector of one text, in the order of the texts.
     #[n(5)]
     Vector(#[n(0)] Vector),
+    /// The attempt goes on on this stream; what was missed follows.
+    #[n(6)]
+    Resumed,
 }
 
 /// The job has a slot.
@@ -243,6 +247,14 @@ pub enum Refusal {
     #[n(4)]
     #[error("the node is stopping")]
     Stopping,
+    /// There is no such attempt, or its beginning is forgotten.
+    #[n(5)]
+    #[error("the node does not have this attempt any more")]
+    NotHere,
+    /// The gateway is not a member of the node's swarm.
+    #[n(6)]
+    #[error("not a gateway of the node's swarm: {0}")]
+    NotMember(#[n(0)] NotMember),
 }
 
 /// Why an answer broke off.

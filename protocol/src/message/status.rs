@@ -36,6 +36,53 @@ pub struct Status {
     #[n(7)]
     #[cbor(default)]
     pub ram: Memory,
+    /// How the node is seen from outside.
+    #[n(8)]
+    #[cbor(default)]
+    pub network: Network,
+}
+
+/// How a node is seen from outside. Its addresses are not in it: the gateway sees those it needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Network {
+    /// What stands between.
+    #[n(0)]
+    pub nat: Nat,
+    /// Whether UDP gets out; `None` until it was tried.
+    #[n(1)]
+    pub udp: Option<bool>,
+    /// Whether it is reached over IPv6; `None` until it was tried.
+    #[n(2)]
+    pub ipv6: Option<bool>,
+    /// Relays where it holds a reservation.
+    #[n(3)]
+    pub relays: u32,
+    /// The router has opened a port for it.
+    #[n(4)]
+    pub mapped: bool,
+}
+
+/// What stands between a node and the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Nat {
+    /// Not known.
+    #[default]
+    #[n(0)]
+    Unknown,
+    /// Nothing.
+    #[n(1)]
+    Open,
+    /// Anyone may answer.
+    #[n(2)]
+    FullCone,
+    /// One public port; whom it has called may answer.
+    #[n(3)]
+    Cone,
+    /// Another public port for everyone.
+    #[n(4)]
+    Symmetric,
 }
 
 /// A GPU, as its driver describes it.

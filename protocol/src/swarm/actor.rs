@@ -16,14 +16,14 @@ use libp2p::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{
-    Command, Config, Peer, Peers, Role, StartError,
+    Command, Config, Peer, Peers, Reachability, Role, StartError, UPGRADE_QUEUE, Upgrade,
     behaviour::{Behaviour, BehaviourEvent},
     discovery::Discovery,
     is_global, is_loopback, is_relayed,
@@ -53,18 +53,26 @@ pub struct Actor {
     reservations: Reservations,
     peers: watch::Sender<Peers>,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    reachability: watch::Sender<Reachability>,
+    upgrades: broadcast::Sender<Upgrade>,
     /// Keeps the key file locked while we live.
     _identity: Identity,
 }
 
-type Parts = (Actor, watch::Receiver<Peers>, watch::Receiver<Vec<Multiaddr>>);
+/// What a handle sees of us.
+pub(super) struct Seen {
+    pub(super) peers: watch::Receiver<Peers>,
+    pub(super) addresses: watch::Receiver<Vec<Multiaddr>>,
+    pub(super) reachability: watch::Receiver<Reachability>,
+    pub(super) upgrades: broadcast::Sender<Upgrade>,
+}
 
 impl Actor {
     pub(super) fn new(
         mut swarm: Swarm<Behaviour>,
         config: Config,
         commands: mpsc::Receiver<Command>,
-    ) -> Result<Parts, StartError> {
+    ) -> Result<(Self, Seen), StartError> {
         for address in &config.listen {
             refuse_taken_port(address)?;
             swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))?;
@@ -77,8 +85,14 @@ impl Actor {
             let (peer, rest) = split_peer(address)?;
             redial.keep(peer, rest, Instant::now());
         }
-        let (peers, peers_seen) = watch::channel(Peers::default());
-        let (addresses, addresses_seen) = watch::channel(vec![]);
+        let (peers, addresses) = (watch::Sender::default(), watch::Sender::default());
+        let (reachability, upgrades) = (watch::Sender::default(), broadcast::Sender::new(UPGRADE_QUEUE));
+        let seen = Seen {
+            peers: peers.subscribe(),
+            addresses: addresses.subscribe(),
+            reachability: reachability.subscribe(),
+            upgrades: upgrades.clone(),
+        };
         let actor = Self {
             role: config.role,
             serve_relay: config.serve_relay,
@@ -90,9 +104,11 @@ impl Actor {
             redial,
             peers,
             addresses,
+            reachability,
+            upgrades,
             _identity: config.identity,
         };
-        Ok((actor, peers_seen, addresses_seen))
+        Ok((actor, seen))
     }
 
     /// Runs until `cancel`, then says goodbye to every peer.
@@ -119,6 +135,15 @@ impl Actor {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Open { peer, open } => self.swarm.behaviour_mut().streams.open(peer, open),
+            Command::Admit { peer, role } => {
+                self.peers.send_if_modified(|peers| {
+                    peers.0.get_mut(&peer).is_some_and(|peer| peer.member.replace(role) != Some(role))
+                });
+            }
+            Command::Expel(peer) => {
+                // Not connected any more is as good.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
             Command::Serve(models) => self.discovery.serve(models, &mut self.swarm.behaviour_mut().kademlia),
         }
     }
@@ -151,6 +176,7 @@ impl Actor {
             }
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 debug!(%address, "reachable");
+                self.reachability.send_modify(|seen| seen.confirmed.push(address));
                 self.discovery.announce_again(Instant::now());
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event, now),
@@ -177,7 +203,10 @@ impl Actor {
                 debug!(relay = %short(&relay_peer_id), renewal, "reservation accepted");
             }
             BehaviourEvent::Dcutr(dcutr::Event { remote_peer_id, result }) => {
-                debug!(peer = %short(&remote_peer_id), direct = result.is_ok(), "hole punching ended");
+                let succeeded = result.is_ok();
+                debug!(peer = %short(&remote_peer_id), succeeded, "hole punching ended");
+                // Nobody may be watching.
+                let _ = self.upgrades.send(Upgrade { peer: remote_peer_id, succeeded });
             }
             BehaviourEvent::AutonatClient(autonat::v2::client::Event { tested_addr, result, .. }) => {
                 debug!(address = %tested_addr, reachable = result.is_ok(), "address checked");

@@ -14,7 +14,7 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId, Stream, StreamProtocol,
+    Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
@@ -25,6 +25,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use self::handler::Handler;
+use super::{Path, Stream, Traffic, is_relayed};
 
 /// A stream that a peer has opened with us.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl fmt::Debug for Open {
 
 struct Connection {
     id: ConnectionId,
-    relayed: bool,
+    path: Path,
 }
 
 /// Hands opens to the best connection of their peer.
@@ -88,11 +89,12 @@ pub(crate) struct Behaviour {
     accepts: Arc<[Accept]>,
     connections: HashMap<PeerId, Vec<Connection>>,
     orders: VecDeque<(PeerId, ConnectionId, Open)>,
+    traffic: Arc<Traffic>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(accepts: Vec<Accept>) -> Self {
-        Self { accepts: accepts.into(), connections: HashMap::new(), orders: VecDeque::new() }
+    pub(crate) fn new(accepts: Vec<Accept>, traffic: Arc<Traffic>) -> Self {
+        Self { accepts: accepts.into(), connections: HashMap::new(), orders: VecDeque::new(), traffic }
     }
 
     /// Opens a stream on a direct connection where there is one, else on a relayed one.
@@ -100,18 +102,18 @@ impl Behaviour {
     /// The swarm must be polled afterwards.
     pub(crate) fn open(&mut self, peer: PeerId, open: Open) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
-        match connections.iter().find(|c| !c.relayed).or(connections.first()) {
+        match connections.iter().find(|c| c.path == Path::Direct).or(connections.first()) {
             Some(connection) => self.orders.push_back((peer, connection.id, open)),
             None => drop(open.reply.send(Err(OpenError::NotConnected))),
         }
     }
 
-    fn handler(&self, peer: PeerId) -> Handler {
-        Handler::new(peer, self.accepts.clone())
+    fn handler(&self, peer: PeerId, path: Path) -> Handler {
+        Handler::new(peer, path, self.accepts.clone(), self.traffic.clone())
     }
 
     fn established(&mut self, event: &ConnectionEstablished) {
-        let connection = Connection { id: event.connection_id, relayed: event.endpoint.is_relayed() };
+        let connection = Connection { id: event.connection_id, path: path(event.endpoint.is_relayed()) };
         self.connections.entry(event.peer_id).or_default().push(connection);
     }
 
@@ -133,21 +135,22 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(peer))
+        // Of an inbound circuit only our own address tells.
+        Ok(self.handler(peer, path(is_relayed(local))))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(peer))
+        Ok(self.handler(peer, path(is_relayed(remote))))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -170,4 +173,8 @@ impl NetworkBehaviour for Behaviour {
             None => Poll::Pending,
         }
     }
+}
+
+fn path(relayed: bool) -> Path {
+    if relayed { Path::Relayed } else { Path::Direct }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
-    PeerId, Stream, StreamProtocol,
+    PeerId, StreamProtocol,
     core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo},
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
@@ -19,7 +19,7 @@ use libp2p::{
 };
 use tokio::{sync::mpsc::error::TrySendError, time::timeout};
 
-use super::{Accept, InboundStream, Open, OpenError};
+use super::{Accept, InboundStream, Open, OpenError, Path, Stream, Traffic};
 use crate::limits::{MAX_NEGOTIATING_OUTBOUND, MAX_PENDING_OPENS, MAX_REFUSALS, OPEN_TIMEOUT};
 
 /// A refusal that the peer does not take in this time is dropped.
@@ -29,7 +29,9 @@ type Event = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Open, std::con
 
 pub(crate) struct Handler {
     peer: PeerId,
+    path: Path,
     accepts: Arc<[Accept]>,
+    traffic: Arc<Traffic>,
     pending: VecDeque<Open>,
     negotiating: usize,
     refusals: FuturesUnordered<BoxFuture<'static, ()>>,
@@ -38,10 +40,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn new(peer: PeerId, accepts: Arc<[Accept]>) -> Self {
+    pub(crate) fn new(peer: PeerId, path: Path, accepts: Arc<[Accept]>, traffic: Arc<Traffic>) -> Self {
         Self {
             peer,
+            path,
             accepts,
+            traffic,
             pending: VecDeque::new(),
             negotiating: 0,
             refusals: FuturesUnordered::new(),
@@ -49,15 +53,19 @@ impl Handler {
         }
     }
 
-    fn accept(&mut self, stream: Stream, protocol: &StreamProtocol) {
+    fn accept(&mut self, stream: libp2p::Stream, protocol: &StreamProtocol) {
         let Some(accept) = self.accepts.iter().find(|accept| accept.protocol == *protocol) else { return };
-        let inbound = InboundStream { peer: self.peer, stream };
+        let inbound = InboundStream { peer: self.peer, stream: self.ours(stream) };
         if let Err(TrySendError::Full(inbound) | TrySendError::Closed(inbound)) = accept.queue.try_send(inbound)
             && self.refusals.len() < MAX_REFUSALS
         {
             let refusal = accept.refusal.clone();
             self.refusals.push(refuse(inbound.stream, refusal).boxed());
         }
+    }
+
+    fn ours(&self, stream: libp2p::Stream) -> Stream {
+        Stream::new(stream, self.path, self.traffic.clone())
     }
 
     fn opened(&mut self, result: Result<Stream, OpenError>, open: Open) {
@@ -110,7 +118,10 @@ impl ConnectionHandler for Handler {
                 let (stream, protocol) = event.protocol;
                 self.accept(stream, &protocol);
             }
-            ConnectionEvent::FullyNegotiatedOutbound(event) => self.opened(Ok(event.protocol), event.info),
+            ConnectionEvent::FullyNegotiatedOutbound(event) => {
+                let stream = self.ours(event.protocol);
+                self.opened(Ok(stream), event.info);
+            }
             ConnectionEvent::DialUpgradeError(event) => {
                 let error = match event.error {
                     StreamUpgradeError::Timeout => OpenError::Timeout,
@@ -155,12 +166,12 @@ impl UpgradeInfo for AnyOf {
     }
 }
 
-impl InboundUpgrade<Stream> for AnyOf {
-    type Output = (Stream, StreamProtocol);
+impl InboundUpgrade<libp2p::Stream> for AnyOf {
+    type Output = (libp2p::Stream, StreamProtocol);
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Self::Output, Self::Error>>;
 
-    fn upgrade_inbound(self, stream: Stream, protocol: StreamProtocol) -> Self::Future {
+    fn upgrade_inbound(self, stream: libp2p::Stream, protocol: StreamProtocol) -> Self::Future {
         ready(Ok((stream, protocol)))
     }
 }
