@@ -8,8 +8,8 @@ use std::{collections::HashMap, io, time::Duration};
 use starling_protocol::{
     frame,
     limits::{MAX_LABEL_BYTES, MAX_REASON_BYTES, STATUS_INTERVAL},
-    message::{Offer, Status},
-    swarm::{Handle, PeerId},
+    message::{Network, Offer, Status},
+    swarm::{Handle, PeerId, Reachability},
 };
 use tokio::{
     sync::watch,
@@ -23,6 +23,7 @@ use crate::{
     convert::{self, cut},
     engines::Models,
     hardware::{Hardware, Watcher},
+    network,
 };
 
 /// Between two pushes at least: under load a slot changes hands hundreds of times a second.
@@ -36,12 +37,19 @@ const MAX_GATEWAYS: usize = 64;
 pub(crate) struct Board {
     models: Models,
     hardware: Watcher,
+    reachability: watch::Receiver<Reachability>,
     stopping: CancellationToken,
     status: watch::Sender<Status>,
 }
 
 impl Board {
-    pub(crate) fn new(name: &str, models: Models, hardware: Watcher, stopping: CancellationToken) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        models: Models,
+        hardware: Watcher,
+        reachability: watch::Receiver<Reachability>,
+        stopping: CancellationToken,
+    ) -> Self {
         let device = models.first().map(|model| model.engine.info().device.clone()).unwrap_or_default();
         let status = Status {
             name: cut(name, MAX_LABEL_BYTES),
@@ -51,7 +59,7 @@ impl Board {
             warning: cut(&warning(&models), MAX_REASON_BYTES),
             ..Status::default()
         };
-        Self { models, hardware, stopping, status: watch::channel(status).0 }
+        Self { models, hardware, reachability, stopping, status: watch::channel(status).0 }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -59,7 +67,7 @@ impl Board {
     }
 
     /// Keeps the status true until `cancel`.
-    pub(crate) async fn run(self, cancel: CancellationToken) {
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
         let mut changes = JoinSet::new();
         for model in self.models.iter() {
             changes.spawn(next_change(model.engine.load()));
@@ -71,21 +79,24 @@ impl Board {
                 () = self.stopping.cancelled(), if !self.status.borrow().stopping => {}
                 Some(Ok(Some(load))) = changes.join_next() => { changes.spawn(next_change(load)); }
                 Ok(()) = hardware.changed() => {}
+                Ok(()) = self.reachability.changed() => {}
             }
+            let network = network::to_wire(&self.reachability.borrow_and_update());
             let figures = hardware.borrow_and_update().clone();
-            self.status
-                .send_if_modified(|status| update(status, offers(&self.models), self.stopping.is_cancelled(), figures));
+            self.status.send_if_modified(|status| {
+                update(status, offers(&self.models), self.stopping.is_cancelled(), figures, network)
+            });
         }
     }
 }
 
 /// Brings the status up to date; true when that is worth a push.
-fn update(status: &mut Status, offers: Vec<Offer>, stopping: bool, figures: Hardware) -> bool {
+fn update(status: &mut Status, offers: Vec<Offer>, stopping: bool, figures: Hardware, network: Network) -> bool {
     let changed = (&status.offers, status.stopping) != (&offers, stopping);
     (status.offers, status.stopping) = (offers, stopping);
     // Figures for people go along with the next push, which is a second away at most: a push of their own
     // would hold up the change of a slot.
-    (status.gpus, status.ram) = (figures.gpus, figures.ram);
+    (status.gpus, status.ram, status.network) = (figures.gpus, figures.ram, network);
     changed
 }
 
@@ -182,9 +193,12 @@ mod tests {
             gpus: vec![Gpu { temperature_celsius: Some(80), ..Gpu::default() }],
             ram: Memory { total: 2, used: 1 },
         };
-        assert!(!update(&mut status, vec![offer(2)], false, hot.clone()), "a warmer card is no news to a scheduler");
+        assert!(
+            !update(&mut status, vec![offer(2)], false, hot.clone(), Network::default()),
+            "a warmer card is no news to a scheduler"
+        );
         assert_eq!((status.gpus[0].temperature_celsius, status.ram.used), (Some(80), 1));
-        assert!(update(&mut status, vec![offer(1)], false, hot.clone()));
-        assert!(update(&mut status, vec![offer(1)], true, hot));
+        assert!(update(&mut status, vec![offer(1)], false, hot.clone(), Network::default()));
+        assert!(update(&mut status, vec![offer(1)], true, hot, Network::default()));
     }
 }

@@ -22,6 +22,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// Where that runs.
     pub engines: Apart,
+    /// Its folder, where it can be asked how it does; none: nowhere.
+    pub data: Option<PathBuf>,
 }
 
 /// The flags of `starling-node run`.
@@ -88,6 +90,7 @@ impl Options {
             name: self.name.clone().unwrap_or_else(machine_name),
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             sources: self.sources(&Place::new(&data))?,
+            data: Some(data),
         })
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Everything is looked at before anything is judged, so that one report answers all questions at once.
 
+mod network;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
@@ -9,7 +11,7 @@ use serde::Serialize;
 use starling_inference::{Message, Output, Request, Role, Source, Survey};
 use starling_protocol::{
     message::Gpu,
-    program::{self, Exit, say},
+    program::{self, Exit, SwarmOptions, say},
 };
 use tokio::time::{Instant, timeout};
 
@@ -18,6 +20,7 @@ use crate::{
     engines::{self, Apart},
     hardware::Probe,
     models::{Place, show::size},
+    network::Network,
 };
 
 /// How long the self test talks.
@@ -30,9 +33,12 @@ const LITTLE_DISK: u64 = 5_000_000_000;
 /// The flags of `starling-node doctor`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Folder for everything that lasts, as for starling-node run [default: the platform's own].
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    /// As for starling-node run.
+    #[command(flatten)]
+    swarm: SwarmOptions,
+    /// Ask nobody outside this machine.
+    #[arg(long)]
+    offline: bool,
     /// As JSON, for programs.
     #[arg(long)]
     json: bool,
@@ -55,6 +61,8 @@ struct Report {
     data: PathBuf,
     disk_free_bytes: Option<u64>,
     self_test: Option<SelfTest>,
+    /// How others see this machine; none when that was not to be found out.
+    network: Option<Network>,
     /// What is wrong, and what to do.
     warnings: Vec<String>,
 }
@@ -73,7 +81,17 @@ struct SelfTest {
 pub async fn run(options: Options) -> Result<(), Exit> {
     program::init_log("error")?;
     let apart = Apart { program: Some(this_program()?), scripted: false };
-    let report = examine(program::data_dir(options.data, "node")?, &apart).await;
+    let data = options.swarm.data_dir("node")?;
+    let mut report = examine(data.clone(), &apart).await;
+    if !options.offline {
+        match network::look(&options.swarm, &data).await {
+            Ok(found) => {
+                report.warnings.extend(found.advice());
+                report.network = Some(found);
+            }
+            Err(problem) => report.warnings.push(format!("how others see this machine is not known: {problem}")),
+        }
+    }
     if options.json {
         say(serde_json::to_string_pretty(&report).map_err(Exit::failed)?);
     } else {
@@ -203,7 +221,9 @@ fn shown(report: &Report) -> String {
         ("disk", format!("{disk} in {}", report.data.display())),
         ("self test", test),
     ];
-    let mut text = lines.map(|(name, value)| format!("{name:12} {value}")).join("\n");
+    let network = report.network.iter().flat_map(Network::lines);
+    let lines: Vec<_> = lines.into_iter().chain(network).map(|(name, value)| format!("{name:12} {value}")).collect();
+    let mut text = lines.join("\n");
     for warning in &report.warnings {
         text += &format!("\n\nWARNING: {warning}");
     }

@@ -8,11 +8,14 @@ mod announce;
 pub mod bench;
 pub mod config;
 mod convert;
+pub mod desk;
 pub mod doctor;
 mod engines;
 pub mod hardware;
 mod job;
 pub mod models;
+pub mod network;
+pub mod status;
 
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use starling_protocol::{
 };
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info, info_span, warn};
 
 pub use config::Config;
 pub use engines::{Apart, Served};
@@ -70,8 +73,16 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     handle.serve(served.iter().map(|model| model.id).collect()).await;
     let hardware = hardware::Watcher::start()
         .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
-    let status = announce::Board::new(&config.name, served.clone(), hardware, stops.accepting.clone());
+    let status =
+        announce::Board::new(&config.name, served.clone(), hardware, handle.reachability(), stops.accepting.clone());
     let seen = status.subscribe();
+    if let Some(data) = &config.data {
+        match desk::Desk::open(data, handle.clone(), seen.clone()) {
+            Ok(desk) => drop(parts.spawn(desk.run(stops.swarm.clone()).instrument(info_span!("desk")))),
+            // A node that cannot be asked computes as well as any other.
+            Err(error) => warn!(%error, "`starling-node status` will not find this node"),
+        }
+    }
     parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
     let door = accept::Door { models: served.clone(), stops: stops.clone(), jobs: jobs.clone() };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use starling_node::{Node, bench, config::Options, doctor, models};
+use starling_node::{Node, bench, config::Options, doctor, models, status};
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,6 +23,8 @@ enum Command {
     /// Be the process of one engine, for the node that started this one.
     #[command(hide = true)]
     Engine,
+    /// How the node does that runs on this machine.
+    Status(status::Options),
     /// The models on this machine.
     Models(models::Options),
     /// What this machine can do, and what to do about the rest.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
 async fn obey(command: Command) -> ExitCode {
     program::finish(match command {
         Command::Run(options) => run(*options).await,
+        Command::Status(options) => status::run(options).await,
         Command::Models(options) => models::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
         Command::Bench(options) => bench::run(options).await,

@@ -122,3 +122,40 @@ fn one_model_that_cannot_be_served_is_said_and_the_other_is_served() {
     node.says("NOT served");
     assert_eq!(node.engines().len(), 1, "{}", node.log());
 }
+
+fn status(data: &Path, args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
+    command.arg("status").args(args).arg("--data").arg(data).output().unwrap()
+}
+
+#[test]
+fn a_running_node_says_how_it_does() {
+    let node = Node::serving(&["--engine", "scripted", "--scripted", "slots=3", "--name", "desk"]);
+    let said = status(node.data.path(), &["--json"]);
+    let state: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&state["name"], &state["models"][0]["slots"]), (&"desk".into(), &3.into()), "{state}");
+    assert_eq!(state["network"]["gateways"], serde_json::json!([]));
+    let text = String::from_utf8(status(node.data.path(), &[]).stdout).unwrap();
+    assert!(text.starts_with("node         desk (12D3KooW"), "{text}");
+    assert!(text.contains("WARNING: nobody answers"), "{text}");
+}
+
+#[test]
+fn a_node_that_was_killed_leaves_no_answer_and_no_obstacle() {
+    let mut node = Node::serving(&["--engine", "scripted"]);
+    node.child.kill().unwrap();
+    node.child.wait().unwrap();
+    let said = status(node.data.path(), &[]);
+    let words = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(said.status.code(), Some(2), "{words}");
+    assert!(words.contains("no node runs with the folder") && words.contains("hint: start it"), "{words}");
+    // The dead one's socket is in the way of nobody.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
+    command.args(["run", "--engine", "scripted", "--listen", "/ip4/127.0.0.1/tcp/0", "--data"]).arg(node.data.path());
+    let mut again = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(again.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("serving ")));
+    assert!(status(node.data.path(), &[]).status.success());
+    again.kill().unwrap();
+    again.wait().unwrap();
+}

@@ -89,6 +89,7 @@ impl TestSwarm {
             name: "test node".to_owned(),
             sources: options.iter().map(source).collect(),
             engines: Apart::default(),
+            data: None,
         };
         let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let peer = node.swarm().local_peer();
