@@ -77,7 +77,7 @@ impl App {
             doors: Doors::default(),
             sockets: Sockets::default(),
             began: Timestamp::now(),
-            metrics: Metrics::new(&dispatch),
+            metrics: Metrics::new(&dispatch, swarm.clone()),
             store,
             dispatch,
             swarm,
@@ -120,7 +120,7 @@ pub struct Running {
 }
 
 impl Gateway {
-    /// Opens the database, listens, and starts the three parts that run as long as the gateway does.
+    /// Opens the database, listens, and starts the few parts that run as long as the gateway does.
     ///
     /// # Errors
     /// A mistake that the operator can correct, mostly.
@@ -147,6 +147,12 @@ impl Gateway {
             "the scheduler"
         };
         parts.spawn(dispatching.instrument(tracing::info_span!("dispatch")));
+        let (stop, view) = (close.clone(), app.dispatch.view());
+        let counting = app.metrics.upgrades().run(app.swarm.clone(), view, stop);
+        parts.spawn(async {
+            counting.await;
+            "the count of upgrades"
+        });
         let (router, life) = (api::router(app.clone()), app.life.clone());
         parts.spawn(async {
             http::serve(listener, router, life).await;

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
-    message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Offer, Private, Task, TokenLogprob},
+    message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Network, Offer, Private, Task, TokenLogprob},
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
@@ -92,6 +92,8 @@ pub struct NodeView {
     pub ram: Memory,
     /// What it says of each of its models, named as in [`ModelView::name`], without the prefixes they hold.
     pub offers: Vec<Offer>,
+    /// How it says it is seen from outside.
+    pub network: Network,
 }
 
 /// A model and how much of it there is.

@@ -5,32 +5,50 @@
 
 mod jobs;
 mod nodes;
+mod paths;
 
 use prometheus_client::{encoding::text, registry::Registry};
 
-pub use self::jobs::{Jobs, Meter};
-use self::nodes::Nodes;
+use starling_protocol::swarm::Handle;
+
+pub use self::{
+    jobs::{Jobs, Meter},
+    paths::Upgrades,
+};
+use self::{nodes::Nodes, paths::Bytes};
 use crate::dispatch::Dispatch;
 
 /// Everything that is measured, under the names that begin with `starling_`.
 #[derive(Debug)]
-pub struct Metrics(Registry);
+pub struct Metrics {
+    registry: Registry,
+    upgrades: Upgrades,
+}
 
 impl Metrics {
-    /// What `dispatch` counts, and the nodes that it sees.
+    /// What `dispatch` counts, the nodes that it sees, and how `swarm` reaches them.
     #[must_use]
-    pub fn new(dispatch: &Dispatch) -> Self {
+    pub fn new(dispatch: &Dispatch, swarm: Handle) -> Self {
         let mut registry = Registry::with_prefix("starling");
         dispatch.jobs().register(&mut registry);
         registry.register_collector(Box::new(Nodes::new(dispatch.view())));
-        Self(registry)
+        registry.register_collector(Box::new(Bytes(swarm)));
+        let upgrades = Upgrades::default();
+        upgrades.register(&mut registry);
+        Self { registry, upgrades }
+    }
+
+    /// Where upgrades are counted.
+    #[must_use]
+    pub fn upgrades(&self) -> Upgrades {
+        self.upgrades.clone()
     }
 
     /// As text, in the OpenMetrics form that Prometheus reads.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        text::encode(&mut text, &self.0).expect("a String takes all that is written");
+        text::encode(&mut text, &self.registry).expect("a String takes all that is written");
         text
     }
 }

@@ -1,6 +1,6 @@
 // Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
 // in the gateway's own words.
-import type { Answer, ErrorBody, GpuView, MemoryView, Path } from './wire'
+import type { Answer, ErrorBody, GpuView, MemoryView, Nat, NetworkView, Path } from './wire'
 
 const titles: Record<string, string> = {
   no_node: 'No node is here to answer',
@@ -39,6 +39,19 @@ export function pathMeaning(path: Path): string {
   return path === 'direct'
     ? 'The gateway speaks with this node over a connection of its own.'
     : 'The node could not be reached directly, so another peer passes the encrypted answer on.'
+}
+
+/** What stands between a node and the others, in a few words; null while that is not known. */
+export function natWord({ nat, udp }: NetworkView): string | null {
+  const words: Record<Nat, string | null> = {
+    unknown: null,
+    open: 'open to all',
+    full_cone: 'router, open to all',
+    cone: 'router, one port for all',
+    symmetric: 'router, a port for each peer',
+  }
+  const blocked = udp === false ? 'UDP blocked' : null
+  return [words[nat], blocked].filter(Boolean).join(', ') || null
 }
 
 /** Why an answer is shorter than it might be; null when it is simply complete. */

@@ -124,6 +124,30 @@ pub struct NodeView {
     pub gpus: Vec<GpuView>,
     pub ram: MemoryView,
     pub offers: Vec<OfferView>,
+    pub network: NetworkView,
+}
+
+/// How a node is seen from outside, as it says; null is what it does not know.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct NetworkView {
+    pub nat: Nat,
+    pub udp: Option<bool>,
+    pub ipv6: Option<bool>,
+    /// Relays where it can be met.
+    pub relays: u32,
+    /// Its router has opened a port for it.
+    pub mapped: bool,
+}
+
+/// What stands between a node and the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Nat {
+    Unknown,
+    Open,
+    FullCone,
+    Cone,
+    Symmetric,
 }
 
 /// A GPU as its driver describes it; null is what it does not say.

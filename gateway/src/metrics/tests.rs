@@ -5,7 +5,7 @@ use std::sync::Arc;
 use starling_protocol::{
     ModelId,
     limits::MAX_OFFERS,
-    message::{Done, Finish, Gpu, JobFailure, Memory, Offer, Private, Timings, Usage},
+    message::{Done, Finish, Gpu, JobFailure, Memory, Network, Offer, Private, Timings, Usage},
     swarm::PeerId,
 };
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::dispatch::{AnswerEvent, DispatchError, NodeView, View};
 
-fn node(number: u8) -> NodeView {
+pub(super) fn node(number: u8) -> NodeView {
     NodeView {
         peer: PeerId::random(),
         name: format!("node {number}"),
@@ -29,6 +29,7 @@ fn node(number: u8) -> NodeView {
         gpus: vec![],
         ram: Memory { total: 8, used: 3 },
         offers: vec![],
+        network: Network::default(),
     }
 }
 
@@ -36,7 +37,7 @@ fn text(nodes: Vec<NodeView>) -> String {
     let (_sender, view) = watch::channel(Arc::new(View { nodes, models: vec![] }));
     let mut registry = Registry::with_prefix("starling");
     registry.register_collector(Box::new(Nodes::new(view)));
-    Metrics(registry).text()
+    Metrics { registry, upgrades: Upgrades::default() }.text()
 }
 
 /// The value of the series whose line begins so.
@@ -88,7 +89,7 @@ fn many_nodes_make_no_more_series_than_some() {
 fn jobs_text(jobs: &Jobs) -> String {
     let mut registry = Registry::with_prefix("starling");
     jobs.register(&mut registry);
-    Metrics(registry).text()
+    Metrics { registry, upgrades: Upgrades::default() }.text()
 }
 
 #[test]

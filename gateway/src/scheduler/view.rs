@@ -52,6 +52,7 @@ impl Node {
             warning: self.status.warning.clone(),
             gpus: self.status.gpus.clone(),
             ram: self.status.ram,
+            network: self.status.network.clone(),
             offers: offers.iter().filter_map(|offer| shown(offer, names)).collect(),
         }
     }

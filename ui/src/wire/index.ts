@@ -35,7 +35,7 @@ export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number 
 /**
  * What its owner should know; empty when all is well.
  */
-warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>, };
+warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>, network: NetworkView, };
 
 export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
 
@@ -46,6 +46,18 @@ export type OfferView = { model: string, device: string, memory_bytes: number, c
  * What went wrong with its engine last; empty when nothing did.
  */
 trouble: string, };
+
+export type NetworkView = { nat: Nat, udp: boolean | null, ipv6: boolean | null, 
+/**
+ * Relays where it can be met.
+ */
+relays: number, 
+/**
+ * Its router has opened a port for it.
+ */
+mapped: boolean, };
+
+export type Nat = "unknown" | "open" | "full_cone" | "cone" | "symmetric";
 
 export type ModelView = { id: string, hash: string, context_tokens: number, demo: boolean, nodes: number, slots_free: number, slots_total: number, };
 

@@ -6,7 +6,7 @@ use starling_protocol::message::{self, Role};
 
 use super::{
     Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, MemoryView, Message, MessageRole, MessageStatus,
-    ModelView, NodeView, OfferView, Path, User, UserRole,
+    ModelView, Nat, NetworkView, NodeView, OfferView, Path, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -106,7 +106,21 @@ impl From<&dispatch::NodeView> for NodeView {
             gpus: node.gpus.iter().map(Into::into).collect(),
             ram: node.ram.into(),
             offers: node.offers.iter().map(Into::into).collect(),
+            network: (&node.network).into(),
         }
+    }
+}
+
+impl From<&message::Network> for NetworkView {
+    fn from(network: &message::Network) -> Self {
+        let nat = match network.nat {
+            message::Nat::Unknown => Nat::Unknown,
+            message::Nat::Open => Nat::Open,
+            message::Nat::FullCone => Nat::FullCone,
+            message::Nat::Cone => Nat::Cone,
+            message::Nat::Symmetric => Nat::Symmetric,
+        };
+        Self { nat, udp: network.udp, ipv6: network.ipv6, relays: network.relays, mapped: network.mapped }
     }
 }
 

@@ -42,6 +42,8 @@ fn typescript() -> String {
         GpuView,
         MemoryView,
         OfferView,
+        NetworkView,
+        Nat,
         ModelView,
         ApiKey,
         ErrorAnswer,
