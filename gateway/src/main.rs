@@ -1,13 +1,17 @@
 //! The `starling-gateway` program.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use starling_gateway::{
     app::{Gateway, Running},
     config::{Config, Options},
+    dispatch::{NodeView, View},
 };
-use starling_protocol::program::{self, Exit};
+use starling_protocol::{
+    program::{self, Exit},
+    swarm::{Peer, PeerId, Peers},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Serves people: the web chat and the OpenAI-compatible API of a Starling swarm.
@@ -21,7 +25,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until stopped. Prints `peer ID`, each `listening ADDRESS`, `setup-code CODE` while there
-    /// is no administrator, `ready URL`, and `nodes N` whenever the number of nodes in sight changes.
+    /// is no administrator, `ready URL`, `nodes N` whenever the number of nodes in sight changes, and
+    /// `node PEER direct` or `node PEER relayed` when one comes into sight or its path changes.
     Run(Options),
 }
 
@@ -69,19 +74,33 @@ fn show_setup_codes(running: &Running) {
 }
 
 /// Shows how many nodes are in sight: whoever started the gateway knows by it when a prompt has
-/// somewhere to go, without an account.
+/// somewhere to go, without an account. Then which they are, and how they are reached.
 fn show_nodes(running: &Running) {
-    let mut view = running.app().dispatch.view();
+    let (mut view, mut peers) = (running.app().dispatch.view(), running.swarm().peers());
     tokio::spawn(async move {
-        let mut shown = None;
+        let (mut count, mut paths) = (None, BTreeMap::new());
         loop {
-            let nodes = view.borrow_and_update().nodes.len();
-            if shown.replace(nodes) != Some(nodes) {
-                program::say(format_args!("nodes {nodes}"));
+            let now = paths_of(&view.borrow_and_update(), &peers.borrow_and_update());
+            let changed = |(peer, path): &(&PeerId, &&str)| paths.get(*peer) != Some(*path);
+            now.iter().filter(changed).for_each(|(peer, path)| program::say(format_args!("node {peer} {path}")));
+            paths = now;
+            if count.replace(paths.len()) != Some(paths.len()) {
+                program::say(format_args!("nodes {}", paths.len()));
             }
-            if view.changed().await.is_err() {
+            let ended = tokio::select! {
+                ended = view.changed() => ended,
+                ended = peers.changed() => ended,
+            };
+            if ended.is_err() {
                 return;
             }
         }
     });
+}
+
+/// The nodes in sight and their paths. One whose connection has just ended keeps its last one until its status ends
+/// too.
+fn paths_of(view: &View, peers: &Peers) -> BTreeMap<PeerId, &'static str> {
+    let relayed = |node: &NodeView| peers.get(&node.peer).map_or(node.relayed, Peer::is_relayed);
+    view.nodes.iter().map(|node| (node.peer, if relayed(node) { "relayed" } else { "direct" })).collect()
 }

@@ -1,5 +1,6 @@
 //! The little of the gateway's HTTP API that the commands use.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -52,7 +53,7 @@ impl Session {
     }
 
     fn open(url: &str, path: &str, body: &Value) -> Result<Self> {
-        let agent = agent();
+        let agent = agent(ANSWER_LIMIT);
         let mut response = agent.post(format!("{url}{path}")).send_json(body)?;
         let cookie = cookie_of(&response);
         match response.status().as_u16() {
@@ -75,9 +76,20 @@ impl Session {
     }
 }
 
-fn agent() -> Agent {
+/// Asks for an answer that comes piece by piece: the lines of an event stream, as they come.
+pub(crate) fn stream(url: &str, key: &str, body: &Value, limit: Duration) -> Result<impl BufRead + use<>> {
+    let request =
+        agent(limit).post(format!("{url}/v1/chat/completions")).header("authorization", format!("Bearer {key}"));
+    let mut response = request.send_json(body)?;
+    if response.status() != 200 {
+        return Err(refusal(&mut response));
+    }
+    Ok(BufReader::new(response.into_body().into_reader()))
+}
+
+fn agent(limit: Duration) -> Agent {
     let config = Agent::config_builder()
-        .timeout_global(Some(ANSWER_LIMIT))
+        .timeout_global(Some(limit))
         .http_status_as_error(false)
         // Loopback only: a proxy that is meant for the internet would not find us.
         .proxy(None);

@@ -1,5 +1,5 @@
 //! The repository's own commands: `cargo xtask up` runs a whole swarm on this computer, `cargo xtask
-//! test` runs every check there is, `cargo xtask bench` measures.
+//! test` runs every check there is, `cargo xtask lab` tries every NAT, `cargo xtask bench` measures.
 //!
 //! It knows the programs only by what they show from outside: flags, lines on stdout, HTTP. So it
 //! is compiled in seconds, without any of the workspace's other crates.
@@ -12,6 +12,7 @@ mod blocked;
 mod embedding_model;
 mod hold;
 mod instructions;
+mod lab;
 mod node_js;
 mod places;
 mod process;
@@ -43,9 +44,14 @@ enum Command {
     Up(up::Options),
     /// Install what the tests need and run all of them.
     Test(suite::Options),
+    /// Run the programs behind NATs of every kind, and say who reaches whom how.
+    Lab(lab::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::What),
+    /// Ask a gateway, as somebody beside it would (used by `lab`, inside of a host).
+    #[command(hide = true)]
+    LabClient(lab::client::Options),
     /// Become PROGRAM, and die when PARENT does (used by the other commands).
     #[command(hide = true)]
     Hold {
@@ -58,6 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Hold { parent, program } => hold::become_program(parent, &program),
+        Command::LabClient(options) => lab::client::run(&options),
         command => work(command),
     };
     match result {
@@ -72,8 +79,9 @@ fn work(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(options) => up::run(&options, &stop),
         Command::Test(options) => suite::run(&options, &stop),
+        Command::Lab(options) => lab::run(&options, &stop),
         Command::Bench(what) => bench::run(&what, &stop),
-        Command::Hold { .. } => unreachable!("handled before"),
+        Command::LabClient(_) | Command::Hold { .. } => unreachable!("handled before"),
     }
 }
 

@@ -173,14 +173,15 @@ pub(crate) fn describe(command: &Command) -> String {
     typed.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
+/// A group of its own, which Ctrl-C at the terminal does not reach.
 #[cfg(unix)]
-fn own_group(command: &mut Command) {
+pub(crate) fn own_group(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     command.process_group(0);
 }
 
 #[cfg(not(unix))]
-fn own_group(_command: &mut Command) {}
+pub(crate) fn own_group(_command: &mut Command) {}
 
 #[cfg(unix)]
 mod signal {

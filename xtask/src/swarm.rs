@@ -4,7 +4,7 @@
 //! Each part says on its stdout what it has reached (`peer …`, `listening …`, `ready …`); nothing
 //! is read out of logs and nothing waits for a fixed time.
 
-mod part;
+pub(crate) mod part;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

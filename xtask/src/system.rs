@@ -28,6 +28,8 @@ pub(crate) enum Need {
     Python,
     /// The browser of the browser test.
     Chromium,
+    /// What natlab makes its networks with.
+    Networks,
 }
 
 /// The names of a browser that will do.
@@ -46,6 +48,7 @@ impl Need {
             Self::Python => &["python3", "python3-venv"],
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
+            Self::Networks => &["nftables", "iproute2", "conntrack", "procps", "python3"],
         }
     }
 
@@ -58,6 +61,7 @@ impl Need {
             Self::Libclang => has_libclang(),
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
+            Self::Networks => ["nft", "ip", "tc", "conntrack", "sysctl", "python3"].iter().all(|name| has(name)),
         }
     }
 }
@@ -144,6 +148,11 @@ fn install(packages: &[&str], right: &[&str], stop: &Stop) -> Result<()> {
     };
     apt(&["update", "-q"])?;
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages].concat())
+}
+
+/// Also where only root's PATH leads.
+fn has(name: &str) -> bool {
+    in_path(name).is_some() || ["/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(name).is_file())
 }
 
 /// libclang alone is not enough: without the compiler's own headers bindgen fails on `stddef.h`.

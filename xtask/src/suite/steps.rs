@@ -8,6 +8,7 @@ use super::tools::{self, Tool};
 use super::{Context, Passed, client_tests, error_lines};
 use crate::binaries;
 use crate::embedding_model;
+use crate::lab;
 use crate::places::in_path;
 use crate::process;
 use crate::say;
@@ -24,10 +25,11 @@ pub(super) struct Step {
 const BUILD: &[Tool] = &[Tool::Compilers, Tool::Node];
 const EMBEDDINGS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python];
 const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
+const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 10] = [
+pub(super) const STEPS: [Step; 11] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
@@ -36,6 +38,7 @@ pub(super) const STEPS: [Step; 10] = [
     Step { name: "rust", about: "unit and end-to-end tests", needs: BUILD, run: rust },
     Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
+    Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
 ];
@@ -88,6 +91,21 @@ fn ui(context: &Context) -> Result<Passed> {
     for args in [["run", "check"], ["run", "test"], ["run", "build"]] {
         ui::npm(&context.places, node, &args, &context.stop)?;
     }
+    Ok(Passed::Plainly)
+}
+
+/// The lab's NATs first: what they do is what all else is measured by.
+fn lab(context: &Context) -> Result<Passed> {
+    let right = match lab::Right::find(&context.places) {
+        Ok(right) => right,
+        Err(why) => {
+            let remark = format!("NOT run: {why}");
+            say::note(&remark);
+            return Ok(Passed::With(remark));
+        }
+    };
+    process::run(right.selftest(), &context.stop)?;
+    process::run(right.short_lab(&context.programs()?), &context.stop)?;
     Ok(Passed::Plainly)
 }
 

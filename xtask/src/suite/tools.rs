@@ -28,6 +28,8 @@ pub(super) enum Tool {
     CargoDeny,
     /// What fetches the embedding model.
     Python,
+    /// What the NAT lab is made of.
+    Networks,
     /// A Python environment with the official client.
     OpenAi,
 }
@@ -37,6 +39,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::Compilers => &system::TO_BUILD[..],
         Tool::Chromium => &[Need::Chromium],
         Tool::OpenAi | Tool::Python => &[Need::Python],
+        Tool::Networks => &[Need::Networks],
         Tool::Node => NodeJs::needs(),
         Tool::CargoDeny => &[],
     });

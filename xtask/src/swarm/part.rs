@@ -18,22 +18,32 @@ use crate::stop::Stop;
 const UNREAD_LINES: usize = 256;
 /// Facts that are remembered. In a long life `nodes …` is said again and again.
 const REMEMBERED: usize = 256;
+/// How long the last lines of a program that has ended may take to get here.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much of a log is shown when a part dies.
 const LAST_LINES: usize = 8;
 
-pub(super) struct Part {
+pub(crate) struct Part {
     name: String,
     running: Running,
-    lines: Receiver<String>,
-    /// What it said, as key and value, oldest first.
-    said: Vec<(String, String)>,
+    lines: Receiver<Fact>,
+    /// What it said, oldest first.
+    said: Vec<Fact>,
     log: PathBuf,
+}
+
+/// One line of stdout: `key rest of the line`.
+pub(crate) struct Fact {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// When it was read.
+    pub(crate) at: Instant,
 }
 
 impl Part {
     /// Starts the program with its stderr in `logs/NAME.log`; the log of the run before is kept as
     /// `NAME.log.1`.
-    pub(super) fn start(name: &str, program: &Path, args: &[OsString], logs: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &str, program: &Path, args: &[OsString], logs: &Path) -> Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let open = || {
             fs::create_dir_all(logs)?;
@@ -50,28 +60,36 @@ impl Part {
         Ok(Self { name: name.to_owned(), running, lines, said: Vec::new(), log })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.running.id()
     }
 
     /// The newest value said for a key.
-    pub(super) fn said(&self, key: &str) -> Option<&str> {
-        self.said.iter().rev().find(|(said, _)| said == key).map(|(_, value)| value.as_str())
+    pub(crate) fn said(&self, key: &str) -> Option<&str> {
+        self.said.iter().rev().find(|fact| fact.key == key).map(|fact| fact.value.as_str())
     }
 
-    pub(super) fn all_said(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.said.iter().filter(move |(said, _)| said == key).map(|(_, value)| value.as_str())
+    pub(crate) fn all_said(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.facts().filter(move |fact| fact.key == key).map(|fact| fact.value.as_str())
+    }
+
+    /// All that is remembered, oldest first.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.said.iter()
     }
 
     /// Takes in what was printed, and fails with its last words when it has ended.
-    pub(super) fn check(&mut self, when: &str) -> Result<()> {
+    pub(crate) fn check(&mut self, when: &str) -> Result<()> {
         // First the state, then the lines: what it said before it ended is not lost.
         let ended = self.running.ended()?;
-        self.said.extend(self.lines.try_iter().map(|line| split_fact(&line)));
+        self.said.extend(self.lines.try_iter());
+        if ended.is_some() {
+            self.said.extend(std::iter::from_fn(|| self.lines.recv_timeout(LAST_WORDS).ok()));
+        }
         self.said.drain(..self.said.len().saturating_sub(REMEMBERED));
         let Some(status) = ended else { return Ok(()) };
         let words = last_lines(&self.log);
@@ -80,41 +98,42 @@ impl Part {
     }
 
     /// Like `said`, but each value once.
-    pub(super) fn news(&mut self, key: &str) -> Option<String> {
+    pub(crate) fn news(&mut self, key: &str) -> Option<String> {
         let value = self.said(key)?.to_owned();
-        self.said.retain(|(said, _)| said != key);
+        self.said.retain(|fact| fact.key != key);
         Some(value)
     }
 
-    pub(super) fn too_slow(&self, key: &str, limit: Duration) -> anyhow::Error {
+    pub(crate) fn too_slow(&self, key: &str, limit: Duration) -> anyhow::Error {
         let (words, log) = (last_lines(&self.log), self.log.display());
         let seconds = limit.as_secs();
         anyhow!("{} did not say `{key}` within {seconds} s; its last words:\n{words}\nnext: read {log}", self.name)
     }
 
-    pub(super) fn ask_to_end(&self) {
+    pub(crate) fn ask_to_end(&self) {
         self.running.ask();
     }
 
     /// Waits; what has not ended by then is killed when the part is dropped.
-    pub(super) fn wait_for_end(&mut self, deadline: Instant, stop: &Stop) {
+    pub(crate) fn wait_for_end(&mut self, deadline: Instant, stop: &Stop) {
         if self.running.wait_until(deadline, stop).is_none() {
             crate::say::note(&format!("{} did not end in time and is killed", self.name));
         }
     }
 }
 
-fn read_lines(stdout: ChildStdout, lines: &SyncSender<String>) {
+fn read_lines(stdout: ChildStdout, lines: &SyncSender<Fact>) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { return };
-        let _ = lines.try_send(line);
+        let _ = lines.try_send(Fact::from(&line));
     }
 }
 
-/// `key rest of the line`
-fn split_fact(line: &str) -> (String, String) {
-    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-    (key.to_owned(), value.trim().to_owned())
+impl Fact {
+    fn from(line: &str) -> Self {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        Self { key: key.to_owned(), value: value.trim().to_owned(), at: Instant::now() }
+    }
 }
 
 fn last_lines(log: &Path) -> String {
