@@ -8,6 +8,7 @@ pub mod frame;
 pub mod id;
 pub mod identity;
 pub mod limits;
+pub mod members;
 pub mod membership;
 pub mod message;
 pub mod program;

@@ -14,6 +14,8 @@ pub const MAX_STATUS_FRAME: usize = 256 << 10;
 
 /// Largest frame of a member stream or a join stream, in bytes.
 pub const MAX_MEMBER_FRAME: usize = 64 << 10;
+/// Largest first frame of a member stream, in bytes: an introduction, from somebody who is nobody yet.
+pub const MAX_HELLO_FRAME: usize = 2 << 10;
 /// Revocations in one frame.
 pub const MAX_REVOCATIONS_PER_FRAME: usize = 256;
 /// Revocations remembered; each lasts for as long as a certificate.

@@ -211,7 +211,7 @@ pub fn parse_bootstrap(text: &str) -> Result<Multiaddr, AddressError> {
 enum Command {
     Open { peer: PeerId, open: streams::Open },
     Serve(Vec<ModelId>),
-    Admit { peer: PeerId, role: MemberRole },
+    Admit { peer: PeerId, role: MemberRole, done: oneshot::Sender<()> },
     Expel(PeerId),
 }
 
@@ -278,9 +278,14 @@ impl Handle {
         self.open(peer, JOIN).await
     }
 
-    /// The peer has shown its certificate: it is a member for as long as it is connected.
+    /// The peer has shown its certificate: it is a member for as long as it is connected. Once this returns, its
+    /// streams are let in.
     pub async fn admit(&self, peer: PeerId, role: MemberRole) {
-        let _ = self.commands.send(Command::Admit { peer, role }).await;
+        let (done, admitted) = oneshot::channel();
+        if self.commands.send(Command::Admit { peer, role, done }).await.is_ok() {
+            // When the actor is gone there is nothing to be admitted to.
+            let _ = admitted.await;
+        }
     }
 
     /// The peer is no member, or no longer: every connection with it ends, and its streams with them.

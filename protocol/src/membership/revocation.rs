@@ -72,6 +72,12 @@ impl Revocations {
         self.0.get(&claims.peer).is_some_and(|revocation| claims.issued_at <= revocation.revoked_at)
     }
 
+    /// The newest of this peer.
+    #[must_use]
+    pub fn of(&self, peer: &PeerId) -> Option<&Revocation> {
+        self.0.get(peer)
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Revocation> {
         self.0.values()

@@ -135,10 +135,12 @@ impl Actor {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Open { peer, open } => self.swarm.behaviour_mut().streams.open(peer, open),
-            Command::Admit { peer, role } => {
+            Command::Admit { peer, role, done } => {
                 self.peers.send_if_modified(|peers| {
                     peers.0.get_mut(&peer).is_some_and(|peer| peer.member.replace(role) != Some(role))
                 });
+                // Whoever asked may be gone.
+                let _ = done.send(());
             }
             Command::Expel(peer) => {
                 // Not connected any more is as good.
