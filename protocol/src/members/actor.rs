@@ -245,6 +245,8 @@ impl Actor {
     fn refuse(&mut self, peer: PeerId, stage: Stage, why: NotMember) {
         info!(%peer, %why, "not taken for a member");
         self.calls.refused(&peer, Instant::now());
+        // It is seen here before it is heard there.
+        self.show();
         self.lines.refuse(&peer, stage, why);
     }
 
@@ -253,6 +255,7 @@ impl Actor {
         warn!(%peer, %why, "not a member any more");
         let now = Instant::now();
         self.calls.refused(&peer, now);
+        self.show();
         self.lines.refuse(&peer, Stage::Met, why);
         self.doomed.insert(peer, now + GOODBYE_TIMEOUT);
     }
