@@ -6,7 +6,12 @@
 
 mod actor;
 mod behaviour;
+mod candidates;
+mod dialling;
 mod discovery;
+mod guard;
+mod paths;
+mod pulse;
 mod reachability;
 mod redial;
 mod reservations;
@@ -15,7 +20,7 @@ mod streams;
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::Duration,
 };
@@ -350,9 +355,11 @@ pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
     };
     let me = key.public().to_peer_id();
     let traffic = Arc::new(Traffic::default());
-    let swarm = behaviour::swarm(key, &config, streams::Behaviour::new(accepts, traffic.clone()))?;
+    let permits = Arc::new(guard::Permits::new(&config.listen, &config.bootstrap));
+    let streams = streams::Behaviour::new(accepts, traffic.clone());
+    let swarm = behaviour::swarm(key, &config, streams, permits.clone())?;
     let (commands, orders) = mpsc::channel(COMMAND_QUEUE);
-    let (actor, seen) = Actor::new(swarm, config, orders)?;
+    let (actor, seen) = Actor::new(swarm, config, orders, permits)?;
     let actor::Seen { peers, addresses, reachability, upgrades } = seen;
     let handle = Handle { me, commands, peers, addresses, reachability, upgrades, traffic };
     Ok((handle, Inbound { jobs, status, member, join }, actor))
@@ -370,6 +377,10 @@ fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+fn is_quic(address: &Multiaddr) -> bool {
+    !is_relayed(address) && address.iter().any(|part| part == Protocol::QuicV1)
+}
+
 /// Whether the address is of this machine only.
 #[must_use]
 pub fn is_loopback(address: &Multiaddr) -> bool {
@@ -383,10 +394,17 @@ pub fn is_loopback(address: &Multiaddr) -> bool {
 /// Whether the address could be of use on the public internet.
 fn is_global(address: &Multiaddr) -> bool {
     match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => is_global_v4(ip),
-        Some(Protocol::Ip6(ip)) => is_global_v6(ip),
+        Some(Protocol::Ip4(ip)) => is_global_ip(ip.into()),
+        Some(Protocol::Ip6(ip)) => is_global_ip(ip.into()),
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => true,
         _ => false,
+    }
+}
+
+fn is_global_ip(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_global_v4(ip),
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| is_global_v6(ip), is_global_v4),
     }
 }
 

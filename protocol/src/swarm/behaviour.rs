@@ -1,16 +1,22 @@
 //! What a peer speaks: every libp2p protocol we use, with our limits, put together in one place.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, autonat, connection_limits, dcutr, identify,
+    PeerId, StreamProtocol, Swarm, Transport, autonat, connection_limits,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    dcutr, identify,
     identity::Keypair,
-    kad, memory_connection_limits, noise, ping, relay,
+    kad, memory_connection_limits, noise, ping, quic, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, yamux,
 };
 
-use super::{Config, StartError, streams};
+use super::{
+    Config, StartError, candidates,
+    guard::{Guarded, Permits},
+    pulse, streams,
+};
 use crate::limits;
 
 /// What identify calls our family of protocols.
@@ -20,7 +26,6 @@ const KADEMLIA: StreamProtocol = StreamProtocol::new("/starling/kad/1");
 /// Long enough for the gaps between two rounds of Kademlia; connections to peers that take our
 /// streams are kept for as long as they live.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-const PING_INTERVAL: Duration = Duration::from_secs(10);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that has gone is forgotten after this long; one that lives says so three times as often.
 const PROVIDER_TTL: Duration = Duration::from_secs(15 * 60);
@@ -54,6 +59,7 @@ pub(crate) struct Behaviour {
     autonat_client: autonat::v2::client::Behaviour,
     relay: Toggle<relay::Behaviour>,
     autonat_server: Toggle<autonat::v2::server::Behaviour>,
+    pub(crate) candidates: candidates::Behaviour,
 }
 
 /// A swarm that listens nowhere yet.
@@ -61,21 +67,13 @@ pub(crate) fn swarm(
     key: Keypair,
     config: &Config,
     streams: streams::Behaviour,
+    permits: Arc<Permits>,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let multiplex = || {
-        let mut yamux = yamux::Config::default();
-        yamux.set_max_num_streams(limits::MAX_STREAMS);
-        yamux
-    };
     let setup = |error: &dyn std::fmt::Display| StartError::Setup(error.to_string());
     let swarm = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplex)
+        .with_other_transport(|key| direct(key, permits))
         .map_err(|error| setup(&error))?
-        .with_quic_config(|mut quic| {
-            quic.max_concurrent_stream_limit = limits::MAX_STREAMS as u32;
-            quic
-        })
         .with_dns()
         .map_err(|error| setup(&error))?
         .with_relay_client(noise::Config::new, multiplex)
@@ -88,6 +86,30 @@ pub(crate) fn swarm(
                 .with_max_negotiating_inbound_streams(limits::MAX_NEGOTIATING_INBOUND)
         });
     Ok(swarm.build())
+}
+
+type Direct = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// TCP and QUIC, towards addresses that may be dialled.
+fn direct(key: &Keypair, permits: Arc<Permits>) -> Result<Direct, Box<dyn std::error::Error + Send + Sync>> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(multiplex())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let mut settings = quic::Config::new(key);
+    settings.max_concurrent_stream_limit = limits::MAX_STREAMS as u32;
+    settings.keep_alive_interval = pulse::INTERVAL;
+    settings.max_idle_timeout = (pulse::INTERVAL + pulse::TIMEOUT).as_millis() as u32;
+    let quic = quic::tokio::Transport::new(settings).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let either = tcp.or_transport(quic).map(|either, _| either.into_inner()).boxed();
+    Ok(Guarded::new(either, permits).boxed())
+}
+
+fn multiplex() -> yamux::Config {
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(limits::MAX_STREAMS);
+    yamux
 }
 
 fn behaviour(
@@ -105,13 +127,14 @@ fn behaviour(
         memory: memory_connection_limits::Behaviour::with_max_percentage(MAX_MEMORY_SHARE),
         streams,
         identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(pulse::INTERVAL).with_timeout(pulse::TIMEOUT)),
         kademlia: kademlia(me, config),
         relay_client,
         dcutr: dcutr::Behaviour::new(me),
         autonat_client: autonat::v2::client::Behaviour::default(),
         relay: config.serve_relay.then(|| relay::Behaviour::new(me, relay_limits())).into(),
         autonat_server: config.serve_relay.then(autonat::v2::server::Behaviour::default).into(),
+        candidates: candidates::Behaviour::default(),
     }
 }
 

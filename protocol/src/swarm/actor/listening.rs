@@ -1,0 +1,114 @@
+//! Where we listen and where others reach us.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, TcpListener, UdpSocket},
+    time::Instant,
+};
+
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
+use tracing::debug;
+
+use super::{Actor, short};
+use crate::swarm::{Role, StartError, behaviour::Behaviour, is_global, is_loopback, is_relayed, redial::Kind};
+
+impl Actor {
+    pub(super) fn on_listening(&mut self, listener: ListenerId, address: Multiaddr, now: Instant) {
+        let first = self.starting.remove(&listener);
+        let public = self.role != Role::Node && is_global(&address);
+        if !is_relayed(&address) && (public || (self.only_loopback && is_loopback(&address))) {
+            self.swarm.add_external_address(address.clone());
+            self.discovery.announce_again(now);
+        }
+        self.publish_addresses();
+        if first {
+            self.dial_due(now);
+        } else if !is_relayed(&address) && !is_loopback(&address) {
+            self.on_network_change(now);
+        }
+    }
+
+    pub(super) fn on_address_gone(&mut self, address: &Multiaddr, now: Instant) {
+        self.publish_addresses();
+        if !is_relayed(address) {
+            self.swarm.remove_external_address(address);
+            self.on_network_change(now);
+        }
+    }
+
+    /// What has failed may succeed now. Nothing here costs anything when nobody waits.
+    pub(super) fn on_network_change(&mut self, now: Instant) {
+        self.redial.hurry(now);
+        self.paths.network_changed(now);
+    }
+
+    pub(super) fn on_confirmed(&mut self, address: Multiaddr, now: Instant) {
+        debug!(%address, "reachable");
+        self.discovery.announce_again(now);
+        self.reachability.send_if_modified(|seen| {
+            let new = !is_relayed(&address) && !seen.confirmed.contains(&address);
+            if new {
+                seen.confirmed.push(address);
+            }
+            new
+        });
+    }
+
+    pub(super) fn on_reserved(&mut self, relay: PeerId, renewal: bool, now: Instant) {
+        debug!(relay = %short(&relay), renewal, "reservation accepted");
+        self.redial.want(relay, Kind::Near, now);
+        self.redial.connected(relay);
+        self.reservations.accepted(relay, &mut self.swarm);
+        self.publish_relays();
+    }
+
+    pub(super) fn publish_relays(&self) {
+        let relays = self.reservations.held();
+        self.reachability.send_if_modified(|seen| std::mem::replace(&mut seen.relays, relays.clone()) != relays);
+    }
+
+    pub(super) fn publish_addresses(&self) {
+        let me = *self.swarm.local_peer_id();
+        let listening = self.swarm.listeners().filter(|address| !is_relayed(address));
+        let addresses = listening.map(|address| address.clone().with(Protocol::P2p(me))).collect();
+        self.addresses.send_replace(addresses);
+    }
+
+    /// Whether others reach us only through relays, as far as is certain. An address that was checked
+    /// is not enough behind a NAT: it holds for as long as the NAT remembers.
+    pub(super) fn needs_reservations(&self) -> bool {
+        let listening = |wanted: fn(&Multiaddr) -> bool| self.swarm.listeners().any(wanted);
+        let checked = &self.reachability.borrow().confirmed;
+        let open = || self.swarm.listeners().any(|address| is_global(address) && checked.contains(address));
+        !(self.serve_relay || self.has_external || (self.only_loopback && listening(is_loopback)) || open())
+    }
+}
+
+pub(super) fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<HashSet<ListenerId>, StartError> {
+    let one = |address: &Multiaddr| {
+        refuse_taken_port(address)?;
+        swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))
+    };
+    addresses.iter().map(one).collect()
+}
+
+/// libp2p shares its TCP ports (`SO_REUSEPORT`, for hole punching), so that a second program would get
+/// half of the first one's connections instead of an error. A plain bind tells.
+fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    let bound = match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => UdpSocket::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    };
+    bound.map_err(|error| listen_error(address, &error))
+}
+
+fn listen_error(address: &Multiaddr, error: &dyn std::fmt::Display) -> StartError {
+    StartError::Listen { address: address.clone(), reason: error.to_string() }
+}
