@@ -97,8 +97,17 @@ pub const MAX_STREAMS: usize = 1_024;
 
 /// Connections one peer may hold: QUIC punching often leaves two direct ones.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 8;
-/// Connections strangers may hold with us, all together.
+/// Connections others may have opened with us, all together.
 pub const MAX_INCOMING: u32 = 4_096;
+/// How many of those may be strangers': peers that have not shown a certificate of our swarm. Far fewer, so that
+/// no number of them keeps members out.
+pub const MAX_STRANGERS: usize = 1_024;
+/// Member streams that a peer may have open on one connection: one, and some that are about to end.
+pub const MAX_MEMBER_STREAMS: usize = 4;
+/// Join streams that a peer may have open on one connection.
+pub const MAX_JOIN_STREAMS: usize = 1;
+/// Refusals that may be under way on one connection with a stranger.
+pub const MAX_STRANGER_REFUSALS: usize = 16;
 /// Connection attempts under way, in each direction.
 pub const MAX_PENDING_CONNECTIONS: u32 = 256;
 /// Peers whose addresses and redial times are remembered.

@@ -142,6 +142,7 @@ pub struct Members {
     key: Option<Arc<SwarmKey>>,
     clock: Clock,
     events: mpsc::Sender<Event>,
+    network: swarm::Handle,
     seen: Seen,
 }
 
@@ -179,10 +180,15 @@ impl Members {
         self.seen.roster.clone()
     }
 
-    /// How often peers were refused since the start.
+    /// How often peers were refused since the start, and streams of peers that had not introduced themselves.
     #[must_use]
     pub fn refusals(&self) -> Refusals {
-        self.seen.refusals.borrow().clone()
+        let mut refusals = self.seen.refusals.borrow().clone();
+        let strangers = self.network.strangers_refused();
+        if strangers > 0 {
+            *refusals.0.entry(NotMember::NoCertificate.code()).or_default() += strangers;
+        }
+        refusals
     }
 
     /// Who was turned out.
@@ -225,10 +231,11 @@ pub fn new(config: Config) -> Result<(Members, Actor), MembersError> {
     state.heard(kept, now);
     let (events, reports) = mpsc::channel(EVENT_QUEUE);
     let (swarm, key) = (state.swarm(), state.key());
+    let handle = config.swarm.clone();
     let files = actor::Files { revocations: config.revocations, membership: config.membership };
     let network = actor::Network { swarm: config.swarm, inbound: config.inbound, events: events.clone(), reports };
     let (actor, seen) = Actor::new(state, network, files, config.clock);
-    Ok((Members { swarm, key, clock: config.clock, events, seen }, actor))
+    Ok((Members { swarm, key, clock: config.clock, events, network: handle, seen }, actor))
 }
 
 fn load(path: &Path, swarm: &SwarmId) -> Result<Vec<crate::membership::Revocation>, MembersError> {

@@ -122,6 +122,7 @@ impl SwarmOptions {
             external: self.external.clone(),
             bootstrap: self.bootstrap.clone(),
             serve_relay,
+            gate: false,
             agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }

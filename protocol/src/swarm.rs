@@ -15,6 +15,7 @@ mod pulse;
 mod reachability;
 mod redial;
 mod reservations;
+mod strangers;
 mod stream;
 mod streams;
 
@@ -35,13 +36,17 @@ pub use self::{
     stream::{Path, Stream, Traffic},
     streams::{InboundStream, OpenError},
 };
+use self::{
+    strangers::{Refused, Strangers},
+    streams::Accept,
+};
 pub use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     ModelId, SwarmName, frame,
     identity::Identity,
-    limits::{INBOUND_QUEUE, OPEN_TIMEOUT},
-    membership::MemberRole,
+    limits::{INBOUND_QUEUE, MAX_JOIN_STREAMS, MAX_MEMBER_STREAMS, MAX_STRANGERS, OPEN_TIMEOUT},
+    membership::{JoinRefusal, JoinReply, MemberRole, NotMember},
     message::{JobEvent, Refusal},
 };
 
@@ -91,6 +96,8 @@ pub struct Config {
     pub serve_relay: bool,
     /// Program and version, shown to other peers.
     pub agent: String,
+    /// Takes jobs and status from admitted peers only, and bounds how many others there may be.
+    pub gate: bool,
 }
 
 /// Streams that peers have opened with us. A queue whose receiver is dropped refuses.
@@ -230,6 +237,7 @@ pub struct Handle {
     reachability: watch::Receiver<Reachability>,
     upgrades: broadcast::Sender<Upgrade>,
     traffic: Arc<Traffic>,
+    refused: Refused,
 }
 
 impl Handle {
@@ -316,6 +324,12 @@ impl Handle {
         &self.traffic
     }
 
+    /// Streams that strangers have opened and that were refused unheard, since the start.
+    #[must_use]
+    pub fn strangers_refused(&self) -> u64 {
+        self.refused.count()
+    }
+
     /// Makes known in Kademlia which models this node serves, in place of those named before.
     pub async fn serve(&self, models: Vec<ModelId>) {
         // When the actor is gone there is nobody to make it known to.
@@ -343,26 +357,34 @@ pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
         Keypair::ed25519_from_bytes(&mut *config.identity.seed()).map_err(|e| StartError::Setup(e.to_string()))?;
     let queue = || mpsc::channel(INBOUND_QUEUE);
     let ((job_sender, jobs), (status_sender, status)) = (queue(), queue());
-    let ((member_sender, member), (join_sender, join)) = (queue(), queue());
-    let accept = |protocol, queue| streams::Accept { protocol, queue, refusal: vec![] };
+    let ((member_sender, introductions), (join_sender, join)) = (queue(), queue());
+    let job = Accept {
+        busy: frame::encode(&JobEvent::Refused(Refusal::Busy)),
+        stranger: frame::encode(&JobEvent::Refused(Refusal::NotMember(NotMember::NoCertificate))),
+        ..Accept::members(JOB, job_sender, config.gate)
+    };
+    let member = Accept::anybody(MEMBER, member_sender, MAX_MEMBER_STREAMS);
     let accepts = match config.role {
-        Role::Node => {
-            let refusal = frame::encode(&JobEvent::Refused(Refusal::Busy));
-            vec![streams::Accept { refusal, ..accept(JOB, job_sender) }, accept(MEMBER, member_sender)]
+        Role::Node => vec![job, member],
+        Role::Gateway => {
+            let status = Accept::members(STATUS, status_sender, config.gate);
+            let busy = frame::encode(&JoinReply::Refused(JoinRefusal::Busy));
+            vec![status, member, Accept { busy, ..Accept::anybody(JOIN, join_sender, MAX_JOIN_STREAMS) }]
         }
-        Role::Gateway => vec![accept(STATUS, status_sender), accept(MEMBER, member_sender), accept(JOIN, join_sender)],
         Role::Bootstrap => vec![],
     };
     let me = key.public().to_peer_id();
     let traffic = Arc::new(Traffic::default());
     let permits = Arc::new(guard::Permits::new(&config.listen, &config.bootstrap));
-    let streams = streams::Behaviour::new(accepts, traffic.clone());
+    let limit = (config.gate && config.role != Role::Bootstrap).then_some(MAX_STRANGERS);
+    let streams = streams::Behaviour::new(accepts, Strangers::new(limit), traffic.clone());
+    let refused = streams.refused();
     let swarm = behaviour::swarm(key, &config, streams, permits.clone())?;
     let (commands, orders) = mpsc::channel(COMMAND_QUEUE);
     let (actor, seen) = Actor::new(swarm, config, orders, permits)?;
     let actor::Seen { peers, addresses, reachability, upgrades } = seen;
-    let handle = Handle { me, commands, peers, addresses, reachability, upgrades, traffic };
-    Ok((handle, Inbound { jobs, status, member, join }, actor))
+    let handle = Handle { me, commands, peers, addresses, reachability, upgrades, traffic, refused };
+    Ok((handle, Inbound { jobs, status, member: introductions, join }, actor))
 }
 
 fn split_peer(address: &Multiaddr) -> Result<(PeerId, Multiaddr), AddressError> {

@@ -34,6 +34,7 @@ fn config(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Conf
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
+        gate: false,
         agent: "test".into(),
     }
 }

@@ -182,6 +182,7 @@ fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
+        gate: false,
         agent: "test".to_owned(),
     }
 }

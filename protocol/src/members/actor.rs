@@ -323,9 +323,6 @@ impl Actor {
     }
 
     fn show(&mut self) {
-        if self.state.take_change() {
-            self.shown.roster.send_replace(Arc::new(self.state.roster()));
-        }
         let own = self.state.own(self.clock.now());
         // How long ago something expired changes all the time, and is no news.
         let kind = |own: &Own| own.trouble.map(|why| why.code());
@@ -341,6 +338,10 @@ impl Actor {
             }
             news
         });
+        // Last: whoever sees somebody come or go sees the reason as well.
+        if self.state.take_change() {
+            self.shown.roster.send_replace(Arc::new(self.state.roster()));
+        }
     }
 }
 

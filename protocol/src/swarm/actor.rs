@@ -160,6 +160,7 @@ impl Actor {
         match command {
             Command::Open { peer, open } => self.swarm.behaviour_mut().streams.open(peer, open),
             Command::Admit { peer, role, done } => {
+                self.swarm.behaviour_mut().streams.strangers.admit(peer);
                 self.peers.send_if_modified(|peers| {
                     peers.0.get_mut(&peer).is_some_and(|peer| peer.member.replace(role) != Some(role))
                 });
@@ -168,6 +169,7 @@ impl Actor {
                 self.dial_neighbour(peer);
             }
             Command::Expel(peer) => {
+                self.swarm.behaviour_mut().streams.strangers.expel(&peer);
                 // Not connected any more is as good.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }

@@ -34,6 +34,18 @@ pub struct Stream {
     inner: libp2p::Stream,
     path: Path,
     traffic: Arc<Traffic>,
+    _place: Option<Place>,
+}
+
+/// Room for streams of one kind on one connection: each of them holds a clone for as long as it lives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place(Arc<()>);
+
+impl Place {
+    /// How many streams there are.
+    pub(crate) fn taken(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 impl Traffic {
@@ -57,7 +69,11 @@ impl Traffic {
 
 impl Stream {
     pub(crate) fn new(inner: libp2p::Stream, path: Path, traffic: Arc<Traffic>) -> Self {
-        Self { inner, path, traffic }
+        Self { inner, path, traffic, _place: None }
+    }
+
+    pub(crate) fn holding(self, place: Place) -> Self {
+        Self { _place: Some(place), ..self }
     }
 
     /// The path it takes.

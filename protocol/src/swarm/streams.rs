@@ -18,14 +18,19 @@ use libp2p::{
     core::{Endpoint, transport::PortUse},
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::{ConnectionEstablished, DialFailure, ListenFailure},
     },
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use self::handler::Handler;
-use super::{Path, Stream, Traffic, is_relayed};
+use self::handler::{Guest, Handler};
+use super::{
+    Path, Stream, Traffic, is_relayed,
+    strangers::{Refused, Strangers},
+};
+use crate::limits::MAX_STREAMS;
 
 /// A stream that a peer has opened with us.
 #[derive(Debug)]
@@ -63,8 +68,26 @@ pub enum OpenError {
 pub(crate) struct Accept {
     pub(crate) protocol: StreamProtocol,
     pub(crate) queue: mpsc::Sender<InboundStream>,
+    /// Only admitted peers may open it.
+    pub(crate) members_only: bool,
+    /// How many a peer may have open on one connection.
+    pub(crate) at_once: usize,
     /// Written to a stream that finds the queue full, before it is closed.
-    pub(crate) refusal: Vec<u8>,
+    pub(crate) busy: Vec<u8>,
+    /// Written to a stream of a peer that is not admitted, before it is closed.
+    pub(crate) stranger: Vec<u8>,
+}
+
+impl Accept {
+    /// For members only, once the gate is there.
+    pub(crate) fn members(protocol: StreamProtocol, queue: mpsc::Sender<InboundStream>, gate: bool) -> Self {
+        Self { members_only: gate, ..Self::anybody(protocol, queue, MAX_STREAMS) }
+    }
+
+    /// For anybody, so many at a time.
+    pub(crate) fn anybody(protocol: StreamProtocol, queue: mpsc::Sender<InboundStream>, at_once: usize) -> Self {
+        Self { protocol, queue, members_only: false, at_once, busy: vec![], stranger: vec![] }
+    }
 }
 
 /// An order to open a stream.
@@ -84,17 +107,30 @@ struct Connection {
     path: Path,
 }
 
+/// There are as many strangers as there may be.
+#[derive(Debug, Error)]
+#[error("there are too many strangers already")]
+struct TooManyStrangers;
+
 /// Hands opens to the best connection of their peer.
 pub(crate) struct Behaviour {
     accepts: Arc<[Accept]>,
     connections: HashMap<PeerId, Vec<Connection>>,
     orders: VecDeque<(PeerId, ConnectionId, Open)>,
     traffic: Arc<Traffic>,
+    refused: Refused,
+    pub(crate) strangers: Strangers,
 }
 
 impl Behaviour {
-    pub(crate) fn new(accepts: Vec<Accept>, traffic: Arc<Traffic>) -> Self {
-        Self { accepts: accepts.into(), connections: HashMap::new(), orders: VecDeque::new(), traffic }
+    pub(crate) fn new(accepts: Vec<Accept>, strangers: Strangers, traffic: Arc<Traffic>) -> Self {
+        let (connections, orders) = (HashMap::new(), VecDeque::new());
+        Self { accepts: accepts.into(), connections, orders, traffic, refused: Refused::default(), strangers }
+    }
+
+    /// Counts streams of strangers.
+    pub(crate) fn refused(&self) -> Refused {
+        self.refused.clone()
     }
 
     /// Opens a stream on a direct connection where there is one, else on a relayed one.
@@ -108,16 +144,19 @@ impl Behaviour {
         }
     }
 
-    fn handler(&self, peer: PeerId, path: Path) -> Handler {
-        Handler::new(peer, path, self.accepts.clone(), self.traffic.clone())
+    fn handler(&mut self, peer: PeerId, path: Path) -> Handler {
+        let guest = Guest { peer, path, pass: self.strangers.pass(peer) };
+        Handler::new(guest, self.accepts.clone(), self.traffic.clone(), self.refused.clone())
     }
 
     fn established(&mut self, event: &ConnectionEstablished) {
         let connection = Connection { id: event.connection_id, path: path(event.endpoint.is_relayed()) };
         self.connections.entry(event.peer_id).or_default().push(connection);
+        self.strangers.connected(event.peer_id, event.endpoint.is_listener());
     }
 
     fn closed(&mut self, event: &ConnectionClosed) {
+        self.strangers.disconnected(&event.peer_id, event.endpoint.is_listener());
         if let Some(connections) = self.connections.get_mut(&event.peer_id) {
             connections.retain(|connection| connection.id != event.connection_id);
             if connections.is_empty() {
@@ -138,6 +177,9 @@ impl NetworkBehaviour for Behaviour {
         local: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        if !self.strangers.has_room(&peer) {
+            return Err(ConnectionDenied::new(TooManyStrangers));
+        }
         // Of an inbound circuit only our own address tells.
         Ok(self.handler(peer, path(is_relayed(local))))
     }
@@ -157,6 +199,9 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(event) => self.established(&event),
             FromSwarm::ConnectionClosed(event) => self.closed(&event),
+            // Another part of us may have denied it after its handler was made.
+            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), .. })
+            | FromSwarm::ListenFailure(ListenFailure { peer_id: Some(peer), .. }) => self.strangers.failed(&peer),
             _ => {}
         }
     }

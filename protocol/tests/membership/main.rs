@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod entry;
+mod gate;
 mod peer;
 mod revocation;
+mod time;

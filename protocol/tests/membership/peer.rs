@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct TestPeer {
     pub(crate) handle: Handle,
     pub(crate) jobs: mpsc::Receiver<InboundStream>,
-    _status: mpsc::Receiver<InboundStream>,
+    pub(crate) status: mpsc::Receiver<InboundStream>,
     member: Option<mpsc::Receiver<InboundStream>>,
     _join: mpsc::Receiver<InboundStream>,
     pub(crate) identity: Identity,
@@ -52,6 +52,7 @@ impl TestPeer {
             external: vec![],
             bootstrap,
             serve_relay: role == Role::Bootstrap,
+            gate: true,
             agent: "test".into(),
         };
         let (handle, inbound, actor) = swarm::new(config).unwrap();
@@ -59,7 +60,7 @@ impl TestPeer {
         tokio::spawn(actor.run(stop.clone()));
         let swarm::Inbound { jobs, status, member, join } = inbound;
         let (member, guard) = (Some(member), stop.clone().drop_guard());
-        Self { handle, jobs, _status: status, member, _join: join, identity, stop, _guard: guard }
+        Self { handle, jobs, status, member, _join: join, identity, stop, _guard: guard }
     }
 
     pub(crate) fn id(&self) -> PeerId {

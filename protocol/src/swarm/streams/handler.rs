@@ -19,19 +19,31 @@ use libp2p::{
 };
 use tokio::{sync::mpsc::error::TrySendError, time::timeout};
 
-use super::{Accept, InboundStream, Open, OpenError, Path, Stream, Traffic};
-use crate::limits::{MAX_NEGOTIATING_OUTBOUND, MAX_PENDING_OPENS, MAX_REFUSALS, OPEN_TIMEOUT};
+use super::{Accept, InboundStream, Open, OpenError, Path, Refused, Stream, Traffic};
+use crate::{
+    limits::{MAX_NEGOTIATING_OUTBOUND, MAX_PENDING_OPENS, MAX_REFUSALS, MAX_STRANGER_REFUSALS, OPEN_TIMEOUT},
+    swarm::{strangers::Pass, stream::Place},
+};
 
 /// A refusal that the peer does not take in this time is dropped.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Event = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Open, std::convert::Infallible>;
 
+/// Whose connection it is.
+pub(crate) struct Guest {
+    pub(crate) peer: PeerId,
+    pub(crate) path: Path,
+    pub(crate) pass: Pass,
+}
+
 pub(crate) struct Handler {
-    peer: PeerId,
-    path: Path,
+    guest: Guest,
     accepts: Arc<[Accept]>,
+    /// One for each of `accepts`; each inbound stream holds a clone.
+    places: Vec<Place>,
     traffic: Arc<Traffic>,
+    refused: Refused,
     pending: VecDeque<Open>,
     negotiating: usize,
     refusals: FuturesUnordered<BoxFuture<'static, ()>>,
@@ -40,12 +52,13 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn new(peer: PeerId, path: Path, accepts: Arc<[Accept]>, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(guest: Guest, accepts: Arc<[Accept]>, traffic: Arc<Traffic>, refused: Refused) -> Self {
         Self {
-            peer,
-            path,
+            guest,
+            places: accepts.iter().map(|_| Place::default()).collect(),
             accepts,
             traffic,
+            refused,
             pending: VecDeque::new(),
             negotiating: 0,
             refusals: FuturesUnordered::new(),
@@ -54,18 +67,32 @@ impl Handler {
     }
 
     fn accept(&mut self, stream: libp2p::Stream, protocol: &StreamProtocol) {
-        let Some(accept) = self.accepts.iter().find(|accept| accept.protocol == *protocol) else { return };
-        let inbound = InboundStream { peer: self.peer, stream: self.ours(stream) };
-        if let Err(TrySendError::Full(inbound) | TrySendError::Closed(inbound)) = accept.queue.try_send(inbound)
-            && self.refusals.len() < MAX_REFUSALS
-        {
-            let refusal = accept.refusal.clone();
-            self.refusals.push(refuse(inbound.stream, refusal).boxed());
+        let accepts = self.accepts.clone();
+        let known = accepts.iter().zip(&self.places).find(|(accept, _)| accept.protocol == *protocol);
+        let Some((accept, place)) = known else { return };
+        let stream = self.ours(stream);
+        if accept.members_only && !self.guest.pass.is_admitted() {
+            self.refused.add();
+            return self.refuse(stream, &accept.stranger);
+        }
+        if place.taken() >= accept.at_once {
+            return self.refuse(stream, &accept.busy);
+        }
+        let inbound = InboundStream { peer: self.guest.peer, stream: stream.holding(place.clone()) };
+        if let Err(TrySendError::Full(inbound) | TrySendError::Closed(inbound)) = accept.queue.try_send(inbound) {
+            self.refuse(inbound.stream, &accept.busy);
+        }
+    }
+
+    fn refuse(&mut self, stream: Stream, words: &[u8]) {
+        let at_once = if self.guest.pass.is_admitted() { MAX_REFUSALS } else { MAX_STRANGER_REFUSALS };
+        if !words.is_empty() && self.refusals.len() < at_once {
+            self.refusals.push(refuse(stream, words.to_vec()).boxed());
         }
     }
 
     fn ours(&self, stream: libp2p::Stream) -> Stream {
-        Stream::new(stream, self.path, self.traffic.clone())
+        Stream::new(stream, self.guest.path, self.traffic.clone())
     }
 
     fn opened(&mut self, result: Result<Stream, OpenError>, open: Open) {
