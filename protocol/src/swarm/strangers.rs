@@ -57,7 +57,7 @@ struct Guest {
 /// Everybody who is connected, and how many strangers are among them.
 #[derive(Debug)]
 pub(crate) struct Strangers {
-    /// Connections that strangers may have opened with us; `None` where everybody is served.
+    /// Connections that strangers may have opened with us; `None` where there are no members, and so no strangers.
     limit: Option<usize>,
     guests: HashMap<PeerId, Guest>,
     /// Connections that strangers have opened.
@@ -85,16 +85,24 @@ impl Strangers {
 
     /// What a new connection of the peer is to look at.
     pub(crate) fn pass(&mut self, peer: PeerId) -> Pass {
-        self.guests.entry(peer).or_default().pass.clone()
+        self.guest(peer).pass.clone()
     }
 
     pub(crate) fn connected(&mut self, peer: PeerId, inbound: bool) {
-        let guest = self.guests.entry(peer).or_default();
+        let guest = self.guest(peer);
         guest.connections += 1;
-        if inbound {
-            guest.inbound += 1;
-            self.inbound += usize::from(!guest.pass.is_admitted());
-        }
+        guest.inbound += usize::from(inbound);
+        let stranger = inbound && !guest.pass.is_admitted();
+        self.inbound += usize::from(stranger);
+    }
+
+    fn guest(&mut self, peer: PeerId) -> &mut Guest {
+        let everybody = self.limit.is_none();
+        self.guests.entry(peer).or_insert_with(|| {
+            let guest = Guest::default();
+            guest.pass.set(everybody);
+            guest
+        })
     }
 
     /// With the last connection the admission ends.
@@ -218,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_never_came_about_leaves_nothing() {
-        let (mut strangers, peer) = (Strangers::new(None), PeerId::random());
+        let (mut strangers, peer) = (Strangers::new(Some(1)), PeerId::random());
         let pass = strangers.pass(peer);
         strangers.admit(peer);
         assert!(!pass.is_admitted(), "not connected");
