@@ -97,7 +97,10 @@ pub(super) fn measure(ground: &Ground, cell: &Cell, turn: Turn) -> Result<Measur
 }
 
 fn watch(network: &mut Network, cell: &Cell, measured: &mut Measured) -> Result<()> {
-    let known = start_others(network, cell.has_bootstraps())?;
+    let mut known = start_others(network, cell.has_bootstraps())?;
+    if cell.has_ipv6() && !cell.has_bootstraps() {
+        known.retain(|address| address.starts_with("/ip6/"));
+    }
     let door = network.open_door(GATEWAY)?;
     let started = network.start_node(NODE, &known)?;
     let in_sight = |fact: &Fact| fact.key == "node";

@@ -29,6 +29,8 @@ struct Host {
     namespace: String,
     /// Its address on the public segment, or that of its outermost router.
     public: String,
+    /// Where it has one.
+    ipv6: Option<String>,
 }
 
 impl Natlab {
@@ -42,7 +44,8 @@ impl Natlab {
         let hosts: BTreeMap<String, Value> = serde_json::from_str(&hosts).context("natlab printed no JSON")?;
         let text = |host: &Value, key: &str| host[key].as_str().map(str::to_owned).context("natlab left something out");
         for (name, host) in hosts {
-            let host = Host { namespace: text(&host, "namespace")?, public: text(&host, "public")? };
+            let ipv6 = text(&host, "ipv6").ok();
+            let host = Host { namespace: text(&host, "namespace")?, public: text(&host, "public")?, ipv6 };
             natlab.hosts.insert(name, host);
         }
         Ok(natlab)
@@ -52,8 +55,15 @@ impl Natlab {
         &self.name
     }
 
-    pub(super) fn public_address(&self, host: &str) -> &str {
-        &self.hosts[host].public
+    /// Its public addresses, as they begin in what a program says.
+    pub(super) fn public_addresses(&self, host: &str) -> Vec<String> {
+        let Host { public, ipv6, .. } = &self.hosts[host];
+        let ipv6 = ipv6.as_ref().map(|address| format!("/ip6/{address}/"));
+        [format!("/ip4/{public}/")].into_iter().chain(ipv6).collect()
+    }
+
+    pub(super) fn has_ipv6(&self, host: &str) -> bool {
+        self.hosts[host].ipv6.is_some()
     }
 
     /// Program and arguments that run a program inside of a host.

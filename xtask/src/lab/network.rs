@@ -68,21 +68,21 @@ impl<'a> Network<'a> {
 
     /// Starts a public bootstrap and returns its addresses.
     pub(super) fn start_bootstrap(&mut self, host: &str, known: &[String]) -> Result<Vec<String>> {
-        let args = [&["run".into()], &self.listen(PUBLIC_PORT)[..], &flags("--bootstrap", known)].concat();
+        let args = [&["run".into()], &self.listen(host, PUBLIC_PORT)[..], &flags("--bootstrap", known)].concat();
         self.start(host, "starling-bootstrap", &args)?;
         self.addresses(host)
     }
 
     /// Starts a gateway that everybody can dial, and returns its addresses.
     pub(super) fn start_public_gateway(&mut self, host: &str, known: &[String]) -> Result<Vec<String>> {
-        let args = [&["--relay".into()], &self.listen(PUBLIC_PORT)[..], &flags("--bootstrap", known)].concat();
+        let args = [&["--relay".into()], &self.listen(host, PUBLIC_PORT)[..], &flags("--bootstrap", known)].concat();
         self.start_gateway(host, &args)?;
         self.addresses(host)
     }
 
     /// Starts a gateway that dials out only, as at somebody's home.
     pub(super) fn start_home_gateway(&mut self, host: &str, known: &[String]) -> Result<()> {
-        let args = [&self.listen_anywhere()[..], &flags("--bootstrap", known)].concat();
+        let args = [&self.listen_anywhere(host)[..], &flags("--bootstrap", known)].concat();
         self.start_gateway(host, &args)
     }
 
@@ -95,7 +95,8 @@ impl<'a> Network<'a> {
     /// Starts a node; returns when that was.
     pub(super) fn start_node(&mut self, host: &str, known: &[String]) -> Result<Instant> {
         let engine = ["run", "--engine", "scripted", "--scripted", &scripted::options(), "--name", host];
-        let args = [&engine.map(OsString::from), &self.listen_anywhere()[..], &flags("--bootstrap", known)].concat();
+        let args =
+            [&engine.map(OsString::from), &self.listen_anywhere(host)[..], &flags("--bootstrap", known)].concat();
         let now = Instant::now();
         self.start(host, "starling-node", &args)?;
         Ok(now)
@@ -147,21 +148,30 @@ impl<'a> Network<'a> {
     }
 
     /// `--listen` for public peers: their port is known.
-    fn listen(&self, port: u16) -> Vec<OsString> {
-        flags("--listen", &self.transport.listen(port))
+    fn listen(&self, host: &str, port: u16) -> Vec<OsString> {
+        flags("--listen", &self.listens(host, port))
+    }
+
+    fn listens(&self, host: &str, port: u16) -> Vec<String> {
+        let mut all = self.transport.listen("ip4/0.0.0.0", port);
+        if self.natlab.has_ipv6(host) {
+            all.extend(self.transport.listen("ip6/::", port));
+        }
+        all
     }
 
     /// What a person types about it is nothing; one transport alone is for the lab.
-    fn listen_anywhere(&self) -> Vec<OsString> {
-        if self.transport == Transport::Both { Vec::new() } else { self.listen(0) }
+    fn listen_anywhere(&self, host: &str) -> Vec<OsString> {
+        if self.transport == Transport::Both { Vec::new() } else { self.listen(host, 0) }
     }
 
     /// What a public peer says that it listens on, as others reach it.
     fn addresses(&mut self, host: &str) -> Result<Vec<String>> {
-        let reached = format!("/ip4/{}/", self.natlab.public_address(host));
-        let wanted = self.transport.listen(0).len();
+        let reached = self.natlab.public_addresses(host);
+        let wanted = self.listens(host, 0).len();
+        let is_public = |address: &str| reached.iter().any(|start| address.starts_with(start));
         self.wait_for(host, "its addresses", START_LIMIT, |part| {
-            let all = part.all_said("listening").filter(|address| address.starts_with(&reached));
+            let all = part.all_said("listening").filter(|address| is_public(address));
             let all: Vec<String> = all.map(str::to_owned).collect();
             (all.len() >= wanted).then_some(all)
         })

@@ -9,6 +9,8 @@ pub(super) struct Nat {
     /// From the host outwards; empty is a public address.
     kinds: &'static [&'static str],
     ease: Ease,
+    /// Beside it there is IPv6, without NAT, behind a firewall.
+    ipv6: bool,
 }
 
 /// What a NAT allows.
@@ -27,16 +29,19 @@ pub(super) const PUBLIC: &str = "public";
 
 #[rustfmt::skip]
 pub(super) const NATS: [Nat; 9] = [
-    Nat { name: "open", kinds: &[], ease: Ease::Easy },
-    Nat { name: "fullcone", kinds: &["fullcone"], ease: Ease::Easy },
-    Nat { name: "addrrestricted", kinds: &["addrrestricted"], ease: Ease::Easy },
-    Nat { name: "portrestricted", kinds: &["portrestricted"], ease: Ease::Fair },
-    Nat { name: "portremap", kinds: &["portremap"], ease: Ease::Fair },
-    Nat { name: "cgnat", kinds: &["portrestricted", "portrestricted"], ease: Ease::Fair },
-    Nat { name: "symmetric", kinds: &["symmetric"], ease: Ease::Hard },
-    Nat { name: "nested", kinds: &["portrestricted", "symmetric"], ease: Ease::Hard },
-    Nat { name: "udpblocked", kinds: &["udpblocked"], ease: Ease::Fair },
+    Nat { name: "open", kinds: &[], ease: Ease::Easy, ipv6: false },
+    Nat { name: "fullcone", kinds: &["fullcone"], ease: Ease::Easy, ipv6: false },
+    Nat { name: "addrrestricted", kinds: &["addrrestricted"], ease: Ease::Easy, ipv6: false },
+    Nat { name: "portrestricted", kinds: &["portrestricted"], ease: Ease::Fair, ipv6: false },
+    Nat { name: "portremap", kinds: &["portremap"], ease: Ease::Fair, ipv6: false },
+    Nat { name: "cgnat", kinds: &["portrestricted", "portrestricted"], ease: Ease::Fair, ipv6: false },
+    Nat { name: "symmetric", kinds: &["symmetric"], ease: Ease::Hard, ipv6: false },
+    Nat { name: "nested", kinds: &["portrestricted", "symmetric"], ease: Ease::Hard, ipv6: false },
+    Nat { name: "udpblocked", kinds: &["udpblocked"], ease: Ease::Fair, ipv6: false },
 ];
+
+/// What many homes have by now: nobody gets in over IPv4, both can call at once over IPv6.
+const SIX: Nat = Nat { name: "symmetric6", kinds: &["symmetric"], ease: Ease::Hard, ipv6: true };
 
 /// What the peers are told to listen on and to dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -97,6 +102,8 @@ pub(super) fn all() -> Vec<Cell> {
         }
         for transport in [Transport::Quic, Transport::Tcp] {
             cells.push(Cell { gateway: Gateway::BesideNode, node: nat("portrestricted"), transport, link });
+            cells.push(Cell { gateway: Gateway::Public, node: SIX, transport, link });
+            cells.push(Cell { gateway: Gateway::Behind(SIX), node: SIX, transport, link });
         }
     }
     cells.retain(Cell::makes_sense);
@@ -147,7 +154,11 @@ impl Cell {
     pub(super) fn direct_is_expected(&self) -> bool {
         let Gateway::Behind(gateway) = self.gateway else { return true };
         let eases = [gateway.ease, self.node.ease];
-        eases.contains(&Ease::Easy) || eases == [Ease::Fair, Ease::Fair]
+        (gateway.ipv6 && self.node.ipv6) || eases.contains(&Ease::Easy) || eases == [Ease::Fair, Ease::Fair]
+    }
+
+    pub(super) fn has_ipv6(&self) -> bool {
+        self.node.ipv6
     }
 
     /// QUIC is UDP.
@@ -161,14 +172,14 @@ impl Cell {
     pub(super) fn topology(&self) -> Value {
         let mut hosts = serde_json::Map::new();
         if self.has_bootstraps() {
-            hosts.extend(BOOTSTRAPS.map(|name| (name.to_owned(), json!({"nat": "open"}))));
+            hosts.extend(BOOTSTRAPS.map(|name| (name.to_owned(), self.public_host())));
         }
         // Together 30 ms and 1 % each way, on one link or on two.
         let (alone, shared) = (Shape { delay_ms: 30, loss_pct: 1.0 }, Shape { delay_ms: 15, loss_pct: 0.5 });
         let rough = |shape: Shape| (self.link == Link::Rough).then_some(shape);
         match self.gateway {
             Gateway::Public => {
-                hosts.insert(GATEWAY.into(), Nat::OPEN.host(None));
+                hosts.insert(GATEWAY.into(), self.public_host());
                 hosts.insert(NODE.into(), self.node.host(rough(alone)));
             }
             Gateway::Behind(nat) => {
@@ -182,6 +193,10 @@ impl Cell {
         }
         json!({"hosts": hosts})
     }
+
+    fn public_host(&self) -> Value {
+        if self.has_ipv6() { json!({"nat": "open", "ipv6": "open"}) } else { json!({"nat": "open"}) }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -191,14 +206,16 @@ struct Shape {
 }
 
 impl Nat {
-    const OPEN: Self = NATS[0];
-
     fn host(&self, shape: Option<Shape>) -> Value {
-        let nat = if self.kinds.is_empty() { json!("open") } else { json!(self.kinds) };
-        match shape {
-            Some(shape) => json!({"nat": nat, "delay_ms": shape.delay_ms, "loss_pct": shape.loss_pct}),
-            None => json!({"nat": nat}),
+        let mut host = json!({"nat": if self.kinds.is_empty() { json!("open") } else { json!(self.kinds) }});
+        if self.ipv6 {
+            host["ipv6"] = json!(true);
         }
+        if let Some(Shape { delay_ms, loss_pct }) = shape {
+            host["delay_ms"] = json!(delay_ms);
+            host["loss_pct"] = json!(loss_pct);
+        }
+        host
     }
 }
 
@@ -211,9 +228,9 @@ impl Transport {
         }
     }
 
-    /// What to listen on, on that port.
-    pub(super) fn listen(self, port: u16) -> Vec<String> {
-        let (tcp, quic) = (format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip4/0.0.0.0/udp/{port}/quic-v1"));
+    /// What to listen on, on that port of an address such as `ip4/0.0.0.0`.
+    pub(super) fn listen(self, address: &str, port: u16) -> Vec<String> {
+        let (tcp, quic) = (format!("/{address}/tcp/{port}"), format!("/{address}/udp/{port}/quic-v1"));
         match self {
             Self::Quic => vec![quic],
             Self::Tcp => vec![tcp],
@@ -237,8 +254,8 @@ mod tests {
         let names: Vec<String> = all().iter().map(Cell::name).collect();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
         // For each kind of link: with a public gateway 9 kinds x 3, with one behind a NAT 8 x 9 x 2,
-        // twice beside the node; without QUIC where UDP is blocked (1, and 8 + 9 - 1).
-        assert_eq!(names.len(), 2 * (9 * 3 + 8 * 9 * 2 + 2 - 1 - 16));
+        // twice beside the node, four times with IPv6; without QUIC where UDP is blocked (1, and 8 + 9 - 1).
+        assert_eq!(names.len(), 2 * (9 * 3 + 8 * 9 * 2 + 6 - 1 - 16));
         assert_eq!(short().len(), 9, "a name of the short form is wrong");
     }
 
@@ -252,6 +269,7 @@ mod tests {
             ("portrestricted-symmetric-quic", false),
             ("symmetric-udpblocked-tcp", false),
             ("samenat-portrestricted-quic", true),
+            ("symmetric6-symmetric6-tcp", true),
         ] {
             assert_eq!(cell(name).direct_is_expected(), direct, "{name}");
         }
