@@ -153,11 +153,8 @@ impl<'a> Network<'a> {
     }
 
     fn listens(&self, host: &str, port: u16) -> Vec<String> {
-        let mut all = self.transport.listen("ip4/0.0.0.0", port);
-        if self.natlab.has_ipv6(host) {
-            all.extend(self.transport.listen("ip6/::", port));
-        }
-        all
+        let ipv6 = self.natlab.has_ipv6(host).then(|| self.transport.listen("ip6/::", port));
+        [ipv6.unwrap_or_default(), self.transport.listen("ip4/0.0.0.0", port)].concat()
     }
 
     /// What a person types about it is nothing; one transport alone is for the lab.
