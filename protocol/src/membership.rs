@@ -96,3 +96,6 @@ impl Membership {
         std::fs::rename(draft, path)
     }
 }
+
+#[cfg(test)]
+mod tests;
