@@ -220,6 +220,8 @@ impl Running {
             life.cancel.cancel();
             let _ = timeout(LAST_WORDS, life.tasks.wait()).await;
         }
+        // While there is a swarm to tell it through: else nodes would wait for us to come back.
+        let _ = timeout(LAST_WORDS, self.app.dispatch.settled()).await;
         self.close.cancel();
         let closed = Instant::now() + CLOSE_TIMEOUT;
         while let Ok(Some(_)) = timeout_at(closed, self.parts.join_next()).await {}

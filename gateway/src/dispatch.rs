@@ -16,9 +16,10 @@ use starling_protocol::{
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
-use tokio::{
-    sync::{mpsc, watch},
-    task::AbortHandle,
+use tokio::sync::{mpsc, watch};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
 };
 
 pub use self::actor::Actor;
@@ -145,6 +146,11 @@ pub enum AnswerEvent {
         /// How to read the answer's text.
         accepted: Accepted,
     },
+    /// The answer goes on over another path.
+    Moved {
+        /// Through a relay.
+        relayed: bool,
+    },
     /// Tokens and the text they add.
     Piece {
         /// The token ids.
@@ -213,6 +219,7 @@ pub struct Dispatch {
     swarm: Option<Handle>,
     labels: Labels,
     jobs: Jobs,
+    tasks: TaskTracker,
 }
 
 /// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
@@ -221,7 +228,7 @@ pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>) -> (Dispatch, A
     let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
     let (publish, view) = watch::channel(Arc::default());
     let actor = Actor::new(swarm.peers(), status, asked, publish);
-    (Dispatch { view, commands, swarm: Some(swarm), labels: Labels::generate(), jobs: Jobs::default() }, actor)
+    (Dispatch::of(view, commands, Some(swarm)), actor)
 }
 
 impl Dispatch {
@@ -230,7 +237,18 @@ impl Dispatch {
     pub fn detached() -> Self {
         let (_, view) = watch::channel(Arc::default());
         let (commands, _) = mpsc::channel(1);
-        Self { view, commands, swarm: None, labels: Labels::generate(), jobs: Jobs::default() }
+        Self::of(view, commands, None)
+    }
+
+    fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<Handle>) -> Self {
+        let (labels, jobs, tasks) = (Labels::generate(), Jobs::default(), TaskTracker::new());
+        Self { view, commands, swarm, labels, jobs, tasks }
+    }
+
+    /// Waits until every node has been told that its answers are over. Begin none any more.
+    pub async fn settled(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// The swarm as it is now; changes wake the receiver.
@@ -252,12 +270,14 @@ impl Dispatch {
             chat.prefixes = self.labels.of(&job.model, chat);
         }
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
-        let task = self.swarm.clone().map(|swarm| {
-            let commands = self.commands.clone();
-            tokio::spawn(job::run(job, swarm, commands, events)).abort_handle()
-        });
-        let fallback = if task.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
-        Answer { events: received, task, fallback: Some(fallback), meter: self.jobs.begin() }
+        let cancel = CancellationToken::new();
+        let reader = cancel.clone().drop_guard();
+        let fallback = if self.swarm.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
+        if let Some(swarm) = self.swarm.clone() {
+            let (commands, jobs) = (self.commands.clone(), self.jobs.clone());
+            self.tasks.spawn(job::run(job, job::Means { swarm, commands, events, jobs, cancel }));
+        }
+        Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }
     }
 }
 
@@ -265,10 +285,11 @@ impl Dispatch {
 #[derive(Debug)]
 pub struct Answer {
     events: mpsc::Receiver<Result<AnswerEvent, DispatchError>>,
-    task: Option<AbortHandle>,
     /// What a task that ended without a word means.
     fallback: Option<DispatchError>,
     meter: Meter,
+    /// While it is here, somebody reads.
+    _reader: DropGuard,
 }
 
 impl Answer {
@@ -283,13 +304,5 @@ impl Answer {
         };
         self.meter.see(&event);
         event
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
     }
 }

@@ -213,6 +213,11 @@ impl Scheduler {
         (node.status.name.clone(), device.clone(), node.relayed)
     }
 
+    /// Whether another node serves the model as well.
+    pub(crate) fn others(&self, peer: &PeerId, model: ModelId) -> bool {
+        self.anybody(model, &[*peer])
+    }
+
     /// Numbers in a vector of this model, as that node offers it.
     pub(crate) fn dimensions(&self, peer: &PeerId, model: ModelId) -> u32 {
         self.nodes.get(peer).and_then(|node| node.offer(model)).map_or(0, |offer| offer.dimensions)

@@ -1,99 +1,128 @@
-//! One job, from the first frame to the last.
+//! A stream that a gateway has opened, up to where its attempt takes it.
 //!
-//! The gateway keeps its writing half open for as long as it wants the answer. When that half ends,
-//! for whatever reason, the job is cancelled: dropping the [`Generation`] frees its slot.
+//! It begins an attempt at a job, or goes on with one whose stream broke or has found a better path. An attempt ends
+//! when the gateway says so; a stream that ends otherwise is one that broke.
 
-use std::{io, pin::pin};
+mod attempt;
+mod link;
+mod log;
+mod table;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use std::io;
+
+use futures::AsyncWriteExt;
 use starling_inference::Generation;
 use starling_protocol::{
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME},
-    message::{JobEvent, JobFailure, JobOpening, JobRequest, Refusal, Task},
-    swarm::{InboundStream, Stream},
+    message::{JobEvent, JobOpening, JobRequest, Refusal, Resume, Task},
+    swarm::{InboundStream, PeerId, Stream},
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 use tracing::{Span, debug, field};
 
+use self::{
+    attempt::{Attempt, Letter},
+    table::{Key, Table, Undelivered},
+};
 use crate::{Stops, convert, engines::Models};
 
-pub(crate) async fn serve(inbound: InboundStream, models: Models, stops: Stops) {
-    let InboundStream { peer, mut stream } = inbound;
-    Span::current().record("gateway", field::display(peer));
-    let answer = async {
-        let Some(request) = read_request(&mut stream).await? else { return Ok(()) };
-        Span::current().record("id", field::display(request.job));
-        match admit(request, &models, &stops).await {
-            Ok(generation) => answer(stream, generation, &stops).await,
-            Err(refusal) => {
-                debug!(%refusal, "refused");
-                frame::write(&mut stream, &JobEvent::Refused(refusal)).await?;
-                stream.close().await
-            }
-        }
-    };
-    if let Err(error) = answer.await {
-        debug!(%error, "the stream broke");
+/// What streams are served with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Jobs {
+    models: Models,
+    stops: Stops,
+    attempts: Table<Letter>,
+}
+
+impl Jobs {
+    pub(crate) fn new(models: Models, stops: Stops) -> Self {
+        Self { models, stops, attempts: Table::default() }
     }
-}
 
-/// The request; none when what came is not one, which the peer is told.
-async fn read_request(stream: &mut Stream) -> io::Result<Option<JobRequest>> {
-    let read = frame::read::<JobOpening>(stream, MAX_REQUEST_FRAME);
-    let refusal = match timeout(FIRST_FRAME_TIMEOUT, read).await {
-        Ok(Ok(opening)) => match (opening.validate(), opening) {
-            (Ok(()), JobOpening::Begin(request)) => return Ok(Some(request)),
-            (Ok(()), JobOpening::Resume(_)) => Refusal::NotHere,
-            (Err(invalid), _) => Refusal::Invalid { field: invalid.field.to_owned(), reason: invalid.reason },
-        },
-        Ok(Err(FrameError::Io(error))) => return Err(error),
-        Ok(Err(error)) => Refusal::Invalid { field: "request".to_owned(), reason: error.to_string() },
-        Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-    };
-    frame::write(stream, &JobEvent::Refused(refusal)).await?;
-    stream.close().await?;
-    Ok(None)
-}
-
-async fn admit(request: JobRequest, models: &Models, stops: &Stops) -> Result<Generation, Refusal> {
-    if stops.accepting.is_cancelled() {
-        return Err(Refusal::Stopping);
-    }
-    let model = models.iter().find(|model| model.id == request.model).ok_or(Refusal::UnknownModel)?;
-    let admitted = async {
-        match request.task {
-            Task::Chat(chat) => model.engine.generate(convert::request(chat)).await,
-            Task::Embed(texts) => model.engine.embed(texts.into_iter().map(|text| text.0).collect()).await,
-        }
-    };
-    // An engine that hangs admits nobody; to the gateway that is a busy node.
-    timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal)
-}
-
-async fn answer(stream: Stream, mut generation: Generation, stops: &Stops) -> io::Result<()> {
-    let (reader, mut writer) = stream.split();
-    let mut gone = pin!(reader_gone(reader));
-    let mut seq = 0;
-    loop {
-        let output = tokio::select! {
-            output = generation.next() => output,
-            () = &mut gone => {
-                debug!("cancelled by the gateway");
-                return Ok(());
-            }
-            () = stops.jobs.cancelled() => {
-                frame::write(&mut writer, &JobEvent::Failed(JobFailure::Stopping)).await?;
-                return writer.close().await;
+    pub(crate) async fn serve(self, inbound: InboundStream) {
+        let InboundStream { peer, mut stream } = inbound;
+        Span::current().record("gateway", field::display(peer));
+        let served = async {
+            match read_opening(&mut stream).await? {
+                Ok(JobOpening::Begin(request)) => self.begin(peer, request, stream).await,
+                Ok(JobOpening::Resume(resume)) => self.resume(peer, resume, stream).await,
+                Err(refusal) => refuse(stream, refusal).await,
             }
         };
-        let Some(output) = output else { return writer.close().await };
-        frame::write(&mut writer, &convert::event(output, &mut seq)).await?;
+        if let Err(error) = served.await {
+            debug!(%error, "the stream broke");
+        }
+    }
+
+    async fn begin(&self, gateway: PeerId, request: JobRequest, stream: Stream) -> io::Result<()> {
+        Span::current().record("id", field::display(request.job));
+        let key = Key { gateway, job: request.job, attempt: request.attempt };
+        let Some(place) = self.attempts.enter(key) else {
+            return refuse(stream, invalid("attempt", "this attempt has been begun before")).await;
+        };
+        match self.admit(request).await {
+            Ok(generation) => {
+                Box::pin(Attempt::new(place, generation, stream).run(&self.stops)).await;
+                Ok(())
+            }
+            Err(refusal) => refuse(stream, refusal).await,
+        }
+    }
+
+    async fn resume(&self, gateway: PeerId, resume: Resume, stream: Stream) -> io::Result<()> {
+        Span::current().record("id", field::display(resume.job));
+        let Resume { job, attempt, received } = resume;
+        let (refused, refusal) = oneshot::channel();
+        let sent = self.attempts.send(&Key { gateway, job, attempt }, Letter { stream, received, refused });
+        let (stream, refusal) = match sent {
+            Err((letter, Undelivered::Unknown)) => (letter.stream, Refusal::NotHere),
+            Err((letter, Undelivered::Full)) => (letter.stream, Refusal::Busy),
+            Ok(()) => match refusal.await {
+                Ok(refused) => refused,
+                // The attempt has taken the stream.
+                Err(_) => return Ok(()),
+            },
+        };
+        refuse(stream, refusal).await
+    }
+
+    async fn admit(&self, request: JobRequest) -> Result<Generation, Refusal> {
+        if self.stops.accepting.is_cancelled() {
+            return Err(Refusal::Stopping);
+        }
+        let model = self.models.iter().find(|model| model.id == request.model).ok_or(Refusal::UnknownModel)?;
+        let admitted = async {
+            match request.task {
+                Task::Chat(chat) => model.engine.generate(convert::request(chat)).await,
+                Task::Embed(texts) => model.engine.embed(texts.into_iter().map(|text| text.0).collect()).await,
+            }
+        };
+        // An engine that hangs admits nobody; to the gateway that is a busy node.
+        timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal)
     }
 }
 
-/// Ends when the other side has closed or broken its half. Anything it says meanwhile is not in the
-/// protocol, and ends it as well.
-async fn reader_gone(mut reader: impl AsyncRead + Unpin) {
-    let _ = reader.read(&mut [0]).await;
+/// The first frame, or what to say when it makes no sense.
+async fn read_opening(stream: &mut Stream) -> io::Result<Result<JobOpening, Refusal>> {
+    let read = frame::read::<JobOpening>(stream, MAX_REQUEST_FRAME);
+    Ok(match timeout(FIRST_FRAME_TIMEOUT, read).await {
+        Ok(Ok(opening)) => match opening.validate() {
+            Ok(()) => Ok(opening),
+            Err(error) => Err(invalid(error.field, error.reason)),
+        },
+        Ok(Err(FrameError::Io(error))) => return Err(error),
+        Ok(Err(error)) => Err(invalid("request", error.to_string())),
+        Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+    })
+}
+
+fn invalid(field: &str, reason: impl Into<String>) -> Refusal {
+    Refusal::Invalid { field: field.to_owned(), reason: reason.into() }
+}
+
+async fn refuse(mut stream: Stream, refusal: Refusal) -> io::Result<()> {
+    debug!(%refusal, "refused");
+    frame::write(&mut stream, &JobEvent::Refused(refusal)).await?;
+    stream.close().await
 }

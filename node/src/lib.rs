@@ -85,7 +85,8 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     }
     parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
-    let door = accept::Door { models: served.clone(), stops: stops.clone(), jobs: jobs.clone() };
+    let serving = job::Jobs::new(served.clone(), stops.clone());
+    let door = accept::Door { jobs: serving, stops: stops.clone(), tasks: jobs.clone() };
     parts.spawn(door.run(inbound.jobs).instrument(info_span!("accept")));
     let (lost, stopping) = (engines::mourn(served.clone()), stops.accepting.clone());
     parts.spawn(async move {

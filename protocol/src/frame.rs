@@ -9,7 +9,10 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 use tokio::time::timeout;
 
+pub use self::outbox::Outbox;
 use crate::limits::WRITE_TIMEOUT;
+
+mod outbox;
 
 const PREFIX: usize = 4;
 

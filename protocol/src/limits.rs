@@ -9,6 +9,11 @@ pub const MAX_REQUEST_FRAME: usize = 5 << 18;
 /// Largest job event frame, in bytes: a piece is a few tokens, but a stop string may hold some hundred back, and each
 /// may come with twenty alternatives.
 pub const MAX_EVENT_FRAME: usize = 256 << 10;
+/// Largest frame of an order on a job stream, in bytes.
+pub const MAX_ORDER_FRAME: usize = 64;
+/// Events of an answer after which a gateway says that they have come. A node keeps more than this that nobody
+/// has acknowledged, or both would wait for each other.
+pub const RECEIPT_EVERY: u64 = 32;
 /// Largest status frame, in bytes: a node with many models and the prefixes that they hold.
 pub const MAX_STATUS_FRAME: usize = 256 << 10;
 

@@ -225,6 +225,7 @@ enum Command {
     Serve(Vec<ModelId>),
     Admit { peer: PeerId, role: MemberRole, done: oneshot::Sender<()> },
     Expel(PeerId),
+    Listen(Multiaddr),
 }
 
 /// Speaks to the actor. Cheap to clone.
@@ -304,6 +305,12 @@ impl Handle {
     /// The peer is no member, or no longer: every connection with it ends, and its streams with them.
     pub async fn expel(&self, peer: PeerId) {
         let _ = self.commands.send(Command::Expel(peer)).await;
+    }
+
+    /// Listens on one more address: for tests of peers that can be reached only later.
+    #[doc(hidden)]
+    pub async fn listen(&self, address: Multiaddr) {
+        let _ = self.commands.send(Command::Listen(address)).await;
     }
 
     /// How this machine is seen from outside; changes wake the receiver.

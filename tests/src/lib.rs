@@ -40,6 +40,8 @@ pub struct TestSwarm {
     /// An API key of the administrator's.
     pub key: String,
     bootstrap: Multiaddr,
+    /// Where its nodes listen.
+    listen: Vec<Multiaddr>,
     _bootstrap: DropGuard,
     _data: TempDir,
 }
@@ -55,15 +57,29 @@ pub struct TestNode {
 impl TestSwarm {
     /// A swarm without nodes, and its administrator.
     pub async fn start() -> Self {
+        Self::start_with(|_| {}, vec![loopback()]).await
+    }
+
+    /// A swarm whose gateway and nodes listen nowhere, as behind NATs that let nothing in: they meet over the
+    /// bootstrap peer.
+    pub async fn start_relayed() -> Self {
+        Self::start_with(|config| config.swarm.listen = vec![], vec![]).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Config), listen: Vec<Multiaddr>) -> Self {
+        if let Ok(filter) = std::env::var("STARLING_TEST_LOG") {
+            starling_protocol::program::init_log(&filter).unwrap_or_else(|exit| panic!("{exit:?}"));
+        }
         let data = tempfile::tempdir().unwrap();
         let (bootstrap, guard) = start_bootstrap().await;
         let mut config = Config::loopback(data.path(), name()).unwrap();
         config.swarm.bootstrap = vec![bootstrap.clone()];
+        change(&mut config);
         let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let http = reqwest::Client::new();
         let cookie = set_up(&gateway, &http).await;
         let key = make_key(&gateway, &http, &cookie).await;
-        Self { gateway, http, cookie, key, bootstrap, _bootstrap: guard, _data: data }
+        Self { gateway, http, cookie, key, bootstrap, listen, _bootstrap: guard, _data: data }
     }
 
     /// A swarm with one node for each of these options, all of them known to the gateway.
@@ -85,7 +101,10 @@ impl TestSwarm {
     pub async fn add_node_of(&self, options: &[&str]) -> TestNode {
         let source = |options: &&str| Source::Scripted(options.parse().unwrap());
         let config = starling_node::Config {
-            swarm: peer_config(Role::Node, vec![self.bootstrap.clone()]),
+            swarm: swarm::Config {
+                listen: self.listen.clone(),
+                ..peer_config(Role::Node, vec![self.bootstrap.clone()])
+            },
             name: "test node".to_owned(),
             sources: options.iter().map(source).collect(),
             engines: Apart::default(),
@@ -130,6 +149,15 @@ impl TestSwarm {
     /// The administrator's chat socket.
     pub async fn chat(&self) -> Chat {
         Chat::connect(&format!("ws://{}/api/chat", self.gateway.http()), &self.cookie).await
+    }
+
+    /// Every connection between the gateway and the node breaks; they dial each other again.
+    pub async fn cut(&self, node: &TestNode) {
+        let mut peers = self.gateway.swarm().peers();
+        peers.borrow_and_update();
+        self.gateway.swarm().expel(node.peer).await;
+        let gone = peers.wait_for(|peers| peers.get(&node.peer).is_none());
+        tokio::time::timeout(PATIENCE, gone).await.expect("the connection never broke").unwrap();
     }
 
     /// Waits until no slot of any node is taken: nothing was left running.
@@ -178,13 +206,19 @@ fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
         identity: Identity::generate().unwrap(),
         swarm: name(),
         role,
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        listen: vec![loopback()],
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
         gate: false,
         agent: "test".to_owned(),
     }
+}
+
+/// Any free port of this machine.
+#[must_use]
+pub fn loopback() -> Multiaddr {
+    "/ip4/127.0.0.1/tcp/0".parse().unwrap()
 }
 
 fn name() -> SwarmName {

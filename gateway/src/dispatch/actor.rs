@@ -62,6 +62,8 @@ pub(super) struct Lease {
     pub(super) placement: Placement,
     /// Numbers in a vector, as the node offers them.
     pub(super) dimensions: u32,
+    /// Another node could do it as well.
+    pub(super) others: bool,
     model: ModelId,
     pub(super) outcome: Outcome,
     end: Option<mpsc::OwnedPermit<End>>,
@@ -204,6 +206,7 @@ impl Actor {
         let (node_name, device, relayed) = self.scheduler.describe(&peer, model);
         let placement = Placement { peer, node_name, device, relayed };
         let dimensions = self.scheduler.dimensions(&peer, model);
-        Ok(Lease { placement, dimensions, model, outcome: Outcome::Served, end: Some(end) })
+        let others = self.scheduler.others(&peer, model);
+        Ok(Lease { placement, dimensions, others, model, outcome: Outcome::Served, end: Some(end) })
     }
 }

@@ -1,31 +1,29 @@
-//! One job, from the question to the last token: one task, one stream an attempt.
+//! One job, from the question to the last token: one task, one [`Link`] an attempt.
 //!
 //! Until the first token is out, another node may take over and nobody sees it. After that a loss is
 //! an error, and what was given stays given.
 
+mod link;
 mod vectors;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use futures::AsyncWriteExt;
 use starling_protocol::{
     JobId,
-    frame::{self, FrameError},
-    limits::{ADMISSION_TIMEOUT, MAX_EVENT_FRAME},
-    message::{Done, JobEvent, JobFailure, JobOpening, JobRequest, Piece, Refusal, Task},
-    swarm::{Handle, PeerId, Stream},
+    limits::ADMISSION_TIMEOUT,
+    message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal, Task},
+    swarm::{Handle, Path, PeerId},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
-use tracing::{Instrument, debug, info_span, warn};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span, warn};
 
+use self::link::{Heard, Link};
 use super::{
-    AnswerEvent, DispatchError, Job,
+    AnswerEvent, DispatchError, Job, Placement,
     actor::{Command, Lease, Reply},
 };
-use crate::scheduler::Outcome;
+use crate::{metrics::Jobs, scheduler::Outcome};
 
 /// Nodes that one job is tried on.
 const MAX_ATTEMPTS: u32 = 8;
@@ -38,7 +36,7 @@ const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
 /// A node that has begun and then says nothing for this long counts as hung.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Events = mpsc::Sender<Result<AnswerEvent, DispatchError>>;
+pub(super) type Events = mpsc::Sender<Result<AnswerEvent, DispatchError>>;
 
 /// How an attempt failed.
 enum Trouble {
@@ -52,11 +50,21 @@ enum Trouble {
     Unread,
 }
 
-pub(super) async fn run(job: Job, swarm: Handle, commands: mpsc::Sender<Command>, events: Events) {
+/// What a job's task works with.
+pub(super) struct Means {
+    pub(super) swarm: Handle,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) events: Events,
+    pub(super) jobs: Jobs,
+    /// The reader has left.
+    pub(super) cancel: CancellationToken,
+}
+
+pub(super) async fn run(job: Job, means: Means) {
     let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
-    let attempts =
-        Attempts { request, swarm, commands, events: events.clone(), tried: vec![], engines_lost: 0, given: 0 };
+    let events = means.events.clone();
+    let attempts = Attempts { request, means, tried: vec![], engines_lost: 0, given: 0 };
     let last = match attempts.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -68,9 +76,7 @@ pub(super) async fn run(job: Job, swarm: Handle, commands: mpsc::Sender<Command>
 
 struct Attempts {
     request: JobRequest,
-    swarm: Handle,
-    commands: mpsc::Sender<Command>,
-    events: Events,
+    means: Means,
     /// Nodes that have failed this job.
     tried: Vec<PeerId>,
     /// Of these, with the end of their engines.
@@ -88,7 +94,9 @@ impl Attempts {
         let mut last = None;
         for attempt in 1..=MAX_ATTEMPTS {
             self.request.attempt = attempt;
-            let mut lease = match self.lease().await {
+            let cancel = self.means.cancel.clone();
+            let lease = cancel.run_until_cancelled(self.lease()).await;
+            let mut lease = match lease.unwrap_or(Err(Trouble::Unread)) {
                 // That the others failed says more than that nobody is left.
                 Err(Trouble::Node(DispatchError::NoNode)) if last.is_some() => break,
                 lease => lease?,
@@ -129,7 +137,7 @@ impl Attempts {
         let stopping = || Trouble::Job(DispatchError::Stopping);
         let (reply, answer) = oneshot::channel();
         let ask = Command::Ask { model: self.request.model, tried: self.tried.clone(), reply };
-        self.commands.send(ask).await.map_err(|_| stopping())?;
+        self.means.commands.send(ask).await.map_err(|_| stopping())?;
         let lease = match answer.await.map_err(|_| stopping())? {
             Reply::Now(lease) => lease,
             Reply::Later(later) => {
@@ -141,42 +149,40 @@ impl Attempts {
     }
 
     async fn attempt(&mut self, lease: &Lease) -> Result<Done, Trouble> {
-        let lost = || Trouble::Node(DispatchError::NodeLost);
-        let mut stream = self.swarm.open_job(lease.placement.peer).await.map_err(|error| {
-            debug!(%error, "no stream");
-            lost()
-        })?;
-        // A refusal may be there before the request is out; so a failed write is left to the read.
-        match frame::write(&mut stream, &JobOpening::Begin(self.request.clone())).await {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(lost()),
-            Err(error) => debug!(%error, "the request was not taken"),
-            Ok(()) => {}
-        }
-        let accepted = match next(&mut stream, FIRST_EVENT_TIMEOUT).await? {
+        let Means { swarm, jobs, cancel, .. } = &self.means;
+        let cancel = cancel.clone();
+        let mut link = Link::begin(swarm.clone(), jobs.clone(), lease, &self.request).await?;
+        let end = cancel.run_until_cancelled(self.follow(&mut link, lease)).await;
+        // However it ended, and whoever has left: the node has to know.
+        link.end().await;
+        end.unwrap_or(Err(Trouble::Unread))
+    }
+
+    async fn follow(&mut self, link: &mut Link, lease: &Lease) -> Result<Done, Trouble> {
+        let accepted = match self.hear(link, FIRST_EVENT_TIMEOUT).await? {
             JobEvent::Accepted(accepted) => accepted,
             JobEvent::Refused(refusal) => return Err(refused(refusal)),
             JobEvent::Failed(failure) => return Err(failed(failure)),
-            JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) | JobEvent::Resumed => return Err(lost()),
+            JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) | JobEvent::Resumed => return Err(broken()),
         };
-        self.tell(AnswerEvent::Started { placement: lease.placement.clone(), accepted }).await?;
-        let done = match &self.request.task {
-            Task::Chat(_) => self.read(&mut stream).await?,
+        let relayed = link.path() == Path::Relayed;
+        let placement = Placement { relayed, ..lease.placement.clone() };
+        self.tell(AnswerEvent::Started { placement, accepted }).await?;
+        match &self.request.task {
+            Task::Chat(_) => self.read(link).await,
             Task::Embed(texts) => {
-                let (vectors, done) = vectors::read(&mut stream, texts.len(), lease.dimensions).await?;
+                let (vectors, done) = vectors::read(link, texts.len(), lease.dimensions).await?;
                 self.tell(AnswerEvent::Vectors(vectors)).await?;
-                done
+                Ok(done)
             }
-        };
-        // The whole answer is here: how the stream closes changes nothing.
-        let _ = stream.close().await;
-        Ok(done)
+        }
     }
 
-    async fn read(&mut self, stream: &mut Stream) -> Result<Done, Trouble> {
+    async fn read(&mut self, link: &mut Link) -> Result<Done, Trouble> {
         let mut expected = 0;
         let mut patience = FIRST_TOKEN_TIMEOUT;
         loop {
-            match next(stream, patience).await? {
+            match self.hear(link, patience).await? {
                 JobEvent::Piece(Piece { seq, tokens, text, logprobs })
                     if seq == expected && logprobs.len() <= tokens.len() =>
                 {
@@ -197,21 +203,19 @@ impl Attempts {
         }
     }
 
-    async fn tell(&self, event: AnswerEvent) -> Result<(), Trouble> {
-        self.events.send(Ok(event)).await.map_err(|_| Trouble::Unread)
+    /// The node's next event; the reader is told of a new path meanwhile.
+    async fn hear(&self, link: &mut Link, patience: Duration) -> Result<JobEvent, Trouble> {
+        loop {
+            match link.next(patience).await? {
+                Heard::Event(event) => return Ok(event),
+                Heard::Moved(path) => self.tell(AnswerEvent::Moved { relayed: path == Path::Relayed }).await?,
+            }
+        }
     }
-}
 
-async fn next(stream: &mut Stream, patience: Duration) -> Result<JobEvent, Trouble> {
-    let why = match timeout(patience, frame::read::<JobEvent>(stream, MAX_EVENT_FRAME)).await {
-        Ok(Ok(event)) => return Ok(event),
-        // Never a clean end: that is what `Done` is for.
-        Ok(Err(FrameError::End)) => "the stream ended without `Done`".to_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("silent for {} s", patience.as_secs()),
-    };
-    debug!(why, "the node was lost");
-    Err(Trouble::Node(DispatchError::NodeLost))
+    async fn tell(&self, event: AnswerEvent) -> Result<(), Trouble> {
+        self.means.events.send(Ok(event)).await.map_err(|_| Trouble::Unread)
+    }
 }
 
 /// The node said what it must not.

@@ -6,6 +6,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use starling_protocol::swarm::Path;
 
 use crate::{
     dispatch::{AnswerEvent, DispatchError},
@@ -18,6 +19,9 @@ const FIRST_TOKEN_SECONDS: [f64; 12] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 /// How an answer ended: a fixed set of words, so that no series is made of what a stranger says.
 type Outcome = [(&'static str, &'static str); 1];
 
+/// The path that an answer goes over to.
+type Target = [(&'static str, &'static str); 1];
+
 /// The counts of all jobs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jobs {
@@ -26,6 +30,8 @@ pub struct Jobs {
     answers: Family<Outcome, Counter>,
     tokens: Counter,
     first_token: Histogram,
+    moves: Family<Target, Counter>,
+    resumes: Family<Outcome, Counter>,
 }
 
 impl Default for Jobs {
@@ -36,6 +42,8 @@ impl Default for Jobs {
             answers: Family::default(),
             tokens: Counter::default(),
             first_token: Histogram::new(FIRST_TOKEN_SECONDS),
+            moves: Family::default(),
+            resumes: Family::default(),
         }
     }
 }
@@ -48,6 +56,24 @@ impl Jobs {
         registry.register("answer_tokens", "Tokens that came back from nodes", self.tokens.clone());
         let help = "From the question to the first token, in seconds";
         registry.register("first_token_seconds", help, self.first_token.clone());
+        let help = "Answers that went over to another kind of path in their midst";
+        registry.register("job_moves", help, self.moves.clone());
+        let help = "Answers whose stream broke, by what became of them";
+        registry.register("job_resumes", help, self.resumes.clone());
+    }
+
+    /// An answer goes on over this path.
+    pub(crate) fn moved(&self, to: Path) {
+        let to = match to {
+            Path::Direct => "direct",
+            Path::Relayed => "relayed",
+        };
+        self.moves.get_or_create(&[("to", to)]).inc();
+    }
+
+    /// An answer's stream broke, and this came of it.
+    pub(crate) fn resumed(&self, outcome: &'static str) {
+        self.resumes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A job begins.

@@ -49,7 +49,7 @@ pub struct Ended {
 pub enum News {
     /// Every node is busy.
     Waiting,
-    /// A node has begun.
+    /// A node has begun, or goes on over another path.
     Started(Arc<Started>),
     /// Nothing to read yet, but the model thinks.
     Thinking,

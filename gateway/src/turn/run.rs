@@ -90,6 +90,7 @@ impl Turn {
             Ok(AnswerEvent::Vectors(_)) => {}
             Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
             Ok(AnswerEvent::Started { placement, accepted }) => self.started(placement, accepted.style),
+            Ok(AnswerEvent::Moved { relayed }) => self.moved(relayed),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
             Err(error) => {
@@ -102,6 +103,16 @@ impl Turn {
 
     fn started(&mut self, placement: Placement, style: Style) {
         self.reading = Reading::new(style);
+        self.show_who(placement);
+    }
+
+    fn moved(&mut self, relayed: bool) {
+        if let Some(placement) = self.facts.placed.take() {
+            self.show_who(Placement { relayed, ..placement });
+        }
+    }
+
+    fn show_who(&mut self, placement: Placement) {
         let who = Started {
             node_name: placement.node_name.clone(),
             node_peer: placement.peer.to_string(),

@@ -39,11 +39,14 @@ pub struct Resume {
 /// What a gateway may say behind its opening. A stream that ends without it has broken, and the node waits a
 /// while for a [`Resume`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
 pub enum JobOrder {
     /// The answer is not wanted any more, or has come whole: the node forgets the attempt.
     #[n(0)]
     End,
+    /// So many events have come, said every [`RECEIPT_EVERY`](crate::limits::RECEIPT_EVERY) events. A node may
+    /// forget these, and no others: whatever was under way on a path that is lost can be had again.
+    #[n(1)]
+    Received(#[n(0)] u64),
 }
 
 impl JobOpening {

@@ -118,3 +118,12 @@ fn what_people_say_stays_out_of_debug_output() {
     request.task = Task::Chat(Chat { messages: vec![message], stop, tools: marked(), ..Chat::default() });
     assert!(!format!("{request:?}").contains("marked"));
 }
+
+#[test]
+fn orders_read_back_and_fit_their_bound() {
+    for order in [JobOrder::End, JobOrder::Received(0), JobOrder::Received(u64::MAX)] {
+        let bytes = minicbor::to_vec(order).unwrap();
+        assert!(bytes.len() <= limits::MAX_ORDER_FRAME);
+        assert_eq!(minicbor::decode::<JobOrder>(&bytes).unwrap(), order);
+    }
+}

@@ -173,6 +173,11 @@ impl Actor {
                 // Not connected any more is as good.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
+            Command::Listen(address) => {
+                if let Err(error) = self.swarm.listen_on(address) {
+                    warn!(%error, "not listening");
+                }
+            }
             Command::Serve(models) => self.discovery.serve(models, &mut self.swarm.behaviour_mut().kademlia),
         }
     }

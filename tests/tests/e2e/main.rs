@@ -6,4 +6,5 @@ mod embeddings;
 mod failover;
 mod figures;
 mod parts;
+mod resume;
 mod strangers;

@@ -101,7 +101,7 @@ impl Choices {
     fn take(&mut self, choice: usize, event: AnswerEvent) -> Option<News> {
         let of = &mut self.choices[choice];
         match event {
-            AnswerEvent::Waiting | AnswerEvent::Vectors(_) => None,
+            AnswerEvent::Waiting | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
             AnswerEvent::Started { placement, accepted } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };

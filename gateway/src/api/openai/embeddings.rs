@@ -139,7 +139,7 @@ async fn read(mut answer: dispatch::Answer, dimensions: u32) -> Result<(HeaderMa
                 }
                 return Ok((headers(placement.as_ref()), vectors, done));
             }
-            AnswerEvent::Waiting | AnswerEvent::Piece { .. } => {}
+            AnswerEvent::Waiting | AnswerEvent::Moved { .. } | AnswerEvent::Piece { .. } => {}
         }
     }
 }
