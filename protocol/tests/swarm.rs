@@ -178,6 +178,31 @@ async fn a_peer_that_stops_is_seen_to_go_at_once() {
     assert_eq!(gateway.handle.open_job(id).await.unwrap_err(), OpenError::NotConnected);
 }
 
+/// Yamux wakes nobody when its own side closes.
+async fn a_stream_ends_with_its_connection(transport: &str) {
+    let (_bootstrap, gateway, mut node) = trio(transport).await;
+    let mut ours = gateway.handle.open_job(node.id()).await.unwrap();
+    ours.write_all(b"?").await.unwrap();
+    ours.flush().await.unwrap();
+    let mut theirs = node.inbound.jobs.recv().await.unwrap();
+    theirs.stream.read_exact(&mut [0]).await.unwrap();
+    let (mut word, mut other) = ([0], [0]);
+    let (ends, id) = (futures::future::join(ours.read(&mut word), theirs.stream.read(&mut other)), node.id());
+    let (ends, ()) =
+        timeout(Duration::from_secs(3), futures::future::join(ends, gateway.handle.expel(id))).await.unwrap();
+    assert!(!matches!(ends.0, Ok(1..)) && !matches!(ends.1, Ok(1..)), "{ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_connection_over_tcp() {
+    a_stream_ends_with_its_connection("tcp").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_connection_over_quic() {
+    a_stream_ends_with_its_connection("quic").await;
+}
+
 /// Neither side listens anywhere, as behind two NATs that let nothing in. More goes through than the
 /// 128 KiB after which libp2p's own relay limits cut.
 #[tokio::test(flavor = "multi_thread")]

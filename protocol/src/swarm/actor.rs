@@ -175,7 +175,7 @@ impl Actor {
             }
             Command::Listen(address) => {
                 if let Err(error) = self.swarm.listen_on(address) {
-                    warn!(%error, "not listening");
+                    debug!(%error, "not listening");
                 }
             }
             Command::Serve(models) => self.discovery.serve(models, &mut self.swarm.behaviour_mut().kademlia),

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How a peer is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +35,16 @@ pub struct Stream {
     inner: libp2p::Stream,
     path: Path,
     traffic: Arc<Traffic>,
+    /// One for each half, which two tasks may wait for.
+    gone: [Gone; 2],
     _place: Option<Place>,
 }
+
+/// Ends when we close the connection. Yamux wakes nobody then: whoever waits for a stream would wait for ever.
+type Gone = Pin<Box<WaitForCancellationFutureOwned>>;
+
+const READING: usize = 0;
+const WRITING: usize = 1;
 
 /// Room for streams of one kind on one connection: each of them holds a clone for as long as it lives.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +77,10 @@ impl Traffic {
 }
 
 impl Stream {
-    pub(crate) fn new(inner: libp2p::Stream, path: Path, traffic: Arc<Traffic>) -> Self {
-        Self { inner, path, traffic, _place: None }
+    /// A stream of a connection that is there until `gone`.
+    pub(crate) fn new(inner: libp2p::Stream, path: Path, traffic: Arc<Traffic>, gone: &CancellationToken) -> Self {
+        let gone = [(); 2].map(|()| Box::pin(gone.clone().cancelled_owned()));
+        Self { inner, path, traffic, gone, _place: None }
     }
 
     pub(crate) fn holding(self, place: Place) -> Self {
@@ -81,11 +92,25 @@ impl Stream {
     pub fn path(&self) -> Path {
         self.path
     }
+
+    /// What is there is taken; what would have to be waited for never comes once the connection is gone.
+    fn unless_gone<T>(
+        &mut self,
+        half: usize,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.gone[half].as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        polled
+    }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, bytes))?;
+        let polled = Pin::new(&mut self.inner).poll_read(cx, bytes);
+        let read = ready!(self.unless_gone(READING, polled, cx))?;
         self.traffic.add(self.path, read);
         Poll::Ready(Ok(read))
     }
@@ -93,16 +118,19 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let written = ready!(self.unless_gone(WRITING, polled, cx))?;
         self.traffic.add(self.path, written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.unless_gone(WRITING, polled, cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_close(cx)
+        let polled = Pin::new(&mut self.inner).poll_close(cx);
+        self.unless_gone(WRITING, polled, cx)
     }
 }

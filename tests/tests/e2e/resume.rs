@@ -149,7 +149,7 @@ async fn many_slow_readers_lose_nothing_when_their_streams_break() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vectors_outlive_a_break() {
-    let options = "kind=embedding,dimensions=32,prefill_tokens_per_second=100,slots=2";
+    let options = "kind=embedding,dimensions=32,prefill_tokens_per_second=300,slots=2";
     let (swarm, nodes) = TestSwarm::with_nodes(&[options]).await;
     let texts: Vec<String> = (0..32).map(|i| format!("the text of number {i:04}, made longer than it is")).collect();
     let body = json!({"model": swarm.gateway.app().dispatch.view().borrow().models[0].name, "input": texts});
@@ -163,8 +163,11 @@ async fn vectors_outlive_a_break() {
     let mut load = nodes[0].node.as_ref().unwrap().models()[0].engine.load();
     let cut = async {
         timeout(PATIENCE, load.wait_for(|load| load.running > 0)).await.expect("no job began").unwrap();
+        // What the gateway then says it has has to be there: a job that is not accepted yet is another's to answer.
+        swarm.sees("a job", |view| view.nodes.iter().any(|node| node.slots_free < node.slots)).await;
         swarm.cut(&nodes[0]).await;
     };
+    is_idle_within(&swarm, Duration::from_secs(2)).await;
     assert_eq!(join(ask(), cut).await.0, undisturbed);
 }
 

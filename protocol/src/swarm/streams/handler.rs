@@ -18,6 +18,7 @@ use libp2p::{
     },
 };
 use tokio::{sync::mpsc::error::TrySendError, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Accept, InboundStream, Open, OpenError, Path, Refused, Stream, Traffic};
 use crate::{
@@ -49,6 +50,8 @@ pub(crate) struct Handler {
     refusals: FuturesUnordered<BoxFuture<'static, ()>>,
     /// The peer takes streams of ours: worth keeping the connection for.
     useful: bool,
+    /// The connection is closing.
+    gone: CancellationToken,
 }
 
 impl Handler {
@@ -63,6 +66,7 @@ impl Handler {
             negotiating: 0,
             refusals: FuturesUnordered::new(),
             useful: false,
+            gone: CancellationToken::new(),
         }
     }
 
@@ -92,13 +96,19 @@ impl Handler {
     }
 
     fn ours(&self, stream: libp2p::Stream) -> Stream {
-        Stream::new(stream, self.guest.path, self.traffic.clone())
+        Stream::new(stream, self.guest.path, self.traffic.clone(), &self.gone)
     }
 
     fn opened(&mut self, result: Result<Stream, OpenError>, open: Open) {
         self.negotiating -= 1;
         // Whoever asked may have given up; then the stream closes here.
         let _ = open.reply.send(result);
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.gone.cancel();
     }
 }
 
@@ -163,6 +173,11 @@ impl ConnectionHandler for Handler {
             }
             _ => {}
         }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
+        self.gone.cancel();
+        Poll::Ready(None)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
