@@ -86,7 +86,7 @@ fn places(count: usize, length: usize, seed: u64) -> Vec<usize> {
     places
 }
 
-async fn metric(swarm: &TestSwarm, series: &str) -> u64 {
+fn metric(swarm: &TestSwarm, series: &str) -> u64 {
     let metrics = swarm.gateway.app().metrics.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("starling_{series} ")));
     line.map_or(0, |value| value.parse().unwrap())
@@ -109,7 +109,7 @@ async fn survives(breaks: usize) {
     }
     assert_eq!(reading.read_all().await, expected);
     is_idle_within(&swarm, Duration::from_secs(2)).await;
-    let resumed = metric(&swarm, "job_resumes_total{outcome=\"resumed\"}").await;
+    let resumed = metric(&swarm, "job_resumes_total{outcome=\"resumed\"}");
     // Two breaks that are near to each other are one.
     assert!(resumed >= 1 && resumed <= breaks as u64, "{resumed}");
 }
@@ -346,6 +346,6 @@ async fn a_relayed_answer_moves_to_a_direct_path_in_its_midst() {
     assert_eq!(end["message"]["status"], "partial", "{end}");
     text.push_str(&rest);
     assert!(expected_text(ENDLESS, "go on", None).starts_with(&text), "no gap and no double");
-    assert_eq!(metric(&swarm, "job_moves_total{to=\"direct\"}").await, 1);
+    assert_eq!(metric(&swarm, "job_moves_total{to=\"direct\"}"), 1);
     is_idle_within(&swarm, Duration::from_secs(1)).await;
 }
