@@ -13,6 +13,7 @@ mod actor;
 mod calls;
 mod file;
 mod lines;
+mod shown;
 mod state;
 mod talk;
 

@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,16 +17,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::{
-    Own, Refusals, Roster, Seen,
+    Seen,
     calls::Calls,
     file,
     lines::{Stage, Switchboard},
+    shown::Shown,
     state::{Heard, State},
     talk::{self, GOODBYE_TIMEOUT},
 };
 use crate::{
     limits::MAX_REVOCATIONS_PER_FRAME,
-    membership::{Certificate, Clock, Hello, MemberFrame, MemberRole, NotMember, Revocation, Revocations},
+    membership::{Certificate, Clock, Hello, MemberFrame, MemberRole, NotMember, Revocation},
     swarm::{self, InboundStream, Peer},
 };
 
@@ -74,28 +74,9 @@ pub struct Actor {
     shown: Shown,
 }
 
-/// Where others see the state.
-struct Shown {
-    own: watch::Sender<Own>,
-    roster: watch::Sender<Arc<Roster>>,
-    refusals: watch::Sender<Refusals>,
-    revocations: watch::Sender<Arc<Revocations>>,
-}
-
 impl Actor {
     pub(super) fn new(state: State, network: Network, files: Files, clock: Clock) -> (Self, Seen) {
-        let shown = Shown {
-            own: watch::Sender::new(state.own(clock.now())),
-            roster: watch::Sender::default(),
-            refusals: watch::Sender::default(),
-            revocations: watch::Sender::new(Arc::new(state.revocations().clone())),
-        };
-        let seen = Seen {
-            own: shown.own.subscribe(),
-            roster: shown.roster.subscribe(),
-            refusals: shown.refusals.subscribe(),
-            revocations: shown.revocations.subscribe(),
-        };
+        let (shown, seen) = Shown::new(&state, clock.now());
         let actor = Self {
             state,
             calls: Calls::default(),
@@ -280,8 +261,7 @@ impl Actor {
             self.turn_out(peer, NotMember::Revoked);
         }
         self.lines.say_to_all(&frames(heard.fresh.iter()), from);
-        let known = Arc::new(self.state.revocations().clone());
-        self.shown.revocations.send_replace(known.clone());
+        let known = self.shown.revocations(&self.state);
         let (path, swarm) = (self.files.revocations.clone(), self.state.swarm());
         let save = spawn_blocking(move || path.map_or(Ok(()), |path| file::save(&path, swarm, &known)));
         if let Ok(Err(error)) = save.await {
@@ -323,25 +303,7 @@ impl Actor {
     }
 
     fn show(&mut self) {
-        let own = self.state.own(self.clock.now());
-        // How long ago something expired changes all the time, and is no news.
-        let kind = |own: &Own| own.trouble.map(|why| why.code());
-        self.shown.own.send_if_modified(|shown| {
-            let news = shown.claims != own.claims || kind(shown) != kind(&own);
-            *shown = own;
-            news
-        });
-        self.shown.refusals.send_if_modified(|shown| {
-            let news = shown != self.state.refusals();
-            if news {
-                shown.clone_from(self.state.refusals());
-            }
-            news
-        });
-        // Last: whoever sees somebody come or go sees the reason as well.
-        if self.state.take_change() {
-            self.shown.roster.send_replace(Arc::new(self.state.roster()));
-        }
+        self.shown.update(&mut self.state, self.clock.now());
     }
 }
 
