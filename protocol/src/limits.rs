@@ -91,8 +91,9 @@ pub const INBOUND_QUEUE: usize = 256;
 /// The accepting side of libp2p drops what goes beyond its own limit without a word, so that limit
 /// ([`MAX_NEGOTIATING_INBOUND`]) lies well above what our openers use.
 pub const MAX_NEGOTIATING_OUTBOUND: usize = 64;
-/// libp2p's limit for inbound streams in negotiation on one connection.
-pub const MAX_NEGOTIATING_INBOUND: usize = 1_024;
+/// libp2p's limit for inbound streams in negotiation on one connection: twice what our openers use, since each
+/// takes some 5 kB that a stranger can make us keep.
+pub const MAX_NEGOTIATING_INBOUND: usize = 128;
 /// Opens that may wait on one connection for their turn to negotiate.
 pub const MAX_PENDING_OPENS: usize = 2_048;
 /// Refusals that may be under way on one connection; past that a stream is just closed.
@@ -105,8 +106,8 @@ pub const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 /// Connections others may have opened with us, all together.
 pub const MAX_INCOMING: u32 = 4_096;
 /// How many of those may be strangers': peers that have not shown a certificate of our swarm. Far fewer, so that
-/// no number of them keeps members out.
-pub const MAX_STRANGERS: usize = 1_024;
+/// no number of them keeps members out; and as few as make some 150 MB with all the streams they can begin.
+pub const MAX_STRANGERS: usize = 256;
 /// Member streams that a peer may have open on one connection: one, and some that are about to end.
 pub const MAX_MEMBER_STREAMS: usize = 4;
 /// Join streams that a peer may have open on one connection.

@@ -13,6 +13,7 @@ mod guard;
 mod paths;
 mod pulse;
 mod reachability;
+mod records;
 mod redial;
 mod reservations;
 mod strangers;

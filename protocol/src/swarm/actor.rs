@@ -25,13 +25,14 @@ use tracing::{Instrument, debug, info, info_span};
 
 use super::{
     Command, Config, Peer, Peers, Reachability, Role, StartError, UPGRADE_QUEUE, Upgrade,
-    behaviour::{Behaviour, BehaviourEvent},
+    behaviour::{Behaviour, BehaviourEvent, PROVIDER_TTL},
     dialling::Dialling,
     discovery::Discovery,
     guard::Permits,
     is_loopback,
     paths::{Action, Paths},
     pulse::Pulse,
+    records::Records,
     redial::{Kind, Redial},
     reservations::Reservations,
     split_peer,
@@ -65,6 +66,7 @@ pub struct Actor {
     paths: Paths,
     pulse: Pulse,
     discovery: Discovery,
+    records: Records,
     reservations: Reservations,
     peers: watch::Sender<Peers>,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -121,6 +123,7 @@ impl Actor {
             paths: Paths::default(),
             pulse: Pulse::default(),
             discovery: Discovery::new(&config.swarm, config.role),
+            records: Records::new(PROVIDER_TTL),
             reservations: Reservations::default(),
             swarm,
             commands,
@@ -248,6 +251,9 @@ impl Actor {
                     self.on_found(peer, now);
                 }
             }
+            BehaviourEvent::Kademlia(kad::Event::InboundRequest {
+                request: kad::InboundRequest::AddProvider { record: Some(record) },
+            }) => self.records.add(record, self.swarm.behaviour_mut().kademlia.store_mut(), now),
             BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
                 renewal,

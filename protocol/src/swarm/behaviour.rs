@@ -28,7 +28,7 @@ const KADEMLIA: StreamProtocol = StreamProtocol::new("/starling/kad/1");
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that has gone is forgotten after this long; one that lives says so three times as often.
-const PROVIDER_TTL: Duration = Duration::from_secs(15 * 60);
+pub(super) const PROVIDER_TTL: Duration = Duration::from_secs(15 * 60);
 /// Providers remembered for one key. libp2p's 20 would lose all but 20 nodes of a swarm.
 const MAX_PROVIDERS_PER_KEY: usize = 2_048;
 /// Lists of many providers, each with its addresses, have to fit.
@@ -152,7 +152,9 @@ fn kademlia(me: PeerId, config: &Config) -> kad::Behaviour<kad::store::MemorySto
         .set_query_timeout(QUERY_TIMEOUT)
         .set_provider_record_ttl(Some(PROVIDER_TTL))
         .set_provider_publication_interval(Some(PROVIDER_TTL / 3))
-        .set_max_packet_size(MAX_KADEMLIA_PACKET);
+        .set_max_packet_size(MAX_KADEMLIA_PACKET)
+        // What others write passes through `records` first.
+        .set_record_filtering(kad::StoreInserts::FilterBoth);
     let store = kad::store::MemoryStoreConfig {
         max_providers_per_key: MAX_PROVIDERS_PER_KEY,
         ..kad::store::MemoryStoreConfig::default()

@@ -10,11 +10,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
 
 use crate::limits::MAX_REMEMBERED_PEERS;
+
+/// How long a stranger may stay when others wait for its place: several times what joining takes.
+const STAY: Duration = Duration::from_secs(10);
 
 /// Whether a peer is admitted, seen by each of its connections. Shared and not sent: whoever hears that it is
 /// admitted may open a stream at once, and that must not overtake the news.
@@ -52,6 +56,8 @@ struct Guest {
     connections: usize,
     /// How many of those it has opened.
     inbound: usize,
+    /// Since when it is connected; nothing once it was told to go.
+    since: Option<Instant>,
 }
 
 /// Everybody who is connected, and how many strangers are among them.
@@ -83,13 +89,29 @@ impl Strangers {
         self.limit.is_none_or(|limit| self.inbound < limit || admitted() || self.known.peers.contains(peer))
     }
 
+    /// Of the strangers that have stayed long enough the one that came first, once: it is to go. So a crowd that
+    /// fills the room keeps newcomers out for a moment only.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Option<PeerId> {
+        let strangers = self.guests.iter_mut().filter(|(_, guest)| guest.inbound > 0 && !guest.pass.is_admitted());
+        let stayed = strangers.filter_map(|(peer, guest)| Some((guest.since?, *peer, guest)));
+        let (since, peer, guest) = stayed.min_by_key(|(since, ..)| *since)?;
+        if now.saturating_duration_since(since) < STAY {
+            return None;
+        }
+        guest.since = None;
+        Some(peer)
+    }
+
     /// What a new connection of the peer is to look at.
     pub(crate) fn pass(&mut self, peer: PeerId) -> Pass {
         self.guest(peer).pass.clone()
     }
 
-    pub(crate) fn connected(&mut self, peer: PeerId, inbound: bool) {
+    pub(crate) fn connected(&mut self, peer: PeerId, inbound: bool, now: Instant) {
         let guest = self.guest(peer);
+        if guest.connections == 0 {
+            guest.since = Some(now);
+        }
         guest.connections += 1;
         guest.inbound += usize::from(inbound);
         let stranger = inbound && !guest.pass.is_admitted();
@@ -176,7 +198,7 @@ mod tests {
         for _ in 0..LIMIT {
             let peer = PeerId::random();
             assert!(strangers.has_room(&peer));
-            strangers.connected(peer, true);
+            strangers.connected(peer, true, Instant::now());
         }
         strangers
     }
@@ -186,12 +208,12 @@ mod tests {
         let (mut strangers, member) = (full(), PeerId::random());
         assert!(!strangers.has_room(&PeerId::random()));
         // A connection that we have opened is our own choice.
-        strangers.connected(member, false);
+        strangers.connected(member, false, Instant::now());
         assert!(!strangers.has_room(&member), "nobody yet");
         let pass = strangers.pass(member);
         strangers.admit(member);
         assert!(pass.is_admitted() && strangers.has_room(&member));
-        strangers.connected(member, true);
+        strangers.connected(member, true, Instant::now());
         assert_eq!(strangers.inbound, LIMIT);
 
         for inbound in [true, false] {
@@ -199,7 +221,7 @@ mod tests {
         }
         assert!(!pass.is_admitted() && !strangers.pass(member).is_admitted(), "with the last connection");
         assert!(strangers.has_room(&member), "it comes back");
-        strangers.connected(member, true);
+        strangers.connected(member, true, Instant::now());
         strangers.expel(&member);
         strangers.disconnected(&member, true);
         assert!(!strangers.has_room(&member), "it was turned out");
@@ -210,7 +232,7 @@ mod tests {
     fn who_is_admitted_makes_room_and_who_is_turned_out_takes_it() {
         let mut strangers = full();
         let peer = *strangers.guests.keys().next().unwrap();
-        strangers.connected(peer, true);
+        strangers.connected(peer, true, Instant::now());
         strangers.admit(peer);
         strangers.admit(peer);
         assert_eq!(strangers.inbound, LIMIT - 1);
@@ -222,6 +244,21 @@ mod tests {
         }
         strangers.disconnected(&peer, true);
         assert_eq!((strangers.inbound, strangers.guests.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_crowd_of_strangers_makes_room_for_newcomers() {
+        let (mut strangers, start) = (Strangers::new(Some(3)), Instant::now());
+        let [first, second, member] = std::array::from_fn(|_| PeerId::random());
+        for (peer, seconds) in [(member, 0), (second, 2), (first, 1)] {
+            strangers.connected(peer, true, start + Duration::from_secs(seconds));
+        }
+        strangers.admit(member);
+        let after = |seconds| start + Duration::from_secs(seconds) + STAY;
+        assert_eq!(strangers.overdue(after(0)), None, "they may still introduce themselves");
+        assert_eq!(strangers.overdue(after(5)), Some(first), "who came first goes first");
+        assert_eq!(strangers.overdue(after(5)), Some(second), "and is told once");
+        assert_eq!(strangers.overdue(after(500)), None, "members stay");
     }
 
     #[test]
@@ -238,7 +275,7 @@ mod tests {
     fn members_of_long_ago_are_forgotten() {
         let (mut strangers, first) = (Strangers::new(Some(0)), PeerId::random());
         for peer in std::iter::once(first).chain((0..MAX_REMEMBERED_PEERS).map(|_| PeerId::random())) {
-            strangers.connected(peer, false);
+            strangers.connected(peer, false, Instant::now());
             strangers.admit(peer);
             strangers.disconnected(&peer, false);
         }

@@ -11,14 +11,15 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler,
+        THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         behaviour::{ConnectionEstablished, DialFailure, ListenFailure},
     },
 };
@@ -117,6 +118,8 @@ pub(crate) struct Behaviour {
     accepts: Arc<[Accept]>,
     connections: HashMap<PeerId, Vec<Connection>>,
     orders: VecDeque<(PeerId, ConnectionId, Open)>,
+    /// Strangers that are to make room for others.
+    leaving: VecDeque<PeerId>,
     traffic: Arc<Traffic>,
     refused: Refused,
     pub(crate) strangers: Strangers,
@@ -124,8 +127,8 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     pub(crate) fn new(accepts: Vec<Accept>, strangers: Strangers, traffic: Arc<Traffic>) -> Self {
-        let (connections, orders) = (HashMap::new(), VecDeque::new());
-        Self { accepts: accepts.into(), connections, orders, traffic, refused: Refused::default(), strangers }
+        let (connections, orders, leaving) = (HashMap::new(), VecDeque::new(), VecDeque::new());
+        Self { accepts: accepts.into(), connections, orders, leaving, traffic, refused: Refused::default(), strangers }
     }
 
     /// Counts streams of strangers.
@@ -152,7 +155,7 @@ impl Behaviour {
     fn established(&mut self, event: &ConnectionEstablished) {
         let connection = Connection { id: event.connection_id, path: path(event.endpoint.is_relayed()) };
         self.connections.entry(event.peer_id).or_default().push(connection);
-        self.strangers.connected(event.peer_id, event.endpoint.is_listener());
+        self.strangers.connected(event.peer_id, event.endpoint.is_listener(), Instant::now());
     }
 
     fn closed(&mut self, event: &ConnectionClosed) {
@@ -178,6 +181,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         if !self.strangers.has_room(&peer) {
+            self.leaving.extend(self.strangers.overdue(Instant::now()));
             return Err(ConnectionDenied::new(TooManyStrangers));
         }
         // Of an inbound circuit only our own address tells.
@@ -211,6 +215,9 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        if let Some(peer_id) = self.leaving.pop_front() {
+            return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::All });
+        }
         match self.orders.pop_front() {
             Some((peer_id, id, event)) => {
                 Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event })
