@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: &SwarmOptions) -> Result<(), Exit> {
     program::init_log(&options.log)?;
+    program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
     starling_bootstrap::run(options, cancel).await

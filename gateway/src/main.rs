@@ -38,6 +38,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> Result<(), Exit> {
     program::init_log(&options.swarm.log)?;
+    program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
     let mut running = Gateway::start(Config::check(options)?).await?;

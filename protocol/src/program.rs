@@ -243,6 +243,22 @@ pub fn init_log(filter: &str) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Lets this process open as many files and sockets as the system allows at all. A gateway of a thousand nodes
+/// needs more than the usual 1,024; where it cannot be raised, connections beyond it are refused.
+#[cfg(unix)]
+pub fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the number of open files stays as it is");
+    }
+}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub fn allow_many_files() {}
+
 /// The end of `main`: says what went wrong and what to do, and gives the exit code.
 #[must_use]
 pub fn finish(result: Result<(), Exit>) -> ExitCode {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should say so at once")]
 
 mod chat;
+pub mod figures;
 
 use std::time::Duration;
 

@@ -64,6 +64,11 @@ impl Session {
         Ok(Self { agent, url: url.to_owned(), cookie })
     }
 
+    /// The session's cookie, for other programs.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     /// A new API key.
     pub(crate) fn make_key(&self, label: &str) -> Result<String> {
         let request = self.agent.post(format!("{}/api/keys", self.url)).header("cookie", &self.cookie);

@@ -5,30 +5,30 @@
 
 mod engine;
 mod figures;
+mod flood;
+mod site;
+mod swarm;
 mod usage;
 
-use std::ffi::OsString;
 use std::io::Seek as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::api::{Login, Session};
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::node_js::NodeJs;
 use crate::places::Places;
 use crate::process::{self, Running};
-use crate::say::{self, Waiting};
+use crate::say::Waiting;
 use crate::stop::Stop;
-use crate::swarm::{Plan, Swarm};
 use crate::system::{self, Consent};
 use crate::ui;
 use figures::{Round, Row};
+use site::Site;
 use usage::Usage;
 
 /// The load's own figure for a stream that hangs is a minute.
@@ -42,6 +42,10 @@ pub(crate) enum What {
     Path(Options),
     /// Speed and memory of our engine, beside llama-server on the same file.
     Engine(engine::Options),
+    /// One gateway and ten to a thousand real nodes, of which some leave and others join.
+    Swarm(swarm::Options),
+    /// A gateway under a flood of false peers and half-open connections.
+    Flood(flood::Options),
 }
 
 #[derive(Args)]
@@ -63,17 +67,12 @@ pub(crate) struct Options {
     yes: bool,
 }
 
-/// A running swarm and how it is asked.
-struct Route {
-    swarm: Swarm,
-    key: String,
-    dir: TempDir,
-}
-
 pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
     match what {
         What::Path(options) => path(options, stop),
         What::Engine(options) => engine::run(options, stop),
+        What::Swarm(options) => swarm::run(options, stop),
+        What::Flood(options) => flood::run(options, stop),
     }
 }
 
@@ -85,17 +84,13 @@ fn path(options: &Options, stop: &Stop) -> Result<()> {
     let programs = binaries::build(&places, Profile::Release, &PROGRAMS, stop)?;
     // Built apart: what the tests ask of shared crates must not leak into the programs.
     binaries::build(&places, Profile::Release, &["starling-tests"], stop)?;
-    let mut route = Route::start(&programs, &options.script(), stop)?;
+    let mut site = Site::start(&programs, &[], vec![site::scripted(&options.script())], stop)?;
     figures::print_head(options);
     let measured = options.streams.iter().try_for_each(|&streams| {
-        route.measure(options, streams, &programs, stop)?.print();
+        site.measure(options, streams, &programs, stop)?.print();
         Ok(())
     });
-    route.swarm.stop(stop);
-    if measured.is_err() {
-        say::note(&format!("logs are kept in {}", route.dir.keep().display()));
-    }
-    measured
+    site.end(measured, stop)
 }
 
 impl Options {
@@ -107,20 +102,7 @@ impl Options {
     }
 }
 
-impl Route {
-    fn start(programs: &Path, script: &str, stop: &Stop) -> Result<Self> {
-        let dir = TempDir::with_prefix("starling-bench-")?;
-        let node = ["--engine", "scripted", "--scripted", script].map(OsString::from).to_vec();
-        let plan = Plan { programs: programs.into(), data: dir.path().into(), port: 0, nodes: vec![node] };
-        let mut swarm = Swarm::start(&plan, stop)?;
-        swarm.wait_until_found(1, stop)?;
-        let code = swarm.setup_code().context("a fresh gateway has a one-time code")?;
-        let login = Login { username: "bench".into(), password: "a long enough password".into() };
-        let session = Session::set_up(swarm.url(), code, &login)?;
-        let key = session.make_key("bench")?;
-        Ok(Self { swarm, key, dir })
-    }
-
+impl Site {
     fn measure(&mut self, options: &Options, streams: usize, programs: &Path, stop: &Stop) -> Result<Row> {
         let waves = ANSWERS.div_ceil(streams).max(2);
         let script = options.script();
@@ -133,12 +115,11 @@ impl Route {
         let mut rounds = Vec::new();
         for round in 1..=options.rounds {
             let _waiting = Waiting::new(format!("{streams} streams, round {round} of {}", options.rounds));
-            let engine = json_of(load(&["engine"]), stop)?;
+            let engine = json_of(load(&["engine"]), LOAD_LIMIT, stop)?;
             let before = self.usage_since_now();
-            let gateway = self.swarm.url().trim_start_matches("http://").to_owned();
-            let mut path = load(&["path", "--gateway", &gateway]);
+            let mut path = load(&["path", "--gateway", self.gateway()]);
             path.env("STARLING_API_KEY", &self.key);
-            let path = json_of(path, stop)?;
+            let path = json_of(path, LOAD_LIMIT, stop)?;
             self.swarm.check()?;
             rounds.push(Round { engine, path, usage: self.usage_after(&before) });
         }
@@ -161,16 +142,16 @@ impl Route {
     }
 }
 
-/// Runs the load and reads what it found.
-fn json_of(mut command: Command, stop: &Stop) -> Result<Value> {
+/// Runs a load and reads what it found.
+fn json_of(mut command: Command, limit: Duration, stop: &Stop) -> Result<Value> {
     let file = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?);
     let mut running = Running::start(command)?;
-    let deadline = Instant::now() + LOAD_LIMIT;
+    let deadline = Instant::now() + limit;
     let status = loop {
         match running.ended()? {
             Some(status) => break status,
-            None if Instant::now() >= deadline => bail!("the load did not end within {LOAD_LIMIT:?}"),
+            None if Instant::now() >= deadline => bail!("the load did not end within {limit:?}"),
             None => stop.pause()?,
         }
     };

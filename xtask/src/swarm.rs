@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     /// The gateway's port; 0 takes a free one.
     pub(crate) port: u16,
+    /// Further arguments of the gateway.
+    pub(crate) gateway: Vec<OsString>,
     /// One node for each, with these further arguments.
     pub(crate) nodes: Vec<Vec<OsString>>,
 }
@@ -65,7 +67,7 @@ impl Swarm {
         swarm.launch("bootstrap", "bootstrap", &LISTEN.map(OsString::from))?;
         let known = swarm.bootstrap_addresses(stop)?;
         let http = format!("127.0.0.1:{}", plan.port).into();
-        let gateway = [vec!["--http".into(), http], known.clone()].concat();
+        let gateway = [vec!["--http".into(), http], known.clone(), plan.gateway.clone()].concat();
         swarm.launch("gateway", "gateway", &gateway)?;
         swarm.url = swarm.wait_for(GATEWAY, "ready", START_LIMIT, stop)?;
         swarm.setup_code = swarm.parts[GATEWAY].news("setup-code");
@@ -85,6 +87,17 @@ impl Swarm {
     /// The one-time code, while there is no administrator yet.
     pub(crate) fn setup_code(&self) -> Option<&str> {
         self.setup_code.as_deref()
+    }
+
+    /// `--bootstrap ADDRESS` for each address that the bootstrap listens on.
+    pub(crate) fn bootstrap(&self) -> Vec<OsString> {
+        let addresses = self.parts[BOOTSTRAP].all_said("listening");
+        addresses.flat_map(|address| ["--bootstrap".into(), address.into()]).collect()
+    }
+
+    /// The gateway's own addresses in the swarm, as far as it has said them.
+    pub(crate) fn gateway_addresses(&self) -> impl Iterator<Item = &str> {
+        self.parts[GATEWAY].all_said("listening")
     }
 
     /// Names and process ids, in the order of their start.
@@ -189,15 +202,14 @@ impl Swarm {
         Ok(())
     }
 
-    /// `--bootstrap ADDRESS` for each address that the bootstrap listens on.
+    /// Waits until the bootstrap has said where it listens.
     fn bootstrap_addresses(&mut self, stop: &Stop) -> Result<Vec<OsString>> {
         let known = |swarm: &Self| swarm.parts[BOOTSTRAP].all_said("listening").count();
         while known(self) < LISTEN.len() / 2 {
             self.wait_for(BOOTSTRAP, "listening", START_LIMIT, stop)?;
             stop.pause()?;
         }
-        let addresses = self.parts[BOOTSTRAP].all_said("listening");
-        Ok(addresses.flat_map(|address| ["--bootstrap".into(), address.into()]).collect())
+        Ok(self.bootstrap())
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let node_args = [node_args, embedding_args(&programs, stop)?].concat();
     say::step(&format!("Starting the swarm (data and logs in {})", data.dir().display()));
     let nodes = vec![node_args; usize::from(options.nodes)];
-    let plan = Plan { programs, data: data.dir().to_path_buf(), port: options.port, nodes };
+    let plan = Plan { programs, data: data.dir().to_path_buf(), port: options.port, gateway: vec![], nodes };
     let mut swarm = Swarm::start(&plan, stop)?;
     let outcome = serve(options, &mut swarm, stop);
     say::step("Stopping");

@@ -5,6 +5,7 @@ mod answers;
 mod embeddings;
 mod failover;
 mod figures;
+mod flood;
 mod parts;
 mod resume;
 mod strangers;

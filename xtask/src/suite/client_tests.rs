@@ -81,7 +81,7 @@ impl Fresh {
         let programs = context.programs()?;
         let dir = TempDir::with_prefix("starling-test-")?;
         let nodes = nodes.iter().map(|args| args.iter().map(|arg| arg.into()).collect()).collect();
-        let plan = Plan { programs, data: dir.path().to_path_buf(), port: 0, nodes };
+        let plan = Plan { programs, data: dir.path().to_path_buf(), port: 0, gateway: vec![], nodes };
         let mut swarm = Swarm::start(&plan, &context.stop)?;
         swarm.wait_until_found(plan.nodes.len(), &context.stop)?;
         Ok(Self { swarm, dir })

@@ -8,7 +8,7 @@ use super::*;
 fn plan(data: &Path, nodes: &[&str]) -> Plan {
     let programs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fakes");
     let nodes = nodes.iter().map(|args| vec![args.into()]).collect();
-    Plan { programs, data: data.to_path_buf(), port: 0, nodes }
+    Plan { programs, data: data.to_path_buf(), port: 0, gateway: vec![], nodes }
 }
 
 fn is_alive(pid: u32) -> bool {

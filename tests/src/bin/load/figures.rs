@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use starling_tests::figures::percentile;
 
 use crate::Answer;
 
@@ -38,33 +39,4 @@ fn sorted(durations: impl Iterator<Item = Duration>) -> Vec<Duration> {
 fn spread(sorted: &[Duration]) -> Value {
     let ms = |percent| percentile(sorted, percent).as_secs_f64() * 1e3;
     json!({"p50": ms(50), "p99": ms(99), "max": ms(100)})
-}
-
-/// The smallest value that so many percent of all are not above (nearest rank).
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
-}
-
-/// CPU time of this process so far, from Linux's /proc; 0 elsewhere.
-pub(crate) fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Fields are counted behind the name, which may hold anything: utime and stime, in 1/100 s.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let values: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        let check = |percent, ms| assert_eq!(percentile(&values, percent), Duration::from_millis(ms));
-        check(50, 100);
-        check(99, 198);
-        check(100, 200);
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
-    }
 }

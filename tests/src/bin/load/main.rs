@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use starling_inference::{Handle, Message, Output, Request, Role, Sampling, Source, open, scripted};
+use starling_tests::figures::Usage;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Barrier;
@@ -90,7 +91,7 @@ async fn main() -> Result<()> {
     report["failed"] = failures.len().into();
     report["failures"] = failures.into_iter().take(3).collect();
     report["wrong"] = wrong.into();
-    report["cpu_seconds"] = figures::cpu_seconds().into();
+    report["cpu_seconds"] = Usage::own().cpu_seconds.into();
     println!("{report}");
     Ok(())
 }

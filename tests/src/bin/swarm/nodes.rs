@@ -1,0 +1,109 @@
+//! One process of nodes: real libp2p, scripted engines.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use starling_inference::Source;
+use starling_node::{Apart, Node};
+use starling_protocol::{
+    Identity, SwarmName, program,
+    swarm::{self, Multiaddr, PeerId, Role},
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::JoinSet;
+
+use crate::now;
+
+/// Who leaves in order lets its answers finish for this long, as the program does.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args, Clone)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// The swarm's name.
+    #[arg(long, default_value = "starling")]
+    pub(crate) swarm: SwarmName,
+    /// Peers to begin with.
+    #[arg(long, value_parser = swarm::parse_bootstrap)]
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    /// Where each node listens.
+    #[arg(long, default_values = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"])]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// The scripted engine's options.
+    #[arg(long)]
+    pub(crate) scripted: String,
+}
+
+/// Runs until stdin ends.
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    let mut starting: JoinSet<Result<Node>> = JoinSet::new();
+    let mut leaving = JoinSet::new();
+    // The oldest first.
+    let mut nodes: VecDeque<Node> = VecDeque::new();
+    loop {
+        tokio::select! {
+            order = orders.next_line() => match order?.as_deref() {
+                None => return Ok(()),
+                Some("start") => drop(starting.spawn(start(options.clone()))),
+                Some("leave") => {
+                    if let Some(node) = take(&mut nodes) {
+                        leaving.spawn(node.stop(GRACE));
+                    }
+                }
+                Some("kill") => drop(take(&mut nodes)),
+                Some(other) => bail!("what is {other:?}?"),
+            },
+            Some(node) = starting.join_next() => nodes.push_back(node??),
+            Some(_) = leaving.join_next() => {}
+        }
+    }
+}
+
+/// The one that has been here longest, which ends now.
+fn take(nodes: &mut VecDeque<Node>) -> Option<Node> {
+    let node = nodes.pop_front()?;
+    say("ended", node.swarm().local_peer(), now());
+    Some(node)
+}
+
+async fn start(options: Options) -> Result<Node> {
+    let began = now();
+    let config = starling_node::Config {
+        swarm: swarm::Config {
+            identity: Identity::generate().context("no identity")?,
+            swarm: options.swarm,
+            role: Role::Node,
+            listen: options.listen,
+            external: vec![],
+            bootstrap: options.bootstrap,
+            serve_relay: false,
+            agent: "bench".to_owned(),
+            gate: false,
+        },
+        name: "bench node".to_owned(),
+        sources: vec![Source::Scripted(options.scripted.parse()?)],
+        engines: Apart::default(),
+        data: None,
+    };
+    let node = Box::pin(starling_node::start(config)).await;
+    let node = node.map_err(|exit| anyhow::anyhow!("a node did not start: {exit:?}"))?;
+    say("started", node.swarm().local_peer(), began);
+    Ok(node)
+}
+
+fn say(what: &str, peer: PeerId, at: f64) {
+    program::say(format_args!("{what} {peer} {at}"));
+}
+
+impl Options {
+    /// As flags, for another process.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let flag = |name: &str, value: String| format!("--{name}={value}");
+        let mut flags = vec![flag("swarm", self.swarm.to_string()), flag("scripted", self.scripted.clone())];
+        flags.extend(self.bootstrap.iter().map(|address| flag("bootstrap", address.to_string())));
+        flags.extend(self.listen.iter().map(|address| flag("listen", address.to_string())));
+        flags
+    }
+}
