@@ -112,7 +112,7 @@ pub(super) fn all() -> Vec<Cell> {
 
 /// A few that tell much: for every run of the tests.
 pub(super) fn short() -> Vec<Cell> {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "public-portrestricted-both",
         "public-symmetric-quic",
         "public-udpblocked-both",
@@ -121,6 +121,7 @@ pub(super) fn short() -> Vec<Cell> {
         "portrestricted-portrestricted-quic",
         "portrestricted-portrestricted-tcp",
         "symmetric-symmetric-quic",
+        "portremap-portremap-quic",
         "portrestricted-cgnat-quic-rough",
     ];
     let all = all();
@@ -256,7 +257,7 @@ mod tests {
         // For each kind of link: with a public gateway 9 kinds x 3, with one behind a NAT 8 x 9 x 2,
         // twice beside the node, four times with IPv6; without QUIC where UDP is blocked (1, and 8 + 9 - 1).
         assert_eq!(names.len(), 2 * (9 * 3 + 8 * 9 * 2 + 6 - 1 - 16));
-        assert_eq!(short().len(), 9, "a name of the short form is wrong");
+        assert_eq!(short().len(), 10, "a name of the short form is wrong");
     }
 
     #[test]
