@@ -132,7 +132,7 @@ impl Gateway {
         })?;
         let http = listener.local_addr().map_err(Exit::failed)?;
         let (handle, inbound, swarm) = swarm::new(config.swarm)?;
-        let (dispatch, dispatcher) = dispatch::new(handle.clone(), inbound.status);
+        let (dispatch, dispatcher) = dispatch::new(handle.clone(), inbound.status, config.rules);
         let app = App::new(store, dispatch, handle, config.public_origin).await.map_err(Exit::failed)?;
 
         let (mut parts, close) = (JoinSet::new(), CancellationToken::new());

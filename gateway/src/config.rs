@@ -12,6 +12,8 @@ use starling_protocol::{
     swarm::{self, Role},
 };
 
+use crate::scheduler::Rules;
+
 /// How long answers may go on when the gateway is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,9 @@ pub struct Options {
     /// How people reach the web chat when a proxy stands before it, such as https://chat.example.org.
     #[arg(long, value_name = "URL", value_parser = parse_origin)]
     pub public_url: Option<String>,
+    /// Answers that a new node gives one at a time, and well, before it gets several at once.
+    #[arg(long, value_name = "N", default_value_t = Rules::default().trials)]
+    pub trial_answers: u32,
 }
 
 /// All there is to know to start a gateway.
@@ -42,6 +47,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Its part in the swarm.
     pub swarm: swarm::Config,
+    /// How it treats nodes.
+    pub rules: Rules,
     /// How long answers may go on when it is told to stop.
     pub grace: Duration,
 }
@@ -58,11 +65,13 @@ impl Config {
             public_origin: options.public_url.clone(),
             database: data.join("starling.db"),
             swarm: options.swarm.swarm_config(Role::Gateway, &data, options.relay)?,
+            rules: Rules { trials: options.trial_answers },
             grace: GRACE,
         })
     }
 
-    /// Loopback and free ports, all data under `data`: for tests and trials, to be changed as needed.
+    /// Loopback and free ports, all data under `data`, and nodes that are trusted: for tests and trials, to be changed
+    /// as needed.
     ///
     /// # Errors
     /// When the identity key cannot be made there.
@@ -77,7 +86,7 @@ impl Config {
             log: "info".to_owned(),
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::check(&Options { swarm, http, relay: false, public_url: None })
+        Self::check(&Options { swarm, http, relay: false, public_url: None, trial_answers: 0 })
     }
 }
 

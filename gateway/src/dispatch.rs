@@ -6,6 +6,7 @@
 
 mod actor;
 mod job;
+mod seen;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -24,9 +25,12 @@ use tokio_util::{
 
 pub use self::actor::Actor;
 use self::actor::Command;
+pub use crate::scheduler::{Estimate, Priority};
 use crate::{
+    id::UserId,
     metrics::{Jobs, Meter},
     prefix::Labels,
+    scheduler::{Need, Rules, Scheduler},
 };
 
 /// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
@@ -44,6 +48,10 @@ pub struct Job {
     pub model: ModelId,
     /// What to do with it.
     pub task: Task,
+    /// Who goes first when there is a line.
+    pub priority: Priority,
+    /// Among whom the swarm is shared.
+    pub owner: UserId,
 }
 
 /// The swarm as the scheduler sees it now.
@@ -137,8 +145,8 @@ pub struct Placement {
 /// `Done`.
 #[derive(Clone, Debug)]
 pub enum AnswerEvent {
-    /// Every slot is taken: the job waits for one. Comes before `Started`, at most once.
-    Waiting,
+    /// The job waits for a slot. Again whenever its place in the line or the time changes, at most once a second.
+    Waiting(Estimate),
     /// A node has begun. Again, with another node, when one is lost before its first token.
     Started {
         /// Which one.
@@ -172,8 +180,8 @@ pub enum DispatchError {
     /// Nobody serves the model now.
     #[error("no node in the swarm serves this model right now")]
     NoNode,
-    /// Every slot stayed taken for as long as a job may wait, or too many wait already.
-    #[error("every node is busy")]
+    /// Every slot stayed taken for as long as a job may wait, or the line is longer than that.
+    #[error("every node is busy; try again in about {} s", whole_seconds(*retry_after))]
     AllBusy {
         /// When to try again.
         retry_after: Duration,
@@ -224,10 +232,10 @@ pub struct Dispatch {
 
 /// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
 #[must_use]
-pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>) -> (Dispatch, Actor) {
+pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>, rules: Rules) -> (Dispatch, Actor) {
     let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
     let (publish, view) = watch::channel(Arc::default());
-    let actor = Actor::new(swarm.peers(), status, asked, publish);
+    let actor = Actor::new(Scheduler::new(rules), swarm.peers(), (status, asked), publish);
     (Dispatch::of(view, commands, Some(swarm)), actor)
 }
 
@@ -266,16 +274,19 @@ impl Dispatch {
     /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
     #[must_use]
     pub fn start(&self, mut job: Job) -> Answer {
+        let mut labels = vec![];
         if let Task::Chat(chat) = &mut job.task {
-            chat.prefixes = self.labels.of(&job.model, chat);
+            labels = self.labels.of(&job.model, chat);
+            chat.prefixes = labels.iter().map(|label| label.label).collect();
         }
+        let need = Need::new(job.model, &job.task, labels, job.priority, job.owner);
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
         let cancel = CancellationToken::new();
         let reader = cancel.clone().drop_guard();
         let fallback = if self.swarm.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
         if let Some(swarm) = self.swarm.clone() {
             let (commands, jobs) = (self.commands.clone(), self.jobs.clone());
-            self.tasks.spawn(job::run(job, job::Means { swarm, commands, events, jobs, cancel }));
+            self.tasks.spawn(job::run(job, need, job::Means { swarm, commands, events, jobs, cancel }));
         }
         Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }
     }
@@ -305,4 +316,10 @@ impl Answer {
         self.meter.see(&event);
         event
     }
+}
+
+/// Rounded up: one who comes back after this long is not sent away again.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

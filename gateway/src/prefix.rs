@@ -16,6 +16,16 @@ use starling_protocol::{
 
 use crate::secret;
 
+/// A conversation up to one of its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What stands for it on the wire.
+    pub label: u64,
+    /// Bytes of the prompt that whoever holds it need not read: up to that message, and the answer to it, which was
+    /// computed there.
+    pub bytes: u64,
+}
+
 /// Makes labels. Its key is this process's own, and never leaves it.
 #[derive(Clone)]
 pub struct Labels {
@@ -31,19 +41,23 @@ impl Labels {
 
     /// One label for each message: the conversation up to and with it.
     #[must_use]
-    pub fn of(&self, model: &ModelId, chat: &Chat) -> Vec<u64> {
+    pub fn of(&self, model: &ModelId, chat: &Chat) -> Vec<Label> {
         // Tools that must not be called are not in the prompt.
         let tools = chat.tools.as_ref().filter(|_| chat.tool_choice != ToolChoice::Never);
         let mut state = self.begin(model.to_string().as_bytes());
         add(&mut state, tools);
         let mut state = state.finalize();
+        let mut bytes = tools.map_or(0, |tools| tools.0.len() as u64);
         let mut labels = Vec::with_capacity(chat.messages.len());
-        for message in &chat.messages {
+        for (index, message) in chat.messages.iter().enumerate() {
             let mut next = self.begin(&state);
             add_message(&mut next, message);
             state = next.finalize();
             let (label, _) = state.split_first_chunk().expect("a hash has 32 bytes");
-            labels.push(u64::from_le_bytes(*label));
+            bytes += message.bytes() as u64;
+            let answer = chat.messages.get(index + 1).filter(|next| next.role == Role::Assistant);
+            let held = bytes + answer.map_or(0, |answer| answer.bytes() as u64);
+            labels.push(Label { label: u64::from_le_bytes(*label), bytes: held });
         }
         labels
     }
@@ -96,9 +110,10 @@ mod tests {
     #[track_caller]
     fn check(from: usize, change: impl FnOnce(&mut Chat)) {
         let labels = Labels::generate();
-        let (before, mut chat) = (labels.of(&MODEL, &chat()), chat());
+        let of = |chat: &Chat| labels.of(&MODEL, chat).iter().map(|label| label.label).collect::<Vec<_>>();
+        let (before, mut chat) = (of(&chat()), chat());
         change(&mut chat);
-        let after = labels.of(&MODEL, &chat);
+        let after = of(&chat);
         assert_eq!((before.len(), &before[..from]), (4, &after[..from]));
         assert!(before[from..].iter().all(|label| !after.contains(label)));
     }
@@ -115,6 +130,12 @@ mod tests {
         check(3, |chat| chat.messages[3].tool_call_id = Some("c".to_owned().into()));
         check(0, |chat| chat.tools = None);
         check(0, |chat| chat.tool_choice = ToolChoice::Never);
+    }
+
+    #[test]
+    fn a_label_says_how_much_need_not_be_read() {
+        let bytes: Vec<u64> = Labels::generate().of(&MODEL, &chat()).iter().map(|label| label.bytes).collect();
+        assert_eq!(bytes, [4, 8, 8, 10], "tools, s, u and the answer to it, a, u");
     }
 
     #[test]

@@ -1,212 +1,175 @@
-//! Which node gets a job: a state machine without clock or network.
+//! Which node gets a job, and who waits: a state machine without clock or network.
 //!
-//! It knows each node's last status, the jobs we have placed there, and who waits. A job goes to the
-//! least loaded node that serves its model; when every slot is taken it waits in turn. Nodes that
-//! fail are left alone for a while that doubles with each failure.
+//! It knows each node's last status, our jobs there and how fast they went, and who waits for what. A job goes to the
+//! node on which it is expected to be over first (`place.rs`), by what was measured and not by what is claimed
+//! (`speed.rs`, `line.rs`). When no slot is free it waits in a line that is shared fairly among owners (`queue.rs`),
+//! and is told where it stands (`line_up.rs`). A new node gets one job at a time until it has done some well; nodes
+//! that fail are left alone for a while that doubles with each failure (`node.rs`).
 
+mod knowledge;
+mod line;
+mod line_up;
+mod need;
+mod node;
+mod place;
+mod queue;
+mod speed;
 mod view;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use starling_protocol::{
-    ModelId,
-    limits::{MAX_STREAMS, STATUS_TIMEOUT},
-    message::{Offer, Status},
-    swarm::PeerId,
+use starling_protocol::{ModelId, limits::STATUS_TIMEOUT, message::Status, swarm::PeerId};
+
+pub use self::need::{Choice, Estimate, Fate, Need, Observed, Outcome, Placed, Priority, Ticket};
+use self::{
+    knowledge::Knowledge,
+    node::{Node, Record, Running},
+    queue::{Queue, Waiting},
+    speed::{Pace, Usual},
 };
 
-/// Nodes remembered at one time; what comes beyond is not scheduled.
+/// Nodes remembered at one time; what comes beyond is not scheduled. As many again that have gone.
 const MAX_NODES: usize = 4_096;
 /// Jobs that wait for a slot, all models together.
 const MAX_WAITING: usize = 1_024;
-/// Jobs of ours on one node, whatever it claims: half of the streams that a connection carries, since
-/// one too many would close it and end them all.
-const MAX_JOBS_PER_NODE: u32 = MAX_STREAMS as u32 / 2;
-/// A job that found no slot in this time is refused: its reader has left or should.
-const MAX_WAIT: Duration = Duration::from_secs(30);
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Models that something is known of.
+const MAX_MODELS: usize = 1_024;
 
-/// Names a job that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
-
-/// What becomes of a job that asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// It has a slot on this node, until [`Scheduler::ended`].
-    Place(PeerId),
-    /// Every slot is taken: [`Scheduler::placements`] will name the ticket.
-    Wait(Ticket),
-    /// Too many wait already.
-    Full,
-    /// Nobody serves the model, apart from those that the job has tried.
-    Nobody,
+/// What an operator may change.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Whole answers that a new node gives one at a time, before it gets several jobs at once.
+    pub trials: u32,
 }
 
-/// How a job ended on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// With a whole answer, or because its reader left.
-    Served,
-    /// The node had no slot after all.
-    Busy,
-    /// The node failed.
-    Failed,
-}
-
-/// What a waiting job has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It has a slot.
-    Placed(PeerId),
-    /// It has waited for too long.
-    Overdue,
-    /// Nobody serves its model any more.
-    Nobody,
-}
-
-#[derive(Debug)]
-struct Node {
-    status: Status,
-    seen: Instant,
-    relayed: bool,
-    rtt: Option<Duration>,
-    /// Jobs of ours that run there, by model.
-    placed: HashMap<ModelId, u32>,
-    failures: u32,
-    rests_until: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    ticket: Ticket,
-    model: ModelId,
-    tried: Vec<PeerId>,
-    since: Instant,
+impl Default for Rules {
+    fn default() -> Self {
+        Self { trials: 10 }
+    }
 }
 
 /// The nodes and the jobs that wait for them.
 #[derive(Debug, Default)]
-pub(crate) struct Scheduler {
+pub struct Scheduler {
+    rules: Rules,
     nodes: BTreeMap<PeerId, Node>,
-    waiting: VecDeque<Waiting>,
-    next_ticket: u64,
+    /// Of nodes that have gone.
+    records: BTreeMap<PeerId, Record>,
+    queues: BTreeMap<ModelId, Queue>,
+    known: BTreeMap<ModelId, Knowledge>,
+    /// What nobody was told yet.
+    fates: Vec<(Ticket, Fate)>,
+    next: u64,
 }
 
 impl Scheduler {
+    /// Without any node.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// A node has said how it is. The status is valid.
-    pub(crate) fn status(&mut self, peer: PeerId, status: Status, now: Instant) {
+    pub fn status(&mut self, peer: PeerId, status: Status, now: Instant) {
         if let Some(node) = self.nodes.get_mut(&peer) {
-            (node.status, node.seen) = (status, now);
+            node.update(status, now);
         } else if self.nodes.len() < MAX_NODES {
-            let placed = HashMap::new();
-            let (relayed, rtt, failures, rests_until) = (false, None, 0, None);
-            self.nodes.insert(peer, Node { status, seen: now, relayed, rtt, placed, failures, rests_until });
+            let record = self.records.remove(&peer).unwrap_or_default();
+            self.nodes.insert(peer, Node::new(status, record, now));
         }
     }
 
     /// How a node is reached. True when that is news.
-    pub(crate) fn path(&mut self, peer: PeerId, relayed: bool, rtt: Option<Duration>) -> bool {
+    pub fn path(&mut self, peer: PeerId, relayed: bool, rtt: Option<Duration>) -> bool {
         let Some(node) = self.nodes.get_mut(&peer) else { return false };
         let news = (node.relayed, node.rtt) != (relayed, rtt);
         (node.relayed, node.rtt) = (relayed, rtt);
         news
     }
 
-    /// A node has gone.
-    pub(crate) fn gone(&mut self, peer: PeerId) {
-        self.nodes.remove(&peer);
+    /// A node has gone. What it has shown of itself is kept, so that coming back is no fresh start.
+    pub fn gone(&mut self, peer: PeerId, now: Instant) {
+        let Some(Node { mut record, .. }) = self.nodes.remove(&peer) else { return };
+        if self.records.len() >= MAX_NODES {
+            let oldest = self.records.iter().min_by_key(|(_, record)| record.left).map(|(peer, _)| *peer);
+            oldest.and_then(|oldest| self.records.remove(&oldest));
+        }
+        record.left = Some(now);
+        self.records.insert(peer, record);
     }
 
     /// Forgets nodes that have been silent for too long. True when there were any.
-    pub(crate) fn expire(&mut self, now: Instant) -> bool {
-        let before = self.nodes.len();
-        self.nodes.retain(|_, node| now.saturating_duration_since(node.seen) < STATUS_TIMEOUT);
-        self.nodes.len() < before
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let silent = |node: &Node| now.saturating_duration_since(node.seen) >= STATUS_TIMEOUT;
+        let silent: Vec<PeerId> = self.nodes.iter().filter(|(_, node)| silent(node)).map(|(peer, _)| *peer).collect();
+        silent.iter().for_each(|peer| self.gone(*peer, now));
+        if self.queues.len() > MAX_MODELS {
+            self.queues.retain(|_, queue| queue.len() > 0);
+        }
+        !silent.is_empty()
     }
 
     /// A job asks for a slot on a node it has not tried.
-    pub(crate) fn ask(&mut self, model: ModelId, tried: Vec<PeerId>, now: Instant) -> Choice {
-        if !self.anybody(model, &tried) {
+    pub fn ask(&mut self, need: Need, tried: Vec<PeerId>, now: Instant) -> Choice {
+        let model = need.model;
+        if self.serving(model, &tried).next().is_none() {
             return Choice::Nobody;
         }
-        // Whoever waits for this model goes first.
-        if !self.waiting.iter().any(|waiting| waiting.model == model)
-            && let Some(peer) = self.take_slot(model, &tried, now)
-        {
-            return Choice::Place(peer);
+        if let Some((tokens, limit)) = self.too_long(&need, &tried) {
+            return Choice::TooLong { tokens, limit };
         }
-        if self.waiting.len() >= MAX_WAITING {
-            return Choice::Full;
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        let cost = self.knowledge(model).cost(&need);
+        self.queues.entry(model).or_default().push(Waiting { ticket, need, tried, since: now, cost });
+        // Everybody goes through the line, so that nobody jumps it.
+        self.place(model, now);
+        self.shorten(now);
+        match self.take_fate(ticket) {
+            Some(Fate::Placed(placed)) => Choice::Place(placed),
+            Some(Fate::Refused(retry)) => Choice::Full(retry),
+            Some(Fate::Nobody) => Choice::Nobody,
+            None => self.let_in(model, ticket, now),
         }
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        self.waiting.push_back(Waiting { ticket, model, tried, since: now });
-        Choice::Wait(ticket)
     }
 
     /// What has become of those who wait; each is named once.
-    pub(crate) fn placements(&mut self, now: Instant) -> Vec<(Ticket, Fate)> {
-        let mut fates = vec![];
-        let mut full: Vec<ModelId> = vec![];
-        for waiting in std::mem::take(&mut self.waiting) {
-            let fate = if !self.anybody(waiting.model, &waiting.tried) {
-                Some(Fate::Nobody)
-            } else if now.saturating_duration_since(waiting.since) >= MAX_WAIT {
-                Some(Fate::Overdue)
-            } else if full.contains(&waiting.model) {
-                None
-            } else {
-                self.take_slot(waiting.model, &waiting.tried, now).map(Fate::Placed)
-            };
-            match fate {
-                Some(fate) => fates.push((waiting.ticket, fate)),
-                None => {
-                    // A job that has tried some nodes must not hold up those that have not.
-                    if waiting.tried.is_empty() {
-                        full.push(waiting.model);
-                    }
-                    self.waiting.push_back(waiting);
-                }
-            }
-        }
-        fates
+    pub fn placements(&mut self, now: Instant) -> Vec<(Ticket, Fate)> {
+        self.send_away(now);
+        let models: Vec<ModelId> = self.queues.keys().copied().collect();
+        models.into_iter().for_each(|model| self.place(model, now));
+        std::mem::take(&mut self.fates)
     }
 
     /// A waiting job's reader has left.
-    pub(crate) fn forget(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| waiting.ticket != ticket);
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.queues.values_mut().find_map(|queue| queue.remove(ticket));
     }
 
     /// A placed job is over.
-    pub(crate) fn ended(&mut self, peer: PeerId, model: ModelId, outcome: Outcome, now: Instant) {
-        let Some(node) = self.nodes.get_mut(&peer) else { return };
-        if let Some(count) = node.placed.get_mut(&model) {
-            *count = count.saturating_sub(1);
+    pub fn ended(&mut self, placed: Placed, outcome: Outcome, seen: &Observed, now: Instant) {
+        let Some(running) = self.take_running(placed) else { return };
+        if let Some(node) = self.nodes.get_mut(&placed.peer) {
+            node.note(&running.need, outcome);
         }
-        match outcome {
-            Outcome::Served => {
-                node.failures = 0;
-                node.set_freed(model);
-            }
-            // Until its next status says otherwise.
-            Outcome::Busy => node.set_full(model),
-            // Jobs that fail together fail for one reason.
-            Outcome::Failed if node.rests(now) => {}
-            Outcome::Failed => {
-                let rest = FIRST_REST.saturating_mul(1 << node.failures.min(16)).min(LONGEST_REST);
-                node.failures += 1;
-                node.rests_until = Some(now + rest);
-            }
+        self.settle(&running, outcome, seen);
+        if matches!(outcome, Outcome::Served | Outcome::Left) {
+            self.measure(placed.peer, &running, seen, now);
+        }
+        if outcome == Outcome::Served {
+            self.learn(running.need.model, |known| known.learn(&running.need, seen));
+        }
+        if let Some(record) = self.record(&placed.peer) {
+            record.judge(outcome, now);
         }
     }
 
     /// What a node is called, what computes the model there, and whether it is reached through a relay only.
-    pub(crate) fn describe(&self, peer: &PeerId, model: ModelId) -> (String, String, bool) {
+    #[must_use]
+    pub fn describe(&self, peer: &PeerId, model: ModelId) -> (String, String, bool) {
         let Some(node) = self.nodes.get(peer) else { return <_>::default() };
         let of_model = node.offer(model).map(|offer| &offer.device).filter(|device| !device.is_empty());
         let device = of_model.unwrap_or(&node.status.device);
@@ -214,68 +177,83 @@ impl Scheduler {
     }
 
     /// Whether another node serves the model as well.
-    pub(crate) fn others(&self, peer: &PeerId, model: ModelId) -> bool {
-        self.anybody(model, &[*peer])
+    #[must_use]
+    pub fn others(&self, peer: &PeerId, model: ModelId) -> bool {
+        self.serving(model, &[*peer]).next().is_some()
     }
 
     /// Numbers in a vector of this model, as that node offers it.
-    pub(crate) fn dimensions(&self, peer: &PeerId, model: ModelId) -> u32 {
+    #[must_use]
+    pub fn dimensions(&self, peer: &PeerId, model: ModelId) -> u32 {
         self.nodes.get(peer).and_then(|node| node.offer(model)).map_or(0, |offer| offer.dimensions)
     }
 
-    fn anybody(&self, model: ModelId, tried: &[PeerId]) -> bool {
-        self.nodes.iter().any(|(peer, node)| node.offer(model).is_some() && !tried.contains(peer))
+    fn take_fate(&mut self, ticket: Ticket) -> Option<Fate> {
+        let at = self.fates.iter().position(|(other, _)| *other == ticket)?;
+        Some(self.fates.swap_remove(at).1)
     }
 
-    /// The least loaded node with a free slot, which is then one less.
-    fn take_slot(&mut self, model: ModelId, tried: &[PeerId], now: Instant) -> Option<PeerId> {
-        let rank = |node: &Node| {
-            let rtt = node.rtt.unwrap_or(Duration::MAX);
-            Some((node.load(model)?, node.relayed, rtt))
+    /// The record of a node that is here, or was.
+    fn record(&mut self, peer: &PeerId) -> Option<&mut Record> {
+        match self.nodes.get_mut(peer) {
+            Some(node) => Some(&mut node.record),
+            None => self.records.get_mut(peer),
+        }
+    }
+
+    fn take_running(&mut self, placed: Placed) -> Option<Running> {
+        let record = self.record(&placed.peer)?;
+        let at = record.running.iter().position(|running| running.id == placed.id)?;
+        Some(record.running.swap_remove(at))
+    }
+
+    /// The owner pays for what was computed, and for nothing that failed.
+    fn settle(&mut self, running: &Running, outcome: Outcome, seen: &Observed) {
+        let need = &running.need;
+        let paid = match outcome {
+            Outcome::Served | Outcome::Left => self.knowledge(need.model).paid(need, seen),
+            Outcome::Busy | Outcome::Failed => 0.0,
         };
-        let free = self.nodes.iter().filter(|(peer, node)| !node.rests(now) && !tried.contains(peer));
-        let ranked = free.filter_map(|(peer, node)| Some((rank(node)?, *peer)));
-        let (_, peer) = ranked.min_by(|a, b| a.partial_cmp(b).expect("loads are numbers"))?;
-        *self.nodes.get_mut(&peer)?.placed.entry(model).or_default() += 1;
-        Some(peer)
+        if let Some(queue) = self.queues.get_mut(&need.model) {
+            queue.settle(need.priority, &need.owner, paid - running.cost);
+        }
+    }
+
+    fn measure(&mut self, peer: PeerId, running: &Running, seen: &Observed, now: Instant) {
+        let (model, known) = (running.need.model, self.knowledge(running.need.model));
+        let Some(node) = self.nodes.get_mut(&peer) else { return };
+        let Some(offer) = node.offer(model) else { return };
+        let (expected, rtt) = (Pace::expected(offer, known.usual), node.rtt.map_or(0.0, |rtt| rtt.as_secs_f64()));
+        let tokens = seen.usage.map_or(running.to_read, |usage| known.believed(&running.need, usage));
+        let speeds = node.record.speeds.entry(model).or_default();
+        speeds.add(seen, tokens, running.neighbours, rtt, expected, now);
+        let usual = self.usual(model, now);
+        self.learn(model, |known| known.usual = usual);
+    }
+
+    fn learn(&mut self, model: ModelId, learn: impl FnOnce(&mut Knowledge)) {
+        if self.known.contains_key(&model) || self.known.len() < MAX_MODELS {
+            learn(self.known.entry(model).or_default());
+        }
+    }
+
+    /// The middle of what is measured on the nodes that are here.
+    fn usual(&self, model: ModelId, now: Instant) -> Usual {
+        let known = self.knowledge(model);
+        let (mut reads, mut writes) = (vec![], vec![]);
+        for (_, node, offer) in self.serving(model, &[]) {
+            let Some(speeds) = node.record.speeds.get(&model) else { continue };
+            let (read, write) = speeds.measured(Pace::expected(offer, known.usual), now);
+            reads.extend(read);
+            writes.extend(write);
+        }
+        Usual { reads: median(reads), writes: median(writes) }
     }
 }
 
-impl Node {
-    fn offer(&self, model: ModelId) -> Option<&Offer> {
-        self.status.offers.iter().find(|offer| offer.model == model).filter(|_| !self.status.stopping)
-    }
-
-    fn rests(&self, now: Instant) -> bool {
-        self.rests_until.is_some_and(|until| now < until)
-    }
-
-    /// The share of slots taken, below 1; none when none is free.
-    ///
-    /// A status is always a little old and knows other gateways' jobs; our own count is exact and
-    /// knows only ours. The larger one is nearer the truth.
-    fn load(&self, model: ModelId) -> Option<f64> {
-        if self.placed.values().sum::<u32>() >= MAX_JOBS_PER_NODE {
-            return None;
-        }
-        let offer = self.offer(model)?;
-        let placed = self.placed.get(&model).copied().unwrap_or(0);
-        let taken = placed.max(offer.slots.saturating_sub(offer.slots_free));
-        (taken < offer.slots).then(|| f64::from(taken) / f64::from(offer.slots))
-    }
-
-    /// A node gives the slot back before it says `Done`; its next status would say so a little later.
-    fn set_freed(&mut self, model: ModelId) {
-        for offer in self.status.offers.iter_mut().filter(|offer| offer.model == model) {
-            offer.slots_free = offer.slots.min(offer.slots_free.saturating_add(1));
-        }
-    }
-
-    fn set_full(&mut self, model: ModelId) {
-        for offer in self.status.offers.iter_mut().filter(|offer| offer.model == model) {
-            offer.slots_free = 0;
-        }
-    }
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 #[cfg(test)]

@@ -158,7 +158,9 @@ async function ask({ request, conversation, text, model: wanted }, send) {
   if (!by) return send({ type: 'failed', turn: turn.id, request, conversation: turn.conversation, error: { code: 'no_node', message: 'No node of this swarm is here.' }, message: null })
   turn.started = { type: 'started', turn: turn.id, conversation: turn.conversation, node_name: by.name, node_peer: by.peer, path: by.path, model: by.models[0] }
   state.turns.set(turn.id, turn)
-  if (kind === 'wait') { send({ type: 'waiting', turn: turn.id }); await sleep(4000) }
+  if (kind === 'wait') {
+    for (const position of [3, 2, 1]) { send({ type: 'waiting', turn: turn.id, position, seconds: position * 2 }); await sleep(2000) }
+  }
   emit(turn.started)
   await sleep(kind === 'slow' ? 2500 : 150)
   await stream(turn, answers(kind, text), emit, kind)

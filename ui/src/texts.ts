@@ -31,6 +31,15 @@ export function sentence(words: string): string {
   return `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`
 }
 
+/** What a question in line is told. A guess is a guess: minutes from one and a half on, and no more than "soon" below. */
+export function waitingText(line: { position: number; seconds: number } | null): string {
+  if (!line) return 'All nodes are busy. Your question is in line and starts as soon as one is free.'
+  const place = line.position === 1 ? 'Your question is next' : `Your question is number ${line.position} in line`
+  if (line.seconds < 3) return `All nodes are busy. ${place} and starts in a moment.`
+  const time = line.seconds < 90 ? `${line.seconds} seconds` : `${Math.round(line.seconds / 60)} minutes`
+  return `All nodes are busy. ${place} and starts in about ${time}.`
+}
+
 export function pathWord(path: Path): string {
   return path === 'direct' ? 'direct' : 'relayed'
 }

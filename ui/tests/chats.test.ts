@@ -42,7 +42,7 @@ describe('the chats', () => {
     const { chats, sent } = world([said('m1', 'hi')])
     await chats.open('c1')
     expect(sent).toEqual([{ type: 'join', conversation: 'c1', turn: null, last_seq: 0 }])
-    chats.frame({ type: 'waiting', turn: 't5' })
+    chats.frame({ type: 'waiting', turn: 't5', position: 2, seconds: 9 })
     chats.frame(started('t5'))
     chats.frame(piece(20, 'twenty letters so fa', 't5'))
     expect(chats.get('c1').turn).toMatchObject({ id: 't5', text: 'twenty letters so fa' })

@@ -3,7 +3,7 @@ import { flock } from '../src/components/murmuration'
 import { frameBatch } from '../src/composables/frameBatch'
 import { dayGroup, grouped } from '../src/dates'
 import { api, ApiError } from '../src/net/api'
-import { endingOf, gpuFacts, memory, milliseconds, plural, speed } from '../src/texts'
+import { endingOf, gpuFacts, memory, milliseconds, plural, speed, waitingText } from '../src/texts'
 import { conversation } from './frames'
 
 describe('the list', () => {
@@ -33,6 +33,15 @@ describe('words', () => {
     expect(gpuFacts({ ...silent, utilization_percent: 0, temperature_celsius: 66 })).toBe('0 % · 66 °C')
     expect([plural(1, 'node'), plural(0, 'node')]).toEqual(['1 node', '0 nodes'])
     expect(endingOf(null)).toBeNull()
+  })
+})
+
+describe('the line', () => {
+  it('says the place and a guess at the time, and no more than is known', () => {
+    expect(waitingText(null)).toContain('as soon as one is free')
+    expect(waitingText({ position: 1, seconds: 0 })).toContain('next and starts in a moment.')
+    expect(waitingText({ position: 3, seconds: 40 })).toContain('number 3 in line and starts in about 40 seconds.')
+    expect(waitingText({ position: 2, seconds: 100 })).toContain('about 2 minutes.')
   })
 })
 

@@ -15,8 +15,8 @@ describe('a conversation', () => {
   })
 
   it('goes through waiting, a node, pieces and the end', () => {
-    expect(after(asked, accepted(), { type: 'waiting', turn: 't1' }).turn?.phase).toBe('waiting')
-    const running = after(asked, accepted(), { type: 'waiting', turn: 't1' }, started(), piece(2, 'ab'), piece(3, 'c'))
+    expect(after(asked, accepted(), { type: 'waiting', turn: 't1', position: 2, seconds: 9 }).turn).toMatchObject({ phase: 'waiting', line: { position: 2, seconds: 9 } })
+    const running = after(asked, accepted(), { type: 'waiting', turn: 't1', position: 2, seconds: 9 }, started(), piece(2, 'ab'), piece(3, 'c'))
     expect(running.turn).toMatchObject({ phase: 'answering', text: 'abc', seq: 3, node: { name: 'attic', path: 'relayed' } })
     const ended = reduce(running, done(answered('m2', 'abc')))
     expect(ended.turn).toBeNull()

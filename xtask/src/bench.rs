@@ -6,6 +6,7 @@
 mod engine;
 mod figures;
 mod flood;
+mod schedule;
 mod site;
 mod swarm;
 mod usage;
@@ -46,6 +47,8 @@ pub(crate) enum What {
     Swarm(swarm::Options),
     /// A gateway under a flood of false peers and half-open connections.
     Flood(flood::Options),
+    /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
+    Schedule(schedule::Options),
 }
 
 #[derive(Args)]
@@ -73,6 +76,7 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Engine(options) => engine::run(options, stop),
         What::Swarm(options) => swarm::run(options, stop),
         What::Flood(options) => flood::run(options, stop),
+        What::Schedule(options) => schedule::run(options, stop),
     }
 }
 

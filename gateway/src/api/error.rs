@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::wire::{ErrorAnswer, ErrorBody};
 use crate::{
     choice::NoModel,
-    dispatch::DispatchError,
+    dispatch::{DispatchError, whole_seconds},
     doors::Closed,
     password::PasswordError,
     store::{StoreError, keys::MAX_KEYS_PER_USER},
@@ -57,7 +57,7 @@ pub enum ApiError {
     NoSuchKey,
     #[error("{MAX_KEYS_PER_USER} keys are as many as one may have: delete one first")]
     TooManyKeys,
-    #[error("too many tries: wait {} seconds", seconds(.0))]
+    #[error("too many tries: wait {} seconds", whole_seconds(*.0))]
     TooManyTries(Duration),
     #[error("too many sockets are open: close some of the chat's windows")]
     TooManySockets,
@@ -151,8 +151,8 @@ impl ApiError {
     /// When to come again; with every 503, 507 and 429.
     fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match (self, status) {
-            (Self::TooManyTries(wait), _) => Some(seconds(wait)),
-            (Self::Dispatch(DispatchError::AllBusy { retry_after }), _) => Some(seconds(retry_after)),
+            (Self::TooManyTries(wait), _) => Some(whole_seconds(*wait)),
+            (Self::Dispatch(DispatchError::AllBusy { retry_after }), _) => Some(whole_seconds(*retry_after)),
             (
                 Self::Dispatch(DispatchError::NoNode) | Self::Turn(TurnRefused::NoModel(_)),
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -251,9 +251,4 @@ fn of_store(error: &StoreError) -> (StatusCode, &'static str) {
         StoreError::Conflict => (StatusCode::CONFLICT, "already_there"),
         StoreError::Broken(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
-}
-
-/// Rounded up: one who comes back after this long is not sent away again.
-fn seconds(wait: &Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

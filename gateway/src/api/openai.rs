@@ -44,7 +44,7 @@ struct Begun {
 /// `POST /v1/chat/completions`. A client that goes away drops this, and with it the jobs.
 pub(super) async fn chat_completions(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
@@ -55,7 +55,7 @@ pub(super) async fn chat_completions(
     let head = Head::new(model.name.clone());
     let (streamed, usage) = (asked.stream, asked.include_usage);
     let cancel = app.life.cancel.clone();
-    let begun = until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id))).await?;
+    let begun = until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id, caller.user.id))).await?;
     let headers = headers(begun.choices.placement(begun.first.choice));
     if streamed {
         return Ok((headers, stream::events(head, begun, usage, cancel)).into_response());

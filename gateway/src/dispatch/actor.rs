@@ -7,7 +7,6 @@ use std::{
 };
 
 use starling_protocol::{
-    ModelId,
     message::Status,
     swarm::{InboundStream, PeerId, Peers},
 };
@@ -18,12 +17,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use super::{DispatchError, MAX_JOBS, Placement, View, status};
-use crate::scheduler::{Choice, Fate, Outcome, Scheduler, Ticket};
+use super::{DispatchError, Estimate, MAX_JOBS, Placement, View, seen::Seen, status};
+use crate::scheduler::{Choice, Fate, Need, Observed, Outcome, Placed, Scheduler, Ticket};
 
 /// How often silence is noticed and the view is brought up to date.
 const TICK: Duration = Duration::from_millis(50);
-/// What a refused reader is told.
+/// How often those who wait are told where they stand.
+const ESTIMATES: Duration = Duration::from_secs(1);
+/// What a reader is told when the gateway itself has too many jobs.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Status frames that may wait.
 const STATUS_QUEUE: usize = 1_024;
@@ -33,7 +34,7 @@ const STATUS_QUEUE: usize = 1_024;
 pub(super) enum Command {
     /// A job asks for a slot.
     Ask {
-        model: ModelId,
+        need: Box<Need>,
         /// Nodes that have failed this job.
         tried: Vec<PeerId>,
         reply: oneshot::Sender<Reply>,
@@ -44,9 +45,9 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Reply {
     /// A slot, or why there is none.
-    Now(Result<Lease, DispatchError>),
-    /// A slot will come.
-    Later(oneshot::Receiver<Result<Lease, DispatchError>>),
+    Now(Box<Result<Lease, DispatchError>>),
+    /// A slot will come; meanwhile, where the job stands.
+    Later(oneshot::Receiver<Result<Lease, DispatchError>>, watch::Receiver<Estimate>),
 }
 
 /// A node's word, or its silence.
@@ -64,29 +65,30 @@ pub(super) struct Lease {
     pub(super) dimensions: u32,
     /// Another node could do it as well.
     pub(super) others: bool,
-    model: ModelId,
     pub(super) outcome: Outcome,
+    pub(super) seen: Seen,
+    placed: Placed,
     end: Option<mpsc::OwnedPermit<End>>,
 }
 
 #[derive(Debug)]
 struct End {
-    peer: PeerId,
-    model: ModelId,
+    placed: Placed,
     outcome: Outcome,
+    seen: Observed,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
-            end.send(End { peer: self.placement.peer, model: self.model, outcome: self.outcome });
+            end.send(End { placed: self.placed, outcome: self.outcome, seen: self.seen.observed() });
         }
     }
 }
 
 struct Waiting {
-    model: ModelId,
     reply: oneshot::Sender<Result<Lease, DispatchError>>,
+    estimate: watch::Sender<Estimate>,
 }
 
 /// The dispatcher's task. Run it once.
@@ -99,17 +101,19 @@ pub struct Actor {
     ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
     view: watch::Sender<Arc<View>>,
     stale: bool,
+    estimated: Instant,
 }
 
 impl Actor {
     pub(super) fn new(
+        scheduler: Scheduler,
         peers: watch::Receiver<Peers>,
-        streams: mpsc::Receiver<InboundStream>,
-        asked: mpsc::Receiver<Command>,
+        (streams, asked): (mpsc::Receiver<InboundStream>, mpsc::Receiver<Command>),
         view: watch::Sender<Arc<View>>,
     ) -> Self {
-        let (scheduler, waiting) = (Scheduler::default(), HashMap::new());
-        Self { scheduler, waiting, peers, streams, asked, ends: mpsc::channel(MAX_JOBS), view, stale: false }
+        let waiting = HashMap::new();
+        let (ends, stale, estimated) = (mpsc::channel(MAX_JOBS), false, Instant::now());
+        Self { scheduler, waiting, peers, streams, asked, ends, view, stale, estimated }
     }
 
     /// Runs until `cancel`.
@@ -123,39 +127,44 @@ impl Actor {
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some(Command::Ask { model, tried, reply }) = self.asked.recv() => self.on_ask(model, tried, reply),
+                Some(Command::Ask { need, tried, reply }) = self.asked.recv() => self.on_ask(*need, tried, reply),
                 Some(end) = self.ends.1.recv() => self.on_end(&end),
                 Some(news) = news.recv() => self.on_news(news),
                 _ = ticks.tick() => self.on_tick(),
             }
-            self.serve_waiting();
         }
         reader.abort();
     }
 
-    fn on_ask(&mut self, model: ModelId, tried: Vec<PeerId>, reply: oneshot::Sender<Reply>) {
-        let answer = match self.scheduler.ask(model, tried, Instant::now()) {
-            Choice::Place(peer) => Reply::Now(self.lease(peer, model)),
-            Choice::Full => Reply::Now(Err(DispatchError::AllBusy { retry_after: RETRY_AFTER })),
-            Choice::Nobody => Reply::Now(Err(DispatchError::NoNode)),
-            Choice::Wait(ticket) => {
+    fn on_ask(&mut self, need: Need, tried: Vec<PeerId>, reply: oneshot::Sender<Reply>) {
+        let answer = match self.scheduler.ask(need, tried, Instant::now()) {
+            Choice::Place(placed) => Reply::Now(Box::new(self.lease(placed))),
+            Choice::Full(retry_after) => Reply::Now(Box::new(Err(DispatchError::AllBusy { retry_after }))),
+            Choice::Nobody => Reply::Now(Box::new(Err(DispatchError::NoNode))),
+            Choice::TooLong { tokens, limit } => {
+                Reply::Now(Box::new(Err(DispatchError::PromptTooLong { tokens, limit })))
+            }
+            Choice::Wait(ticket, estimate) => {
                 let (reply, later) = oneshot::channel();
-                self.waiting.insert(ticket, Waiting { model, reply });
-                Reply::Later(later)
+                let (estimate, shown) = watch::channel(estimate);
+                self.waiting.insert(ticket, Waiting { reply, estimate });
+                Reply::Later(later, shown)
             }
         };
         // A lease that nobody takes reports its end as it is dropped.
         let _ = reply.send(answer);
+        self.serve_waiting();
     }
 
     fn on_end(&mut self, end: &End) {
-        self.scheduler.ended(end.peer, end.model, end.outcome, Instant::now());
+        self.scheduler.ended(end.placed, end.outcome, &end.seen, Instant::now());
+        self.serve_waiting();
     }
 
     fn on_news(&mut self, news: News) {
         match news {
             News::Status(peer, status) => self.scheduler.status(peer, status, Instant::now()),
-            News::Gone(peer) => self.scheduler.gone(peer),
+            News::Gone(peer) => self.scheduler.gone(peer, Instant::now()),
         }
         self.stale = true;
     }
@@ -173,6 +182,8 @@ impl Actor {
             self.waiting.remove(&ticket);
             self.scheduler.forget(ticket);
         }
+        self.serve_waiting();
+        self.tell_waiting();
         if std::mem::take(&mut self.stale) {
             let view = self.scheduler.view();
             self.view.send_if_modified(|seen| {
@@ -183,30 +194,47 @@ impl Actor {
         }
     }
 
+    /// News of nodes is left to the next tick: there may be thousands in a second.
     fn serve_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
         for (ticket, fate) in self.scheduler.placements(Instant::now()) {
-            let Some(waiting) = self.waiting.remove(&ticket) else { continue };
+            let waiting = self.waiting.remove(&ticket);
             let result = match fate {
-                Fate::Placed(peer) => self.lease(peer, waiting.model),
-                Fate::Overdue => Err(DispatchError::AllBusy { retry_after: RETRY_AFTER }),
+                Fate::Placed(placed) => self.lease(placed),
+                Fate::Refused(retry_after) => Err(DispatchError::AllBusy { retry_after }),
                 Fate::Nobody => Err(DispatchError::NoNode),
             };
-            let _ = waiting.reply.send(result);
+            // A slot of a reader that has left is given back with the lease.
+            if let Some(waiting) = waiting {
+                let _ = waiting.reply.send(result);
+            }
         }
     }
 
-    fn lease(&mut self, peer: PeerId, model: ModelId) -> Result<Lease, DispatchError> {
+    fn tell_waiting(&mut self) {
+        let now = Instant::now();
+        if self.waiting.is_empty() || now.saturating_duration_since(self.estimated) < ESTIMATES {
+            return;
+        }
+        self.estimated = now;
+        for (ticket, estimate) in self.scheduler.estimates(now) {
+            let Some(waiting) = self.waiting.get(&ticket) else { continue };
+            waiting.estimate.send_if_modified(|told| std::mem::replace(told, estimate) != estimate);
+        }
+    }
+
+    fn lease(&mut self, placed: Placed) -> Result<Lease, DispatchError> {
         let Ok(end) = self.ends.0.clone().try_reserve_owned() else {
-            self.scheduler.ended(peer, model, Outcome::Served, Instant::now());
+            self.scheduler.ended(placed, Outcome::Left, &Observed::default(), Instant::now());
             return Err(DispatchError::AllBusy { retry_after: RETRY_AFTER });
         };
+        let Placed { peer, model, .. } = placed;
         let (node_name, device, relayed) = self.scheduler.describe(&peer, model);
         let placement = Placement { peer, node_name, device, relayed };
         let dimensions = self.scheduler.dimensions(&peer, model);
         let others = self.scheduler.others(&peer, model);
-        Ok(Lease { placement, dimensions, others, model, outcome: Outcome::Served, end: Some(end) })
+        Ok(Lease { placement, dimensions, others, outcome: Outcome::Left, seen: Seen::now(), placed, end: Some(end) })
     }
 }

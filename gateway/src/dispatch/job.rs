@@ -14,16 +14,20 @@ use starling_protocol::{
     message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, Path, PeerId},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
 use self::link::{Heard, Link};
 use super::{
-    AnswerEvent, DispatchError, Job, Placement,
+    AnswerEvent, DispatchError, Estimate, Job, Placement,
     actor::{Command, Lease, Reply},
+    seen::Seen,
 };
-use crate::{metrics::Jobs, scheduler::Outcome};
+use crate::{
+    metrics::Jobs,
+    scheduler::{Need, Outcome},
+};
 
 /// Nodes that one job is tried on.
 const MAX_ATTEMPTS: u32 = 8;
@@ -36,6 +40,8 @@ const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
 /// A node that has begun and then says nothing for this long counts as hung.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+type Found = Result<Lease, DispatchError>;
+type Slot = oneshot::Receiver<Found>;
 pub(super) type Events = mpsc::Sender<Result<AnswerEvent, DispatchError>>;
 
 /// How an attempt failed.
@@ -60,11 +66,11 @@ pub(super) struct Means {
     pub(super) cancel: CancellationToken,
 }
 
-pub(super) async fn run(job: Job, means: Means) {
+pub(super) async fn run(job: Job, need: Need, means: Means) {
     let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
     let events = means.events.clone();
-    let attempts = Attempts { request, means, tried: vec![], engines_lost: 0, given: 0 };
+    let attempts = Attempts { request, need, means, tried: vec![], engines_lost: 0, given: 0 };
     let last = match attempts.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -76,6 +82,7 @@ pub(super) async fn run(job: Job, means: Means) {
 
 struct Attempts {
     request: JobRequest,
+    need: Need,
     means: Means,
     /// Nodes that have failed this job.
     tried: Vec<PeerId>,
@@ -102,7 +109,7 @@ impl Attempts {
                 lease => lease?,
             };
             let peer = lease.placement.peer;
-            match self.attempt(&lease).instrument(info_span!("attempt", %peer)).await {
+            match self.attempt(&mut lease).instrument(info_span!("attempt", %peer)).await {
                 Err(Trouble::Busy) => lease.outcome = Outcome::Busy,
                 Err(Trouble::Node(error)) => {
                     warn!(%peer, attempt, given = self.given, %error, "the node failed");
@@ -113,6 +120,11 @@ impl Attempts {
                     self.tried.push(peer);
                     self.blame(&error)?;
                     last = Some(error);
+                }
+                Ok(done) => {
+                    lease.seen.done(&done);
+                    lease.outcome = Outcome::Served;
+                    return Ok(done);
                 }
                 end => return end,
             }
@@ -136,19 +148,33 @@ impl Attempts {
     async fn lease(&self) -> Result<Lease, Trouble> {
         let stopping = || Trouble::Job(DispatchError::Stopping);
         let (reply, answer) = oneshot::channel();
-        let ask = Command::Ask { model: self.request.model, tried: self.tried.clone(), reply };
+        let need = Box::new(self.need.clone());
+        let ask = Command::Ask { need, tried: self.tried.clone(), reply };
         self.means.commands.send(ask).await.map_err(|_| stopping())?;
         let lease = match answer.await.map_err(|_| stopping())? {
-            Reply::Now(lease) => lease,
-            Reply::Later(later) => {
-                self.tell(AnswerEvent::Waiting).await?;
-                later.await.map_err(|_| stopping())?
-            }
+            Reply::Now(lease) => *lease,
+            Reply::Later(later, estimates) => self.wait(later, estimates).await?.ok_or_else(stopping)?,
         };
         lease.map_err(Trouble::Node)
     }
 
-    async fn attempt(&mut self, lease: &Lease) -> Result<Done, Trouble> {
+    /// Waits for the slot that will come, and tells how long it may take. `None` when the gateway stops.
+    async fn wait(&self, mut later: Slot, mut estimates: watch::Receiver<Estimate>) -> Result<Option<Found>, Trouble> {
+        loop {
+            let estimate = *estimates.borrow_and_update();
+            self.tell(AnswerEvent::Waiting(estimate)).await?;
+            let moved = tokio::select! {
+                lease = &mut later => return Ok(lease.ok()),
+                moved = estimates.changed() => moved,
+            };
+            // Without a sender the slot is on its way, or will never come.
+            if moved.is_err() {
+                return Ok(later.await.ok());
+            }
+        }
+    }
+
+    async fn attempt(&mut self, lease: &mut Lease) -> Result<Done, Trouble> {
         let Means { swarm, jobs, cancel, .. } = &self.means;
         let cancel = cancel.clone();
         let mut link = Link::begin(swarm.clone(), jobs.clone(), lease, &self.request).await?;
@@ -158,7 +184,7 @@ impl Attempts {
         end.unwrap_or(Err(Trouble::Unread))
     }
 
-    async fn follow(&mut self, link: &mut Link, lease: &Lease) -> Result<Done, Trouble> {
+    async fn follow(&mut self, link: &mut Link, lease: &mut Lease) -> Result<Done, Trouble> {
         let accepted = match self.hear(link, FIRST_EVENT_TIMEOUT).await? {
             JobEvent::Accepted(accepted) => accepted,
             JobEvent::Refused(refusal) => return Err(refused(refusal)),
@@ -169,16 +195,17 @@ impl Attempts {
         let placement = Placement { relayed, ..lease.placement.clone() };
         self.tell(AnswerEvent::Started { placement, accepted }).await?;
         match &self.request.task {
-            Task::Chat(_) => self.read(link).await,
+            Task::Chat(_) => self.read(link, &mut lease.seen).await,
             Task::Embed(texts) => {
                 let (vectors, done) = vectors::read(link, texts.len(), lease.dimensions).await?;
+                lease.seen.piece(0);
                 self.tell(AnswerEvent::Vectors(vectors)).await?;
                 Ok(done)
             }
         }
     }
 
-    async fn read(&mut self, link: &mut Link) -> Result<Done, Trouble> {
+    async fn read(&mut self, link: &mut Link, seen: &mut Seen) -> Result<Done, Trouble> {
         let mut expected = 0;
         let mut patience = FIRST_TOKEN_TIMEOUT;
         loop {
@@ -188,7 +215,9 @@ impl Attempts {
                 {
                     (expected, patience) = (expected + 1, STALL_TIMEOUT);
                     self.given += tokens.len();
+                    seen.piece(tokens.len());
                     self.tell(AnswerEvent::Piece { tokens, text, logprobs }).await?;
+                    seen.passed_on();
                 }
                 JobEvent::Done(done) => return Ok(done),
                 JobEvent::Failed(failure) => return Err(failed(failure)),

@@ -97,7 +97,7 @@ pub struct Meter {
 impl Meter {
     /// What the job's reader gets next.
     pub fn see(&mut self, event: &Result<AnswerEvent, DispatchError>) {
-        self.wait(matches!(event, Ok(AnswerEvent::Waiting)));
+        self.wait(matches!(event, Ok(AnswerEvent::Waiting(_))));
         match event {
             Ok(AnswerEvent::Piece { tokens, .. }) => {
                 self.first();

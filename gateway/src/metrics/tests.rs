@@ -11,7 +11,7 @@ use starling_protocol::{
 use tokio::sync::watch;
 
 use super::*;
-use crate::dispatch::{AnswerEvent, DispatchError, NodeView, View};
+use crate::dispatch::{AnswerEvent, DispatchError, Estimate, NodeView, View};
 
 pub(super) fn node(number: u8) -> NodeView {
     NodeView {
@@ -96,7 +96,7 @@ fn jobs_text(jobs: &Jobs) -> String {
 fn a_job_is_counted_from_its_beginning_to_its_end() {
     let jobs = Jobs::default();
     let mut done = jobs.begin();
-    done.see(&Ok(AnswerEvent::Waiting));
+    done.see(&Ok(AnswerEvent::Waiting(Estimate { position: 1, seconds: 1 })));
     let text = jobs_text(&jobs);
     assert_eq!(value(&text, "starling_jobs_running "), Some(1.0), "{text}");
     assert_eq!(value(&text, "starling_jobs_waiting "), Some(1.0));

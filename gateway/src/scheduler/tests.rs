@@ -1,18 +1,44 @@
-//! A made-up clock and made-up nodes.
+//! A made-up clock and made-up nodes: slots, failures, what comes and goes.
+
+mod choice;
+mod simulation;
+
+mod waiting;
+
+use starling_protocol::message::{Offer, Usage};
 
 use super::*;
+use crate::id::UserId;
 
 const MODEL: ModelId = ModelId::new([1; 32]);
 const OTHER: ModelId = ModelId::new([2; 32]);
 
 fn status(model: ModelId, slots: u32, slots_free: u32) -> Status {
-    let offer = Offer { context_tokens: 1024, slots, slots_free, ..Offer::new(model, "model") };
+    let offer = Offer { slots, slots_free, ..Offer::new(model, "model") };
     Status { name: "node".into(), offers: vec![offer], ..Status::default() }
 }
 
-/// A scheduler with one node for each pair of (slots, free slots).
+/// A job of 400 bytes.
+fn need(model: ModelId) -> Need {
+    Need {
+        model,
+        priority: Priority::Normal,
+        owner: owner(0),
+        prompt_bytes: 400,
+        longest_bytes: 400,
+        labels: vec![],
+        answered: 0,
+        max_tokens: None,
+    }
+}
+
+fn owner(number: u128) -> UserId {
+    format!("{number:032x}").parse().unwrap()
+}
+
+/// A scheduler that trusts everybody, with one node for each pair of (slots, free slots).
 fn scheduler(nodes: &[(u32, u32)], now: Instant) -> (Scheduler, Vec<PeerId>) {
-    let mut scheduler = Scheduler::default();
+    let mut scheduler = Scheduler::new(Rules { trials: 0 });
     let mut peers: Vec<PeerId> = nodes.iter().map(|_| PeerId::random()).collect();
     peers.sort();
     for (peer, (slots, free)) in peers.iter().zip(nodes) {
@@ -21,26 +47,64 @@ fn scheduler(nodes: &[(u32, u32)], now: Instant) -> (Scheduler, Vec<PeerId>) {
     (scheduler, peers)
 }
 
+impl Scheduler {
+    #[track_caller]
+    fn placed(&mut self, need: Need, now: Instant) -> Placed {
+        match self.ask(need, vec![], now) {
+            Choice::Place(placed) => placed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn waits(&mut self, need: Need, now: Instant) -> Ticket {
+        match self.ask(need, vec![], now) {
+            Choice::Wait(ticket, _) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn fails(&mut self, placed: Placed, outcome: Outcome, now: Instant) {
+        self.ended(placed, outcome, &Observed::default(), now);
+    }
+}
+
+/// A whole answer of so many tokens at this pace, after this long for the first one.
+fn seen(first_token: f64, tokens: u32, per_second: f64) -> Observed {
+    let decode = f64::from(tokens - 1) / per_second;
+    Observed {
+        first_token: Some(Duration::from_secs_f64(first_token)),
+        decode: Some(Duration::from_secs_f64(decode)),
+        tokens,
+        spent: Duration::from_secs_f64(first_token + decode),
+        usage: Some(Usage { prompt_tokens: 136, cached_tokens: 0, completion_tokens: tokens }),
+    }
+}
+
+/// Who was placed where.
+fn fates(scheduler: &mut Scheduler, now: Instant) -> Vec<(Ticket, PeerId)> {
+    let placed = |(ticket, fate)| match fate {
+        Fate::Placed(placed) => (ticket, placed.peer),
+        other => panic!("{other:?}"),
+    };
+    scheduler.placements(now).into_iter().map(placed).collect()
+}
+
 #[test]
 fn the_least_loaded_node_gets_the_job() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(4, 1), (4, 3), (2, 1)], now);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[1]));
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, peers[1]);
 }
 
 #[test]
 fn our_own_jobs_count_before_a_status_shows_them() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(2, 2), (2, 2)], now);
-    let mut placed: Vec<_> = (0..4)
-        .map(|_| match scheduler.ask(MODEL, vec![], now) {
-            Choice::Place(peer) => peer,
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let mut placed: Vec<_> = (0..4).map(|_| scheduler.placed(need(MODEL), now).peer).collect();
     placed.sort();
     assert_eq!(placed, [peers[0], peers[0], peers[1], peers[1]]);
-    assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Wait(_)));
+    scheduler.waits(need(MODEL), now);
 }
 
 #[test]
@@ -50,81 +114,76 @@ fn a_direct_and_near_node_is_preferred_among_equals() {
     scheduler.path(peers[0], true, Some(Duration::from_millis(1)));
     scheduler.path(peers[1], false, Some(Duration::from_millis(80)));
     scheduler.path(peers[2], false, Some(Duration::from_millis(20)));
-    let order: Vec<_> = (0..3).map(|_| scheduler.ask(MODEL, vec![], now)).collect();
-    assert_eq!(order, [peers[2], peers[1], peers[0]].map(Choice::Place));
+    let order: Vec<_> = (0..3).map(|_| scheduler.placed(need(MODEL), now).peer).collect();
+    assert_eq!(order, [peers[2], peers[1], peers[0]]);
 }
 
 #[test]
 fn never_another_model_and_never_a_node_that_was_tried() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
-    assert_eq!(scheduler.ask(OTHER, vec![], now), Choice::Nobody);
-    assert_eq!(scheduler.ask(MODEL, peers.clone(), now), Choice::Nobody);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
+    assert_eq!(scheduler.ask(need(OTHER), vec![], now), Choice::Nobody);
+    assert_eq!(scheduler.ask(need(MODEL), peers.clone(), now), Choice::Nobody);
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, peers[0]);
 }
 
 #[test]
 fn a_slot_that_our_job_has_left_is_free_before_a_status_says_so() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
-    scheduler.status(peers[0], status(MODEL, 1, 0), now);
-    scheduler.ended(peers[0], MODEL, Outcome::Served, now);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
-}
-
-#[test]
-fn who_waits_is_served_in_turn() {
-    let now = Instant::now();
-    let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
-    let Choice::Wait(first) = scheduler.ask(MODEL, vec![], now) else { panic!() };
-    let Choice::Wait(second) = scheduler.ask(MODEL, vec![], now) else { panic!() };
-    assert_eq!(scheduler.placements(now), []);
-    scheduler.ended(peers[0], MODEL, Outcome::Served, now);
-    assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Wait(_)), "nobody jumps the queue");
-    assert_eq!(scheduler.placements(now), [(first, Fate::Placed(peers[0]))]);
-    scheduler.forget(second);
-    scheduler.ended(peers[0], MODEL, Outcome::Served, now);
-    assert_eq!(scheduler.placements(now).len(), 1, "the one who left is not served");
-}
-
-#[test]
-fn waiting_ends_in_time_and_has_a_bound() {
-    let now = Instant::now();
-    let (mut scheduler, peers) = scheduler(&[(1, 0)], now);
-    for _ in 0..MAX_WAITING {
-        assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Wait(_)));
+    for outcome in [Outcome::Served, Outcome::Left] {
+        let placed = scheduler.placed(need(MODEL), now);
+        scheduler.status(peers[0], status(MODEL, 1, 0), now);
+        scheduler.ended(placed, outcome, &seen(0.1, 10, 10.0), now);
     }
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Full);
-    let late = scheduler.placements(now + MAX_WAIT);
-    assert_eq!(late.len(), MAX_WAITING);
-    assert!(late.iter().all(|(_, fate)| *fate == Fate::Overdue));
-
-    let Choice::Wait(ticket) = scheduler.ask(MODEL, vec![], now) else { panic!() };
-    scheduler.gone(peers[0]);
-    assert_eq!(scheduler.placements(now), [(ticket, Fate::Nobody)]);
+    scheduler.placed(need(MODEL), now);
 }
 
 #[test]
 fn a_node_that_claims_too_much_does_not_get_it() {
     let now = Instant::now();
     let (mut scheduler, _) = scheduler(&[(4_096, 4_096)], now);
-    for _ in 0..MAX_JOBS_PER_NODE {
-        assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Place(_)));
+    for _ in 0..node::MAX_JOBS_PER_NODE {
+        scheduler.placed(need(MODEL), now);
     }
-    assert!(matches!(scheduler.ask(MODEL, vec![], now), Choice::Wait(_)));
+    scheduler.waits(need(MODEL), now);
 }
 
 #[test]
-fn a_failing_node_rests_longer_each_time() {
+fn a_new_node_gets_one_job_at_a_time_until_ten_have_gone_well() {
+    let now = Instant::now();
+    let mut scheduler = Scheduler::default();
+    let peer = PeerId::random();
+    scheduler.status(peer, status(MODEL, 4, 4), now);
+    for good in 0..10 {
+        let placed = scheduler.placed(need(MODEL), now);
+        let ticket = scheduler.waits(need(MODEL), now);
+        scheduler.forget(ticket);
+        // A reader that leaves says nothing for the node, and a node that comes again has begun before.
+        scheduler.fails(placed, Outcome::Left, now);
+        scheduler.gone(peer, now);
+        scheduler.status(peer, status(MODEL, 4, 4), now);
+        let placed = scheduler.placed(need(MODEL), now);
+        scheduler.ended(placed, Outcome::Served, &seen(0.1, 10, 10.0), now);
+        assert_eq!(scheduler.nodes[&peer].record.good, good + 1);
+    }
+    for _ in 0..4 {
+        scheduler.placed(need(MODEL), now);
+    }
+    scheduler.waits(need(MODEL), now);
+}
+
+#[test]
+fn a_failing_node_rests_longer_each_time_and_a_new_connection_is_no_rest() {
     let mut now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
     for failure in 0..3 {
-        assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
-        scheduler.ended(peers[0], MODEL, Outcome::Failed, now);
-        let rest = FIRST_REST * (1 << failure);
-        let Choice::Wait(ticket) = scheduler.ask(MODEL, vec![], now) else { panic!() };
+        let placed = scheduler.placed(need(MODEL), now);
+        scheduler.fails(placed, Outcome::Failed, now);
+        scheduler.gone(peers[0], now);
+        scheduler.status(peers[0], status(MODEL, 1, 1), now);
+        let rest = node::FIRST_REST * (1 << failure);
+        let ticket = scheduler.waits(need(MODEL), now);
         assert_eq!(scheduler.placements(now + rest / 2), []);
         scheduler.forget(ticket);
         now += rest;
@@ -134,25 +193,37 @@ fn a_failing_node_rests_longer_each_time() {
 #[test]
 fn jobs_that_fail_together_are_one_failure() {
     let now = Instant::now();
-    let (mut scheduler, peers) = scheduler(&[(4, 4)], now);
-    for _ in 0..4 {
-        assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
+    let (mut scheduler, _) = scheduler(&[(4, 4)], now);
+    let placed: Vec<_> = (0..4).map(|_| scheduler.placed(need(MODEL), now)).collect();
+    for placed in placed {
+        scheduler.fails(placed, Outcome::Failed, now);
     }
-    for _ in 0..4 {
-        scheduler.ended(peers[0], MODEL, Outcome::Failed, now);
-    }
-    assert_eq!(scheduler.ask(MODEL, vec![], now + FIRST_REST), Choice::Place(peers[0]));
+    scheduler.placed(need(MODEL), now + node::FIRST_REST);
 }
 
 #[test]
 fn a_node_that_was_busy_after_all_is_full_until_it_says_otherwise() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(2, 2)], now);
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Place(peers[0]));
-    scheduler.ended(peers[0], MODEL, Outcome::Busy, now);
-    let Choice::Wait(ticket) = scheduler.ask(MODEL, vec![], now) else { panic!() };
+    let placed = scheduler.placed(need(MODEL), now);
+    scheduler.fails(placed, Outcome::Busy, now);
+    let ticket = scheduler.waits(need(MODEL), now);
     scheduler.status(peers[0], status(MODEL, 2, 1), now);
-    assert_eq!(scheduler.placements(now), [(ticket, Fate::Placed(peers[0]))]);
+    assert_eq!(fates(&mut scheduler, now), [(ticket, peers[0])]);
+}
+
+#[test]
+fn a_job_that_outlives_its_connection_still_has_its_slot() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
+    let placed = scheduler.placed(need(MODEL), now);
+    scheduler.gone(peers[0], now);
+    scheduler.status(peers[0], status(MODEL, 1, 1), now);
+    let ticket = scheduler.waits(need(MODEL), now);
+    scheduler.ended(placed, Outcome::Served, &seen(0.1, 10, 10.0), now);
+    scheduler.ended(placed, Outcome::Served, &seen(0.1, 10, 10.0), now);
+    assert_eq!(fates(&mut scheduler, now), [(ticket, peers[0])]);
+    scheduler.waits(need(MODEL), now);
 }
 
 #[test]
@@ -161,7 +232,7 @@ fn silent_and_stopping_nodes_get_nothing() {
     let (mut scheduler, peers) = scheduler(&[(1, 1), (1, 1)], now);
     scheduler.status(peers[0], Status { stopping: true, ..status(MODEL, 1, 1) }, now + STATUS_TIMEOUT);
     assert!(scheduler.expire(now + STATUS_TIMEOUT));
-    assert_eq!(scheduler.ask(MODEL, vec![], now), Choice::Nobody);
+    assert_eq!(scheduler.ask(need(MODEL), vec![], now), Choice::Nobody);
     assert_eq!((scheduler.view().nodes.len(), scheduler.view().models.len()), (1, 0));
 }
 

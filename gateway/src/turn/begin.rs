@@ -17,8 +17,8 @@ use super::{
     seats::Seat,
 };
 use crate::{
-    choice::{Choice, choose},
-    dispatch::Job,
+    choice::choose,
+    dispatch::{Job, Priority},
     id::{ConversationId, TurnId, UserId},
     store::{
         Store,
@@ -67,17 +67,18 @@ impl Turns {
         let messages = conversation(&self.store, &question).await?;
         let accepted = self.store.accept(question.user, &place, seat.turn, &question.text).await?;
         let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
-        Ok(self.run(seat, Arc::new(accepted), model, messages))
+        let task = Task::Chat(Chat { messages, ..Chat::default() });
+        let job = Job { model: model.id, task, priority: Priority::Interactive, owner: question.user };
+        Ok(self.run(seat, Arc::new(accepted), model.name, job))
     }
 
-    fn run(&self, seat: Seat, accepted: Arc<Accepted>, model: Choice, messages: Vec<ChatMessage>) -> Begun {
+    fn run(&self, seat: Seat, accepted: Arc<Accepted>, model: String, job: Job) -> Begun {
         let (sender, log) = watch::channel(Log::default());
         let stop = CancellationToken::new();
         seat.show(Running { accepted: Arc::clone(&accepted), log: log.clone(), stop: stop.clone() });
-        let job = Job { model: model.id, task: Task::Chat(Chat { messages, ..Chat::default() }) };
         let begun = Begun { turn: seat.turn, accepted, log };
         let turn = Turn {
-            facts: Facts::new(model.name),
+            facts: Facts::new(model),
             reading: Reading::new(Style::default()),
             cancel: self.life.cancel.clone(),
             store: self.store.clone(),

@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::store::messages::{Message, TurnError};
+use crate::{
+    dispatch::Estimate,
+    store::messages::{Message, TurnError},
+};
 
 /// All there is of a turn now. No `Debug`: it holds the answer.
 #[derive(Default)]
 pub struct Log {
     text: String,
-    waiting: bool,
+    waiting: Option<Estimate>,
     /// The model has begun to think; what it thinks is kept nowhere.
     thinking: bool,
     /// Who answers, and how many have begun so far.
@@ -47,8 +50,8 @@ pub struct Ended {
 /// What a reader has not seen yet.
 #[derive(Clone)]
 pub enum News {
-    /// Every node is busy.
-    Waiting,
+    /// Every node is busy; where the turn stands.
+    Waiting(Estimate),
     /// A node has begun, or goes on over another path.
     Started(Arc<Started>),
     /// Nothing to read yet, but the model thinks.
@@ -71,8 +74,8 @@ impl Log {
         &self.text
     }
 
-    pub(super) fn wait(&mut self) {
-        self.waiting = true;
+    pub(super) fn wait(&mut self, estimate: Estimate) {
+        self.waiting = Some(estimate);
     }
 
     pub(super) fn start(&mut self, who: Started) {
@@ -98,7 +101,7 @@ impl Log {
 pub struct Reader {
     log: watch::Receiver<Log>,
     seen: usize,
-    told_waiting: bool,
+    told_waiting: Option<Estimate>,
     told_thinking: bool,
     told_starts: u32,
     done: bool,
@@ -109,7 +112,7 @@ impl Reader {
     #[must_use]
     pub fn new(log: watch::Receiver<Log>, seen: u64) -> Self {
         let seen = usize::try_from(seen).ok().filter(|at| log.borrow().text.is_char_boundary(*at)).unwrap_or(0);
-        Self { log, seen, told_waiting: false, told_thinking: false, told_starts: 0, done: false }
+        Self { log, seen, told_waiting: None, told_thinking: false, told_starts: 0, done: false }
     }
 
     /// What is new, or waits for it. `None` after the end.
@@ -132,9 +135,10 @@ impl Reader {
             self.told_starts = *count;
             return Some(News::Started(Arc::clone(who)));
         }
-        if log.waiting && log.started.is_none() && log.ended.is_none() && !self.told_waiting {
-            self.told_waiting = true;
-            return Some(News::Waiting);
+        let waiting = log.waiting.filter(|_| log.started.is_none() && log.ended.is_none());
+        if let Some(estimate) = waiting.filter(|estimate| self.told_waiting != Some(*estimate)) {
+            self.told_waiting = Some(estimate);
+            return Some(News::Waiting(estimate));
         }
         if log.thinking && log.text.is_empty() && log.ended.is_none() && !self.told_thinking {
             self.told_thinking = true;
@@ -171,7 +175,7 @@ mod tests {
         match reader.next().now_or_never() {
             None => "nothing".into(),
             Some(None) => "gone".into(),
-            Some(Some(News::Waiting)) => "waiting".into(),
+            Some(Some(News::Waiting(estimate))) => format!("waiting {}", estimate.position),
             Some(Some(News::Thinking)) => "thinking".into(),
             Some(Some(News::Started(who))) => format!("started {}", who.node_name),
             Some(Some(News::Piece { seq, text })) => format!("{seq} {text}"),
@@ -184,9 +188,11 @@ mod tests {
         let log = watch::Sender::new(Log::default());
         let mut reader = Reader::new(log.subscribe(), 0);
         assert_eq!(now(&mut reader), "nothing");
-        log.send_modify(Log::wait);
-        assert_eq!(now(&mut reader), "waiting");
+        log.send_modify(|log| log.wait(Estimate { position: 2, seconds: 9 }));
+        assert_eq!(now(&mut reader), "waiting 2");
         assert_eq!(now(&mut reader), "nothing");
+        log.send_modify(|log| log.wait(Estimate { position: 1, seconds: 5 }));
+        assert_eq!(now(&mut reader), "waiting 1", "the line has moved");
         log.send_modify(|log| log.start(started()));
         assert_eq!(now(&mut reader), "started n");
         log.send_modify(|log| log.start(Started { node_name: "o".into(), ..started() }));
@@ -208,7 +214,7 @@ mod tests {
     #[test]
     fn one_who_comes_late_goes_on_where_it_was() {
         let log = watch::Sender::new(Log::default());
-        log.send_modify(Log::wait);
+        log.send_modify(|log| log.wait(Estimate { position: 2, seconds: 9 }));
         log.send_modify(|log| log.start(started()));
         log.send_if_modified(Log::think);
         log.send_modify(|log| log.push("grüße"));

@@ -88,7 +88,7 @@ impl Turn {
     fn take(&mut self, event: Result<AnswerEvent, DispatchError>) -> Option<Outcome> {
         match event {
             Ok(AnswerEvent::Vectors(_)) => {}
-            Ok(AnswerEvent::Waiting) => self.log.send_modify(Log::wait),
+            Ok(AnswerEvent::Waiting(estimate)) => self.log.send_modify(|log| log.wait(estimate)),
             Ok(AnswerEvent::Started { placement, accepted }) => self.started(placement, accepted.style),
             Ok(AnswerEvent::Moved { relayed }) => self.moved(relayed),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),

@@ -8,6 +8,12 @@ export interface RunningNode {
   model: string
 }
 
+/** A place in the line, from 1, and the gateway's guess at the time. */
+export interface Line {
+  position: number
+  seconds: number
+}
+
 export type Phase = 'sending' | 'accepted' | 'waiting' | 'answering' | 'thinking'
 
 /** A question on its way and the answer so far. */
@@ -23,6 +29,8 @@ export interface Turn {
   /** The last piece seen; a join goes on after it. */
   seq: number
   node: RunningNode | null
+  /** Where it stands in the line; null when it does not wait. */
+  line: Line | null
   stopping: boolean
 }
 
@@ -62,14 +70,14 @@ export const emptyChat: Chat = {
 }
 
 const freshTurn: Turn = {
-  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, stopping: false,
+  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, line: null, stopping: false,
 }
 
 export function reduce(chat: Chat, event: ChatEvent): Chat {
   switch (event.type) {
     case 'accepted': return accepted(chat, event)
-    case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting' }))
-    case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event) }))
+    case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting', line: lineOf(event) }))
+    case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event), line: null }))
     case 'thinking': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'thinking' }))
     case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event.seq, event.text))
     case 'done': return done(chat, event)
@@ -180,4 +188,8 @@ function pathsWith(chat: Chat, turn: string | null, message: string): Chat['path
 
 function nodeOf(frame: Extract<ServerFrame, { type: 'started' }>): RunningNode {
   return { name: frame.node_name, peer: frame.node_peer, path: frame.path, model: frame.model }
+}
+
+function lineOf(frame: Extract<ServerFrame, { type: 'waiting' }>): Line {
+  return { position: frame.position, seconds: frame.seconds }
 }

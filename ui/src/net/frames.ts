@@ -19,7 +19,7 @@ const known: Record<ServerFrame['type'], Check> = {
   hello: shape({ version: number, swarm: shape({ nodes: number, models: texts }) }),
   swarm: shape({ nodes: number, models: texts }),
   accepted: shape({ conversation, message, turn: text }),
-  waiting: shape({ turn: text }),
+  waiting: shape({ turn: text, position: number, seconds: number }),
   started: shape({ turn: text, conversation: text, node_name: text, model: text }),
   thinking: shape({ turn: text }),
   piece: shape({ turn: text, seq: number, text: text }),

@@ -12,6 +12,7 @@ use starling_protocol::{
 use super::request::Asked;
 use crate::{
     dispatch::{self, AnswerEvent, Dispatch, DispatchError, Placement},
+    id::UserId,
     style::{Parser, Part},
 };
 
@@ -50,8 +51,8 @@ pub(super) struct News {
 }
 
 impl Choices {
-    pub(super) fn start(dispatch: &Dispatch, asked: &Asked, model: ModelId) -> Self {
-        let start = |choice: u32| read(choice as usize, dispatch.start(asked.job(model, choice)));
+    pub(super) fn start(dispatch: &Dispatch, asked: &Asked, model: ModelId, owner: UserId) -> Self {
+        let start = |choice: u32| read(choice as usize, dispatch.start(asked.job(model, owner, choice)));
         let choice = |_| Choice { parser: Parser::new(Style::default()), placement: None, usage: None };
         Self {
             events: (0..asked.choices).map(start).collect(),
@@ -101,7 +102,7 @@ impl Choices {
     fn take(&mut self, choice: usize, event: AnswerEvent) -> Option<News> {
         let of = &mut self.choices[choice];
         match event {
-            AnswerEvent::Waiting | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
+            AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
             AnswerEvent::Started { placement, accepted } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };

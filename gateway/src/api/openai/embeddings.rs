@@ -19,7 +19,7 @@ use crate::{
     api::{auth::Caller, error::ApiError, extract::Json},
     app::App,
     choice::{Choice, choose},
-    dispatch::{self, AnswerEvent, DispatchError, Job},
+    dispatch::{self, AnswerEvent, DispatchError, Job, Priority},
     turn::TurnRefused,
 };
 
@@ -72,7 +72,7 @@ struct Usage {
 /// `POST /v1/embeddings`. A client that goes away drops this, and with it the job.
 pub(in crate::api) async fn create(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Json(request): Json<EmbeddingsRequest>,
 ) -> Result<Response, ApiError> {
     let texts = texts(request.input)?;
@@ -81,7 +81,8 @@ pub(in crate::api) async fn create(
     if app.life.drain.is_cancelled() {
         return Err(TurnRefused::Stopping.into());
     }
-    let job = Job { model: model.id, task: Task::Embed(texts) };
+    let (priority, owner) = (Priority::Background, caller.user.id);
+    let job = Job { model: model.id, task: Task::Embed(texts), priority, owner };
     let (headers, vectors, done) = until(&app.life.cancel, read(app.dispatch.start(job), model.dimensions)).await?;
     let encoding = request.encoding_format.unwrap_or_default();
     Ok((headers, Answer(embeddings(model.name, vectors, &done, encoding))).into_response())
@@ -139,7 +140,7 @@ async fn read(mut answer: dispatch::Answer, dimensions: u32) -> Result<(HeaderMa
                 }
                 return Ok((headers(placement.as_ref()), vectors, done));
             }
-            AnswerEvent::Waiting | AnswerEvent::Moved { .. } | AnswerEvent::Piece { .. } => {}
+            AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Piece { .. } => {}
         }
     }
 }

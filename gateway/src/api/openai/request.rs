@@ -18,7 +18,12 @@ use starling_protocol::{
     message::{Bias, Chat, ChatMessage, Private, Sampling, Task, ToolChoice},
 };
 
-use crate::{api::error::ApiError, dispatch::Job, turn::TurnRefused};
+use crate::{
+    api::error::ApiError,
+    dispatch::{Job, Priority},
+    id::UserId,
+    turn::TurnRefused,
+};
 use content::Stop;
 
 /// Most answers to one request.
@@ -48,6 +53,7 @@ pub(in crate::api) struct ChatRequest {
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     n: Option<u32>,
+    service_tier: Option<String>,
     tools: Option<Vec<Value>>,
     tool_choice: Option<Value>,
     parallel_tool_calls: Option<bool>,
@@ -70,6 +76,7 @@ pub(super) struct Asked {
     pub(super) include_usage: bool,
     /// How many answers, at least one.
     pub(super) choices: u32,
+    priority: Priority,
     chat: Chat,
 }
 
@@ -92,6 +99,11 @@ impl ChatRequest {
         if tools.is_some() && self.parallel_tool_calls == Some(false) {
             stop = with_end_of_call(stop)?;
         }
+        // OpenAI's word for what is cheaper and comes when there is room.
+        let priority = match self.service_tier.as_deref() {
+            Some("flex") => Priority::Background,
+            _ => Priority::Normal,
+        };
         let chat = Chat {
             messages,
             sampling,
@@ -108,6 +120,7 @@ impl ChatRequest {
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
             choices,
+            priority,
             chat,
         })
     }
@@ -156,10 +169,10 @@ impl Asked {
     }
 
     /// The job of one of the answers: each has a seed of its own, or all would be the same.
-    pub(super) fn job(&self, model: ModelId, choice: u32) -> Job {
+    pub(super) fn job(&self, model: ModelId, owner: UserId, choice: u32) -> Job {
         let mut chat = self.chat.clone();
         chat.sampling.seed = chat.sampling.seed.map(|seed| seed.wrapping_add(u64::from(choice)));
-        Job { model, task: Task::Chat(chat) }
+        Job { model, task: Task::Chat(chat), priority: self.priority, owner }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
-    dispatch::{self, View},
+    dispatch::{self, Estimate, View},
     id::{ConversationId, TurnId},
     store::{conversations, keys, messages, users},
     turn::{Ended, News},
@@ -186,7 +186,7 @@ impl From<&View> for SwarmSummary {
 /// What happened in a turn, as its readers are told.
 pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFrame {
     match news {
-        News::Waiting => ServerFrame::Waiting { turn },
+        News::Waiting(Estimate { position, seconds }) => ServerFrame::Waiting { turn, position, seconds },
         News::Started(who) => ServerFrame::Started {
             turn,
             conversation,

@@ -38,8 +38,8 @@ pub enum ServerFrame {
     Swarm(SwarmSummary),
     /// The question is stored. `request` is null for a reader that has joined later.
     Accepted { request: Option<String>, conversation: Conversation, message: Message, turn: TurnId },
-    /// Every node is busy; the turn waits for one.
-    Waiting { turn: TurnId },
+    /// Every node is busy; the turn waits for one. Again when its place in the line (from 1) or the estimate changes.
+    Waiting { turn: TurnId, position: u32, seconds: u32 },
     /// A node answers. Again, with another node, when one was lost before its first token.
     Started {
         turn: TurnId,

@@ -7,6 +7,7 @@ use starling_protocol::{
 };
 
 use super::{refused, taken};
+use crate::id::UserId;
 
 fn tool(name: &str) -> Value {
     json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}})
@@ -179,7 +180,8 @@ fn everything_that_a_prompt_is_made_of_counts() {
 #[test]
 fn each_of_several_answers_has_a_seed_of_its_own() {
     let asked = taken(json!({"n": 8, "seed": -1}));
-    let seed = |choice| match asked.job(ModelId::new([0; 32]), choice).task {
+    let owner = UserId::generate();
+    let seed = |choice| match asked.job(ModelId::new([0; 32]), owner, choice).task {
         Task::Chat(chat) => chat.sampling.seed,
         Task::Embed(_) => None,
     };

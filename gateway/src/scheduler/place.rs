@@ -1,0 +1,192 @@
+//! Which node a job goes to: the one with the least expected time to finish.
+//!
+//! That is the way there, the wait for a slot, the part of the prompt that the node does not hold, and the answer at
+//! the node's pace beside those that run there. A node whose slots are all taken is a choice too: the job stays in
+//! line for it while that is quicker, which brings a conversation back to the node that holds it.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use starling_protocol::{ModelId, message::Offer, swarm::PeerId};
+
+use super::{
+    Scheduler,
+    knowledge::Knowledge,
+    need::{Fate, Need, Placed, Priority, Ticket},
+    node::{Node, Running},
+    queue::Waiting,
+    speed::Pace,
+};
+
+/// Jobs at the head of a line that are looked at when a slot is free: those before it may hold out for other nodes.
+const LOOKED_AT: usize = 64;
+/// Holding out for a busy node must promise to be quicker than this part of the time on a free one.
+const WORTH_WAITING: f64 = 0.9;
+/// However a text is written, a token has no more bytes than this on average.
+const MOST_BYTES_PER_TOKEN: u64 = 8;
+/// What is shorter is cheap to ask a node about, and the node knows exactly.
+const LONG_PROMPT: u64 = 32 << 10;
+
+/// A node for a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    peer: PeerId,
+    /// Seconds until it is done, with the wait.
+    seconds: f64,
+    wait: f64,
+}
+
+/// The slots for one model.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slots {
+    free: u32,
+    all: u32,
+    for_people: bool,
+}
+
+impl Scheduler {
+    /// Gives the free slots of a model to those who wait for it.
+    pub(super) fn place(&mut self, model: ModelId, now: Instant) {
+        let Some(queue) = self.queues.get(&model).filter(|queue| queue.len() > 0) else { return };
+        let mut slots = self.slots(model, now);
+        if slots.free == 0 {
+            return;
+        }
+        let line: Vec<Ticket> = queue.line().into_iter().take(LOOKED_AT).map(|waiting| waiting.ticket).collect();
+        // How many already hold out for each busy node.
+        let mut hopes: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for ticket in line {
+            let Some(queue) = self.queues.get(&model) else { return };
+            let Some(waiting) = queue.get(ticket).filter(|_| slots.free > 0) else { return };
+            if waiting.need.priority == Priority::Background && !(queue.is_quiet() && slots.has_left_over()) {
+                return;
+            }
+            match self.best(waiting, &hopes, now) {
+                Some(best) if best.wait > 0.0 => *hopes.entry(best.peer).or_default() += 1,
+                Some(best) => {
+                    self.begin(ticket, model, best, now);
+                    slots.free -= 1;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// No context that is here holds that prompt, however its text is written. Its tokens and the limit.
+    pub(super) fn too_long(&self, need: &Need, tried: &[PeerId]) -> Option<(u32, u32)> {
+        let longest = self.serving(need.model, tried).map(|(_, _, offer)| context(offer)).max()?;
+        let sure = need.longest_bytes > LONG_PROMPT && need.longest_bytes / MOST_BYTES_PER_TOKEN > u64::from(longest);
+        sure.then(|| (self.knowledge(need.model).tokens(need.longest_bytes) as u32, longest))
+    }
+
+    /// Nodes that serve a model, apart from these.
+    pub(super) fn serving<'a>(
+        &'a self,
+        model: ModelId,
+        tried: &'a [PeerId],
+    ) -> impl Iterator<Item = (&'a PeerId, &'a Node, &'a Offer)> {
+        let offers = self.nodes.iter().filter_map(move |(peer, node)| Some((peer, node, node.offer(model)?)));
+        offers.filter(|(peer, ..)| !tried.contains(peer))
+    }
+
+    fn slots(&self, model: ModelId, now: Instant) -> Slots {
+        let mut slots = Slots::default();
+        for (_, node, offer) in self.serving(model, &[]).filter(|(_, node, _)| !node.rests(now)) {
+            let room = node.room(offer, self.rules.trials);
+            slots.free = slots.free.saturating_add(room.slots.saturating_sub(room.taken));
+            slots.all = slots.all.saturating_add(offer.slots);
+            slots.for_people |= Node::is_for_people(offer);
+        }
+        slots
+    }
+
+    /// The node on which a job is over first. When it has to wait there, one that is free is slower.
+    fn best(&self, waiting: &Waiting, hopes: &BTreeMap<PeerId, usize>, now: Instant) -> Option<Best> {
+        let (need, known) = (&waiting.need, self.knowledge(waiting.need.model));
+        let least = self.least_context(need, &waiting.tried, &known);
+        let fitting = self.serving(need.model, &waiting.tried).filter(|(_, _, offer)| context(offer) >= least);
+        let (mut free, mut busy): (Option<Best>, Option<Best>) = (None, None);
+        for (peer, node, offer) in fitting.filter(|(_, node, _)| !node.rests(now)) {
+            let room = node.room(offer, self.rules.trials);
+            let seconds = seconds(need, node, offer, &known, room.taken, now);
+            let wait = if room.is_free() {
+                0.0
+            } else {
+                let times = node.slot_times(offer, self.rules.trials, known.job_seconds(), now);
+                let before = hopes.get(peer).copied().unwrap_or(0);
+                wait(&times, before, known.job_seconds())
+            };
+            let found = Best { peer: *peer, seconds: seconds + wait, wait };
+            let best = if room.is_free() { &mut free } else { &mut busy };
+            if best.is_none_or(|best| found.seconds < best.seconds) {
+                *best = Some(found);
+            }
+        }
+        let free = free?;
+        // The time that it has held out already counts, so that it does not hold out for ever.
+        let waited = waiting.waited(now).as_secs_f64();
+        let holds_out = |busy: &Best| busy.seconds + waited < free.seconds * WORTH_WAITING;
+        Some(busy.filter(holds_out).unwrap_or(free))
+    }
+
+    /// What a context must hold, as far as there is one that does; then the nodes themselves may say.
+    fn least_context(&self, need: &Need, tried: &[PeerId], known: &Knowledge) -> u32 {
+        let answer = need.max_tokens.map_or_else(|| known.answer(need), f64::from);
+        let wanted = (known.tokens(need.longest_bytes) + f64::from(need.answered) + answer) as u32;
+        let longest = self.serving(need.model, tried).map(|(_, _, offer)| context(offer)).max();
+        wanted.min(longest.unwrap_or(0))
+    }
+
+    fn begin(&mut self, ticket: Ticket, model: ModelId, best: Best, now: Instant) {
+        let known = self.knowledge(model);
+        let Some(waiting) = self.queues.get_mut(&model).and_then(|queue| queue.serve(ticket)) else { return };
+        let Some(node) = self.nodes.get_mut(&best.peer) else { return };
+        let neighbours = node.offer(model).map_or(0, |offer| node.room(offer, 0).taken);
+        let (id, need) = (self.next, waiting.need);
+        self.next += 1;
+        let to_read = to_read(&need, node, &known);
+        let expected = best.seconds;
+        node.record.running.push(Running { id, need, cost: waiting.cost, neighbours, to_read, began: now, expected });
+        self.fates.push((ticket, Fate::Placed(Placed { peer: best.peer, model, id })));
+    }
+
+    pub(super) fn knowledge(&self, model: ModelId) -> Knowledge {
+        self.known.get(&model).cloned().unwrap_or_default()
+    }
+}
+
+impl Slots {
+    /// Whether background work may have one: the last free slot of a model is kept for people, if it has several.
+    fn has_left_over(&self) -> bool {
+        self.free > 1 || self.all < 2 || !self.for_people
+    }
+}
+
+/// How a node's pace is estimated.
+pub(super) fn pace(node: &Node, offer: &Offer, known: &Knowledge, now: Instant) -> Pace {
+    let expected = Pace::expected(offer, known.usual);
+    node.record.speeds.get(&offer.model).map_or(expected, |speeds| speeds.fit(expected, now))
+}
+
+/// From now to the end, in seconds, with a slot at once.
+fn seconds(need: &Need, node: &Node, offer: &Offer, known: &Knowledge, neighbours: u32, now: Instant) -> f64 {
+    let pace = pace(node, offer, known, now);
+    node.way() + pace.first(to_read(need, node, known), neighbours) + pace.answer(known.answer(need), neighbours)
+}
+
+/// Tokens that the node has to read.
+fn to_read(need: &Need, node: &Node, known: &Knowledge) -> f64 {
+    let held = node.held_bytes(need);
+    if held == 0 { known.prompt(need) } else { known.prompt(need) - known.tokens(held) + 1.0 }
+}
+
+/// The wait for the slot behind `before` others.
+pub(super) fn wait(times: &[f64], before: usize, job_seconds: f64) -> f64 {
+    let Some(slots) = std::num::NonZeroUsize::new(times.len()) else { return job_seconds * (before + 1) as f64 };
+    // Behind those that run now come whole rounds of jobs.
+    times[before % slots] + job_seconds * (before / slots) as f64
+}
+
+/// A node that does not say how much it holds may hold anything.
+fn context(offer: &Offer) -> u32 {
+    if offer.context_tokens == 0 { u32::MAX } else { offer.context_tokens }
+}
