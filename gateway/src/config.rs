@@ -82,6 +82,7 @@ impl Config {
             swarm,
             listen: vec![],
             external: vec![],
+            no_port_mapping: true,
             bootstrap: vec![],
             log: "info".to_owned(),
         };

@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fmt::Display,
     io::{self, IsTerminal, Write},
-    net::Ipv4Addr,
+    net::{Ipv6Addr, UdpSocket},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -47,6 +47,9 @@ pub struct SwarmOptions {
     /// Address at which others reach this machine, when it is known; may be repeated.
     #[arg(long, value_name = "MULTIADDR")]
     pub external: Vec<Multiaddr>,
+    /// Do not ask the router to open our ports (UPnP, PCP, NAT-PMP).
+    #[arg(long)]
+    pub no_port_mapping: bool,
     /// Address of a peer to begin with, ending in /p2p/ID; may be repeated.
     #[arg(long, value_name = "MULTIADDR", value_parser = swarm::parse_bootstrap)]
     pub bootstrap: Vec<Multiaddr>,
@@ -123,6 +126,8 @@ impl SwarmOptions {
             bootstrap: self.bootstrap.clone(),
             serve_relay,
             gate: false,
+            port_mapping: !self.no_port_mapping && role != Role::Bootstrap,
+            address_book: Some(data.join("peers.cbor")),
             agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }
@@ -141,11 +146,18 @@ pub fn data_dir(chosen: Option<PathBuf>, program: &str) -> Result<PathBuf, Exit>
 
 /// Free ports, TCP and QUIC; on loopback only, until a peer elsewhere is named.
 fn default_listen(bootstrap: &[Multiaddr]) -> Vec<Multiaddr> {
-    let ip = if bootstrap.iter().all(swarm::is_loopback) { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-    [format!("/ip4/{ip}/tcp/0"), format!("/ip4/{ip}/udp/0/quic-v1")]
-        .iter()
-        .map(|text| text.parse().expect("an address made here"))
-        .collect()
+    let ips = match bootstrap.iter().all(swarm::is_loopback) {
+        true => vec!["/ip4/127.0.0.1"],
+        false if has_ipv6() => vec!["/ip4/0.0.0.0", "/ip6/::"],
+        false => vec!["/ip4/0.0.0.0"],
+    };
+    let both = |ip| [format!("{ip}/tcp/0"), format!("{ip}/udp/0/quic-v1")];
+    ips.into_iter().flat_map(both).map(|text| text.parse().expect("an address made here")).collect()
+}
+
+/// Whether this machine speaks IPv6 at all; where it is switched off, not even loopback has an address.
+fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 /// Parses the command line and the configuration file it names. Usage errors end the process.

@@ -5,12 +5,14 @@
 //! we listen.
 
 mod actor;
+mod address_book;
 mod behaviour;
 mod candidates;
 mod dialling;
 mod discovery;
 mod guard;
 mod paths;
+mod ports;
 mod pulse;
 mod reachability;
 mod records;
@@ -22,7 +24,8 @@ mod streams;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -95,6 +98,10 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// Plays the public peer: relay, address check and Kademlia server.
     pub serve_relay: bool,
+    /// Asks the router to open our ports (UPnP, PCP, NAT-PMP): a help and never a need.
+    pub port_mapping: bool,
+    /// Where peers worth meeting again are kept over restarts; nowhere without it.
+    pub address_book: Option<PathBuf>,
     /// Program and version, shown to other peers.
     pub agent: String,
     /// Takes jobs and status from admitted peers only, and bounds how many others there may be.
@@ -409,6 +416,20 @@ fn is_relayed(address: &Multiaddr) -> bool {
 
 fn is_quic(address: &Multiaddr) -> bool {
     !is_relayed(address) && address.iter().any(|part| part == Protocol::QuicV1)
+}
+
+/// The IP and port that an address begins with.
+fn socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
 }
 
 /// Whether the address is of this machine only.

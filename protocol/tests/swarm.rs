@@ -35,6 +35,8 @@ fn config(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Conf
         bootstrap,
         serve_relay: role == Role::Bootstrap,
         gate: false,
+        port_mapping: false,
+        address_book: None,
         agent: "test".into(),
     }
 }

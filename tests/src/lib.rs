@@ -212,6 +212,8 @@ fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
         bootstrap,
         serve_relay: role == Role::Bootstrap,
         gate: false,
+        port_mapping: false,
+        address_book: None,
         agent: "test".to_owned(),
     }
 }

@@ -150,6 +150,7 @@ fn swarm_handle(dir: &std::path::Path) -> swarm::Handle {
         swarm: "tests".parse().unwrap(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         external: vec![],
+        no_port_mapping: true,
         bootstrap: vec![],
         log: String::new(),
     };

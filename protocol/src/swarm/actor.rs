@@ -26,13 +26,16 @@ use tracing::{Instrument, debug, info, info_span};
 use super::{
     Command, Config, Peer, Peers, Reachability, Role, StartError, UPGRADE_QUEUE, Upgrade,
     behaviour::{Behaviour, BehaviourEvent, PROVIDER_TTL},
+    address_book::AddressBook,
     dialling::Dialling,
     discovery::Discovery,
     guard::Permits,
     is_loopback,
     paths::{Action, Paths},
+    ports::Ports,
     pulse::Pulse,
     records::Records,
+    reachability::Observations,
     redial::{Kind, Redial},
     reservations::Reservations,
     split_peer,
@@ -52,8 +55,6 @@ pub struct Actor {
     swarm: Swarm<Behaviour>,
     role: Role,
     serve_relay: bool,
-    /// The operator says where we are reached.
-    has_external: bool,
     /// We and those we begin with are on loopback: there, such an address is as good as a public one.
     only_loopback: bool,
     permits: Arc<Permits>,
@@ -68,6 +69,9 @@ pub struct Actor {
     discovery: Discovery,
     records: Records,
     reservations: Reservations,
+    observations: Observations,
+    ports: Option<Ports>,
+    book: AddressBook,
     peers: watch::Sender<Peers>,
     addresses: watch::Sender<Vec<Multiaddr>>,
     reachability: watch::Sender<Reachability>,
@@ -93,7 +97,10 @@ impl Actor {
     ) -> Result<(Self, Seen), StartError> {
         let now = Instant::now();
         let starting = listening::listen(&mut swarm, &config.listen)?;
-        let has_external = !config.external.is_empty();
+        let observations = Observations::new(&config.external);
+        // Who is public, or has been told where it is reached, needs nothing of a router.
+        let maps = config.port_mapping && !config.serve_relay && config.external.is_empty();
+        let book = AddressBook::open(config.address_book);
         for address in config.external {
             swarm.add_external_address(address);
         }
@@ -102,6 +109,10 @@ impl Actor {
             let (peer, rest) = split_peer(address)?;
             redial.want(peer, Kind::First, now);
             redial.proven(peer, rest);
+        }
+        for (peer, addresses) in book.peers() {
+            redial.want(*peer, Kind::Other, now);
+            addresses.iter().for_each(|address| redial.proven(*peer, address.clone()));
         }
         let (peers, addresses) = (watch::Sender::default(), watch::Sender::default());
         let (reachability, upgrades) = (watch::Sender::default(), broadcast::Sender::new(UPGRADE_QUEUE));
@@ -114,7 +125,6 @@ impl Actor {
         let actor = Self {
             role: config.role,
             serve_relay: config.serve_relay,
-            has_external,
             only_loopback: config.listen.iter().chain(&config.bootstrap).all(is_loopback),
             permits,
             starting,
@@ -125,6 +135,9 @@ impl Actor {
             discovery: Discovery::new(&config.swarm, config.role),
             records: Records::new(PROVIDER_TTL),
             reservations: Reservations::default(),
+            observations,
+            ports: maps.then(Ports::default),
+            book,
             swarm,
             commands,
             redial,
@@ -191,6 +204,7 @@ impl Actor {
             self.swarm.close_connection(connection);
         }
         self.dial_due(now);
+        self.dial_plainly(now);
         for action in self.paths.on_tick(now) {
             match action {
                 Action::Close(connection) => drop(self.swarm.close_connection(connection)),
@@ -198,6 +212,8 @@ impl Actor {
                 Action::Failed(upgrade) => self.tell_upgrade(upgrade),
             }
         }
+        self.on_ports();
+        self.book.on_tick(now);
         let alone = !self.peers.borrow().0.values().any(|peer| sought(self.role, peer));
         self.discovery.on_tick(now, alone, &mut self.swarm.behaviour_mut().kademlia);
         if self.needs_reservations() {
@@ -211,7 +227,7 @@ impl Actor {
             SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, address, now),
             SwarmEvent::ListenerClosed { listener_id, .. } => {
                 self.reservations.closed(listener_id, now, &mut self.swarm);
-                self.publish_relays();
+                self.publish_reachability();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_address_gone(&address, now),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
@@ -227,11 +243,8 @@ impl Actor {
             }
             SwarmEvent::ExternalAddrConfirmed { address } => self.on_confirmed(address, now),
             SwarmEvent::ExternalAddrExpired { address } => {
-                self.reachability.send_if_modified(|seen| {
-                    let before = seen.confirmed.len();
-                    seen.confirmed.retain(|confirmed| *confirmed != address);
-                    seen.confirmed.len() != before
-                });
+                self.observations.expired(&address);
+                self.publish_reachability();
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event, now),
             _ => {}
@@ -273,6 +286,7 @@ impl Actor {
     }
 
     async fn close(&mut self) {
+        self.book.save();
         let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             let _ = self.swarm.disconnect_peer_id(peer);

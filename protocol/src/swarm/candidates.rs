@@ -26,12 +26,17 @@ use super::{is_quic, is_relayed};
 /// Connections whose local port is remembered; more than a peer dials.
 const MAX_CONNECTIONS: usize = 4_096;
 
+/// Punches remembered between two looks at them.
+const MAX_PUNCHED: usize = 64;
+
 /// Tells the swarm about candidates.
 #[derive(Default)]
 pub(crate) struct Behaviour {
     /// Direct connections that we dialled from the port we listen on.
     from_listen_port: HashSet<ConnectionId>,
     pending: VecDeque<Multiaddr>,
+    /// TCP addresses that are being punched by us as the listening side.
+    punched: VecDeque<(PeerId, Vec<Multiaddr>)>,
 }
 
 impl Behaviour {
@@ -45,6 +50,16 @@ impl Behaviour {
             self.pending.push_back(address.clone());
             address
         })
+    }
+
+    /// An address that a router has opened for us.
+    pub(crate) fn add(&mut self, address: Multiaddr) {
+        self.pending.push_back(address);
+    }
+
+    /// TCP addresses at which hole punching has begun, each told once.
+    pub(crate) fn punched(&mut self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.punched.drain(..).collect()
     }
 }
 
@@ -70,6 +85,22 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if let (Some(peer), Endpoint::Listener) = (peer, role) {
+            let tcp: Vec<_> = addresses.iter().filter(|address| !is_quic(address)).cloned().collect();
+            if !tcp.is_empty() && self.punched.len() < MAX_PUNCHED {
+                self.punched.push_back((peer, tcp));
+            }
+        }
+        Ok(vec![])
     }
 
     fn handle_established_outbound_connection(

@@ -33,10 +33,16 @@ struct Plan {
     running: Vec<ConnectionId>,
 }
 
+/// How long a punch gets before a plain dial follows it.
+const LATER: Duration = Duration::from_millis(400);
+/// Plain dials that may wait for their time.
+const MAX_LATER: usize = 64;
+
 /// The peers that are being dialled.
 #[derive(Debug, Default)]
 pub(super) struct Dialling {
     plans: HashMap<PeerId, Plan>,
+    later: VecDeque<(Instant, PeerId, Vec<Multiaddr>)>,
 }
 
 impl Dialling {
@@ -80,6 +86,22 @@ impl Dialling {
         };
         next.at = next.at.min(now);
         false
+    }
+
+    /// A punch is under way there.
+    pub(super) fn later(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if self.later.len() < MAX_LATER {
+            self.later.push_back((now + LATER, peer, addresses));
+        }
+    }
+
+    /// Where a punch has had its time.
+    pub(super) fn late(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        let mut late = vec![];
+        while let Some((_, peer, addresses)) = self.later.pop_front_if(|(at, ..)| *at <= now) {
+            late.push((peer, addresses));
+        }
+        late
     }
 
     /// There is a connection: what has not begun need not.

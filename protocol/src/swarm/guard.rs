@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
     sync::{Arc, RwLock},
     task::{Context, Poll},
@@ -18,7 +18,7 @@ use libp2p::{
     multiaddr::Protocol,
 };
 
-use super::{is_global_ip, is_loopback};
+use super::{is_global_ip, is_loopback, socket};
 
 /// Private addresses of members that are remembered; the oldest goes first.
 const MAX_NAMED: usize = 1_024;
@@ -83,20 +83,6 @@ fn is_private(address: &Multiaddr) -> bool {
 
 fn starts_with_ip(address: &Multiaddr) -> bool {
     matches!(address.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
-}
-
-/// The IP and port that an address begins with.
-fn socket(address: &Multiaddr) -> Option<SocketAddr> {
-    let mut parts = address.iter();
-    let ip: IpAddr = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) | Protocol::Udp(port) => Some(SocketAddr::new(ip, port)),
-        _ => None,
-    }
 }
 
 /// A transport that dials only what its [`Permits`] allow.

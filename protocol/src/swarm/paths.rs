@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use super::{Path, Upgrade};
 
@@ -39,6 +39,8 @@ struct Connection {
     id: ConnectionId,
     path: Path,
     since: Instant,
+    /// Where we have dialled it directly.
+    address: Option<Multiaddr>,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +99,7 @@ impl Paths {
     /// A connection is up. Tells of an attempt that has succeeded by it.
     pub(super) fn connected(&mut self, peer: PeerId, id: ConnectionId, path: Path, now: Instant) -> Option<Upgrade> {
         let entry = self.peers.entry(peer).or_default();
-        entry.connections.push(Connection { id, path, since: now });
+        entry.connections.push(Connection { id, path, since: now, address: None });
         if path == Path::Direct {
             entry.failures = 0;
             entry.retry_at = None;
@@ -107,6 +109,19 @@ impl Paths {
             entry.begin(now);
         }
         None
+    }
+
+    /// The connection was dialled there, directly.
+    pub(super) fn reached(&mut self, peer: PeerId, id: ConnectionId, address: Multiaddr) {
+        let connections = self.peers.get_mut(&peer).map(|entry| &mut entry.connections);
+        if let Some(connection) = connections.and_then(|all| all.iter_mut().find(|connection| connection.id == id)) {
+            connection.address = Some(address);
+        }
+    }
+
+    /// Where a peer was reached directly by us.
+    pub(super) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        self.peers.get(peer)?.connections.iter().find_map(|connection| connection.address.as_ref())
     }
 
     pub(super) fn closed(&mut self, peer: PeerId, id: ConnectionId, now: Instant) {

@@ -1,8 +1,12 @@
 //! How this machine is seen from outside, in the terms a person can act on.
 
+mod observations;
+
 use std::net::SocketAddr;
 
 use libp2p::{Multiaddr, PeerId};
+
+pub(super) use self::observations::Observations;
 
 /// What stands between this machine and the others, as far as can be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,7 +33,7 @@ pub struct Reachability {
     pub udp: Option<bool>,
     /// Whether we are reached over IPv6; `None` until it was tried.
     pub ipv6: Option<bool>,
-    /// As which addresses others have seen us, newest last.
+    /// As which addresses those we are connected to see us, newest last; at most sixteen.
     pub seen_as: Vec<Multiaddr>,
     /// Addresses that others have dialled successfully, or that the operator has named.
     pub confirmed: Vec<Multiaddr>,

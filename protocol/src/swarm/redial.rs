@@ -109,6 +109,11 @@ impl Redial {
         self.peers.get(peer).map(Entry::addresses).unwrap_or_default()
     }
 
+    /// Whether the operator has named it.
+    pub(crate) fn is_first(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|entry| entry.kind == Kind::First)
+    }
+
     pub(crate) fn connected(&mut self, peer: PeerId) {
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.failures = 0;

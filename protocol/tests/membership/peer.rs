@@ -53,6 +53,8 @@ impl TestPeer {
             bootstrap,
             serve_relay: role == Role::Bootstrap,
             gate: true,
+            port_mapping: false,
+            address_book: None,
             agent: "test".into(),
         };
         let (handle, inbound, actor) = swarm::new(config).unwrap();

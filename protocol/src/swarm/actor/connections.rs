@@ -6,7 +6,7 @@ use libp2p::{PeerId, core::ConnectedPoint, ping, swarm::ConnectionId};
 use tracing::debug;
 
 use super::{Actor, short};
-use crate::swarm::{Path, Upgrade, split_peer};
+use crate::swarm::{Path, Upgrade, is_global, split_peer};
 
 impl Actor {
     pub(super) fn on_connected(
@@ -21,10 +21,17 @@ impl Actor {
         self.dialling.connected(&peer);
         self.redial.connected(peer);
         self.pulse.heard(connection, now);
+        let mut reached = None;
         if path == Path::Direct
             && let ConnectedPoint::Dialer { address, .. } = endpoint
         {
-            self.redial.proven(peer, split_peer(address).map_or_else(|_| address.clone(), |(_, rest)| rest));
+            let address = split_peer(address).map_or_else(|_| address.clone(), |(_, rest)| rest);
+            if is_global(&address) {
+                self.observations.reached(&address);
+                self.publish_reachability();
+            }
+            self.redial.proven(peer, address.clone());
+            reached = Some(address);
         }
         self.peers.send_modify(|peers| {
             let peer = peers.0.entry(peer).or_default();
@@ -33,13 +40,17 @@ impl Actor {
         if let Some(upgrade) = self.paths.connected(peer, connection, path, now) {
             self.tell_upgrade(upgrade);
         }
+        if let Some(address) = reached {
+            self.paths.reached(peer, connection, address);
+        }
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId, relayed: bool, left: u32, now: Instant) {
         if left == 0 {
             self.redial.disconnected(peer, now);
             self.reservations.lost(peer, &mut self.swarm);
-            self.publish_relays();
+            self.observations.gone(peer);
+            self.publish_reachability();
         }
         self.peers.send_modify(|peers| {
             if left == 0 {

@@ -54,8 +54,37 @@ impl Actor {
             debug!(peer = %short(&peer), %error, "dial failed");
         }
         self.paths.dial_failed(peer, connection);
+        self.conclude_from(peer, error);
         if self.dialling.failed(peer, connection, now) {
             self.redial.failed(peer, now);
+        }
+    }
+
+    /// A peer that others begin with is sure to take both transports: where only one gets through, the
+    /// other is blocked between us.
+    fn conclude_from(&mut self, peer: PeerId, error: &DialError) {
+        let DialError::Transport(failed) = error else { return };
+        let begins_others = self.redial.is_first(&peer) || self.reservations.held().contains(&peer);
+        let Some(works) = self.paths.address(&peer).filter(|works| begins_others && is_global(works)) else { return };
+        for (address, _) in failed.iter().filter(|(address, _)| is_global(address) && !is_relayed(address)) {
+            self.observations.not_reached(address, works);
+        }
+        self.publish_reachability();
+    }
+
+    /// Where a punch goes to a peer that anybody can reach, TCP fails when our packet is there first:
+    /// then both ends take themselves for the listener. A plain dial a moment later settles it.
+    pub(super) fn dial_plainly(&mut self, now: Instant) {
+        for (peer, addresses) in self.swarm.behaviour_mut().candidates.punched() {
+            self.dialling.later(peer, addresses, now);
+        }
+        for (peer, addresses) in self.dialling.late(now) {
+            if self.peers.borrow().get(&peer).is_some_and(Peer::is_relayed) {
+                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
+                // The port that we listen on is taken by the punch.
+                let dialled = self.swarm.dial(options.allocate_new_port().build());
+                debug!(peer = %short(&peer), began = dialled.is_ok(), "dialled plainly after a punch");
+            }
         }
     }
 

@@ -20,7 +20,10 @@ impl Actor {
         let Peer { takes_jobs, takes_status, .. } = seen;
         debug!(peer = %short(&peer), ?connection, takes_jobs, takes_status, serves_relay, observed = %info.observed_addr, "identified");
         // Before a reservation: hole punching takes its candidates when a relayed connection opens.
-        self.swarm.behaviour_mut().candidates.observed(connection, &info.observed_addr);
+        if let Some(address) = self.swarm.behaviour_mut().candidates.observed(connection, &info.observed_addr) {
+            self.observations.seen(peer, address);
+            self.publish_reachability();
+        }
         let addresses: Vec<_> = info.listen_addrs.into_iter().take(MAX_IDENTIFIED_ADDRESSES).collect();
         if sought(self.role, &seen) {
             self.redial.want(peer, self.kind_sought(), now);
@@ -30,6 +33,10 @@ impl Actor {
         }
         self.redial.learned(peer, addresses.iter().cloned());
         let dialable: Vec<_> = addresses.into_iter().filter(|address| self.permits.allows(address)).collect();
+        let begins_others = serves_kademlia || serves_relay || takes_status;
+        if let Some(address) = self.paths.address(&peer).filter(|_| begins_others) {
+            self.book.met(peer, address);
+        }
         if serves_kademlia {
             self.on_kademlia_server(peer, connection, &dialable);
         }

@@ -10,7 +10,9 @@ use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::P
 use tracing::debug;
 
 use super::{Actor, short};
-use crate::swarm::{Role, StartError, behaviour::Behaviour, is_global, is_loopback, is_relayed, redial::Kind};
+use crate::swarm::{
+    Role, StartError, behaviour::Behaviour, is_global, is_loopback, is_relayed, ports::Ports, redial::Kind,
+};
 
 impl Actor {
     pub(super) fn on_listening(&mut self, listener: ListenerId, address: Multiaddr, now: Instant) {
@@ -32,6 +34,7 @@ impl Actor {
         self.publish_addresses();
         if !is_relayed(address) {
             self.swarm.remove_external_address(address);
+            self.observations.network_changed();
             self.on_network_change(now);
         }
     }
@@ -40,18 +43,26 @@ impl Actor {
     pub(super) fn on_network_change(&mut self, now: Instant) {
         self.redial.hurry(now);
         self.paths.network_changed(now);
+        self.ports.iter().for_each(Ports::network_changed);
     }
 
     pub(super) fn on_confirmed(&mut self, address: Multiaddr, now: Instant) {
         debug!(%address, "reachable");
         self.discovery.announce_again(now);
-        self.reachability.send_if_modified(|seen| {
-            let new = !is_relayed(&address) && !seen.confirmed.contains(&address);
-            if new {
-                seen.confirmed.push(address);
+        self.observations.confirmed(address);
+        self.publish_reachability();
+    }
+
+    /// The router may have opened a port, or closed one.
+    pub(super) fn on_ports(&mut self) {
+        for change in self.ports.as_mut().map(Ports::changes).unwrap_or_default() {
+            debug!(before = ?change.before, now = ?change.now, "the router's mapping has changed");
+            self.observations.mapped(change.before, change.now);
+            if let Some(address) = change.address {
+                self.swarm.behaviour_mut().candidates.add(address);
             }
-            new
-        });
+            self.publish_reachability();
+        }
     }
 
     pub(super) fn on_reserved(&mut self, relay: PeerId, renewal: bool, now: Instant) {
@@ -59,28 +70,35 @@ impl Actor {
         self.redial.want(relay, Kind::Near, now);
         self.redial.connected(relay);
         self.reservations.accepted(relay, &mut self.swarm);
-        self.publish_relays();
+        self.publish_reachability();
     }
 
-    pub(super) fn publish_relays(&self) {
-        let relays = self.reservations.held();
-        self.reachability.send_if_modified(|seen| std::mem::replace(&mut seen.relays, relays.clone()) != relays);
+    pub(super) fn publish_reachability(&mut self) {
+        self.observations.relays(self.reservations.held());
+        let now = self.observations.reachability();
+        self.reachability.send_if_modified(|seen| {
+            let changed = *seen != now;
+            *seen = now;
+            changed
+        });
     }
 
-    pub(super) fn publish_addresses(&self) {
+    fn publish_addresses(&mut self) {
         let me = *self.swarm.local_peer_id();
-        let listening = self.swarm.listeners().filter(|address| !is_relayed(address));
-        let addresses = listening.map(|address| address.clone().with(Protocol::P2p(me))).collect();
-        self.addresses.send_replace(addresses);
+        let listening: Vec<_> = self.swarm.listeners().filter(|address| !is_relayed(address)).cloned().collect();
+        if let Some(ports) = &mut self.ports {
+            ports.listening(&listening);
+        }
+        self.addresses.send_replace(listening.iter().map(|address| address.clone().with(Protocol::P2p(me))).collect());
+        self.observations.listening(listening);
+        self.publish_reachability();
     }
 
     /// Whether others reach us only through relays, as far as is certain. An address that was checked
     /// is not enough behind a NAT: it holds for as long as the NAT remembers.
     pub(super) fn needs_reservations(&self) -> bool {
-        let listening = |wanted: fn(&Multiaddr) -> bool| self.swarm.listeners().any(wanted);
-        let checked = &self.reachability.borrow().confirmed;
-        let open = || self.swarm.listeners().any(|address| is_global(address) && checked.contains(address));
-        !(self.serve_relay || self.has_external || (self.only_loopback && listening(is_loopback)) || open())
+        let on_loopback = self.only_loopback && self.swarm.listeners().any(is_loopback);
+        !(self.serve_relay || on_loopback || self.observations.is_open())
     }
 }
 
