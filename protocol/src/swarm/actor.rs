@@ -274,9 +274,7 @@ impl Actor {
             }) => self.on_reserved(relay_peer_id, renewal, now),
             BehaviourEvent::Dcutr(dcutr::Event { remote_peer_id, result: Err(error) }) => {
                 debug!(peer = %short(&remote_peer_id), %error, "not punched");
-                if let Some(upgrade) = self.paths.not_punched(remote_peer_id, now) {
-                    self.tell_upgrade(upgrade);
-                }
+                self.paths.not_punched(remote_peer_id, now);
             }
             BehaviourEvent::AutonatClient(autonat::v2::client::Event { tested_addr, result, .. }) => {
                 debug!(address = %tested_addr, reachable = result.is_ok(), "address checked");

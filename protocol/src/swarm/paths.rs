@@ -17,6 +17,8 @@ use super::{Path, Upgrade};
 const LINGER: Duration = Duration::from_secs(3);
 /// What has not become direct in this time is a failed attempt: three punches of ten seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is left of an attempt once hole punching has failed: a plain dial may still succeed.
+const GRACE: Duration = Duration::from_secs(3);
 /// From a failed attempt to the next, each longer; the last one repeats.
 const RETRY_DELAYS: [Duration; 4] =
     [Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(300), Duration::from_secs(600)];
@@ -143,12 +145,11 @@ impl Paths {
         }
     }
 
-    /// Hole punching has given up. Tells of the attempt that has failed by it.
-    pub(super) fn not_punched(&mut self, peer: PeerId, now: Instant) -> Option<Upgrade> {
-        let entry = self.peers.get_mut(&peer)?;
-        entry.attempt_until?;
-        entry.fail(now);
-        Some(Upgrade { peer, succeeded: false })
+    /// Hole punching has given up. What else is being tried gets a moment more.
+    pub(super) fn not_punched(&mut self, peer: PeerId, now: Instant) {
+        if let Some(until) = self.peers.get_mut(&peer).and_then(|entry| entry.attempt_until.as_mut()) {
+            *until = (*until).min(now + GRACE);
+        }
     }
 
     /// Whether the peer's own addresses are still to be tried in the attempt that runs. Says so once.
@@ -231,6 +232,12 @@ mod tests {
         (paths, peer)
     }
 
+    fn fail(paths: &mut Paths, peer: PeerId, now: Instant) {
+        paths.not_punched(peer, now);
+        let failed = Action::Failed(Upgrade { peer, succeeded: false });
+        assert!(paths.on_tick(now + GRACE).contains(&failed));
+    }
+
     #[test]
     fn a_relayed_connection_lingers_beside_a_direct_one_and_is_closed() {
         let now = Instant::now();
@@ -258,8 +265,11 @@ mod tests {
         let mut now = Instant::now();
         let (mut paths, peer) = relayed(now);
         let failed = Upgrade { peer, succeeded: false };
-        assert_eq!(paths.not_punched(peer, now), Some(failed));
-        assert_eq!(paths.not_punched(peer, now), None);
+        paths.not_punched(peer, now);
+        assert_eq!(paths.on_tick(now + GRACE / 2), vec![]);
+        now += GRACE;
+        assert_eq!(paths.on_tick(now), vec![Action::Failed(failed)]);
+        paths.not_punched(peer, now);
         for delay in RETRY_DELAYS.into_iter().chain([RETRY_DELAYS[3]]) {
             assert_eq!(paths.on_tick(now + delay - SECOND), vec![]);
             now += delay;
@@ -273,14 +283,14 @@ mod tests {
     fn a_connection_made_for_an_attempt_goes_with_it() {
         let now = Instant::now();
         let (mut paths, peer) = relayed(now);
-        paths.not_punched(peer, now);
-        let now = now + RETRY_DELAYS[0];
+        fail(&mut paths, peer, now);
+        let now = now + GRACE + RETRY_DELAYS[0];
         assert_eq!(paths.on_tick(now), vec![Action::Retry(peer)]);
         paths.dialled_for_attempt(peer, id(2));
         paths.connected(peer, id(2), Path::Relayed, now);
         assert_eq!(paths.on_tick(now + SECOND), vec![]);
-        assert!(paths.not_punched(peer, now + SECOND).is_some());
-        assert_eq!(paths.on_tick(now + SECOND), vec![Action::Close(id(2))], "the one in use stays");
+        fail(&mut paths, peer, now);
+        assert_eq!(paths.on_tick(now + GRACE), vec![Action::Close(id(2))], "the one in use stays");
     }
 
     #[test]
@@ -296,7 +306,7 @@ mod tests {
     fn a_peer_of_no_use_to_us_is_not_tried_again_and_one_that_left_is_forgotten() {
         let (mut paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
         paths.connected(peer, id(1), Path::Relayed, now);
-        assert!(paths.not_punched(peer, now).is_some());
+        fail(&mut paths, peer, now);
         assert_eq!(paths.on_tick(now + SECOND * 3_600), vec![]);
         paths.closed(peer, id(1), now);
         assert!(paths.peers.is_empty());
@@ -306,8 +316,8 @@ mod tests {
     fn a_new_network_is_a_new_chance() {
         let now = Instant::now();
         let (mut paths, peer) = relayed(now);
-        paths.not_punched(peer, now);
-        paths.network_changed(now + SECOND);
-        assert_eq!(paths.on_tick(now + SECOND), vec![Action::Retry(peer)]);
+        fail(&mut paths, peer, now);
+        paths.network_changed(now + GRACE);
+        assert_eq!(paths.on_tick(now + GRACE), vec![Action::Retry(peer)]);
     }
 }
