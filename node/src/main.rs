@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn obey(command: Command) -> ExitCode {
     program::finish(match command {
-        Command::Run(options) => run(*options).await,
+        Command::Run(options) => Box::pin(run(*options)).await,
         Command::Status(options) => status::run(options).await,
         Command::Models(options) => models::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
