@@ -20,7 +20,7 @@ impl Actor {
         debug!(peer = %short(&peer), ?path, address = %endpoint.get_remote_address(), "connected");
         self.dialling.connected(&peer);
         self.redial.connected(peer);
-        self.pulse.opened(connection, path, now);
+        self.pulse.heard(connection, now);
         let mut reached = None;
         if path == Path::Direct
             && let ConnectedPoint::Dialer { address, .. } = endpoint

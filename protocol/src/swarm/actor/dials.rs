@@ -1,6 +1,6 @@
 //! Whom to dial and where: what the state machines say, carried out.
 
-use std::{net::IpAddr, num::NonZeroU8, time::Instant};
+use std::{net::IpAddr, time::Instant};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -35,11 +35,7 @@ impl Actor {
     }
 
     fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
-        let options = if addresses.iter().all(is_relayed) {
-            self.circuit(peer, addresses, PeerCondition::Disconnected)
-        } else {
-            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Disconnected).build()
-        };
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Disconnected).build();
         let connection = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => self.dialling.started(peer, connection),
@@ -142,21 +138,13 @@ impl Actor {
         let circuits: Vec<_> = addresses.into_iter().filter(is_relayed).collect();
         // One side is enough, and a gateway knows best whether it is worth it.
         if self.role == Role::Gateway && !circuits.is_empty() {
-            let options = self.circuit(peer, circuits, PeerCondition::Always);
+            let options = DialOpts::peer_id(peer).addresses(circuits).condition(PeerCondition::Always).build();
             self.paths.dialled_for_attempt(peer, options.connection_id());
             tried |= self.swarm.dial(options).is_ok();
         }
         if !tried {
             self.paths.not_tried(peer, now);
         }
-    }
-
-    /// A dial over relays: one after the other, those we are connected to first, so that no circuit is
-    /// made only to be dropped.
-    fn circuit(&self, peer: PeerId, mut circuits: Vec<Multiaddr>, condition: PeerCondition) -> DialOpts {
-        circuits.sort_by_key(|circuit| !relay(circuit).is_some_and(|relay| self.swarm.is_connected(&relay)));
-        let options = DialOpts::peer_id(peer).addresses(circuits).condition(condition);
-        options.override_dial_concurrency_factor(NonZeroU8::MIN).build()
     }
 
     fn dial_directly(&mut self, peer: PeerId, addresses: &[Multiaddr]) -> bool {
@@ -191,14 +179,6 @@ impl Actor {
         let known = kademlia.handle_pending_outbound_connection(dial, Some(peer), &[], Endpoint::Dialer);
         known.unwrap_or_default()
     }
-}
-
-/// The relay of a circuit.
-fn relay(circuit: &Multiaddr) -> Option<PeerId> {
-    circuit.iter().find_map(|part| match part {
-        Protocol::P2p(peer) => Some(peer),
-        _ => None,
-    })
 }
 
 /// The private network that an address is in. Its size is a guess; a wrong one costs a dial.

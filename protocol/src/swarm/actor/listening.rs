@@ -97,7 +97,8 @@ impl Actor {
     /// Whether others reach us only through relays, as far as is certain. An address that was checked
     /// is not enough behind a NAT: it holds for as long as the NAT remembers.
     pub(super) fn needs_reservations(&self) -> bool {
-        let on_loopback = self.only_loopback && self.swarm.listeners().any(is_loopback);
+        let mut own = self.swarm.listeners().filter(|address| !is_relayed(address));
+        let on_loopback = self.only_loopback && own.any(is_loopback);
         !(self.serve_relay || on_loopback || self.observations.is_open())
     }
 }
