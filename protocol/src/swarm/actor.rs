@@ -25,8 +25,8 @@ use tracing::{Instrument, debug, info, info_span};
 
 use super::{
     Command, Config, Peer, Peers, Reachability, Role, StartError, UPGRADE_QUEUE, Upgrade,
-    behaviour::{Behaviour, BehaviourEvent, PROVIDER_TTL},
     address_book::AddressBook,
+    behaviour::{Behaviour, BehaviourEvent, PROVIDER_TTL},
     dialling::Dialling,
     discovery::Discovery,
     guard::Permits,
@@ -34,8 +34,8 @@ use super::{
     paths::{Action, Paths},
     ports::Ports,
     pulse::Pulse,
-    records::Records,
     reachability::Observations,
+    records::Records,
     redial::{Kind, Redial},
     reservations::Reservations,
     split_peer,

@@ -79,6 +79,8 @@ async fn start(options: Options) -> Result<Node> {
             external: vec![],
             bootstrap: options.bootstrap,
             serve_relay: false,
+            port_mapping: false,
+            address_book: None,
             agent: "bench".to_owned(),
             gate: false,
         },
