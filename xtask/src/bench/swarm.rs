@@ -150,6 +150,9 @@ fn print(report: &Value) {
         format!("{:.1}", number(&rest["nodes"]["mb"]) / size),
     ];
     say::fact(&format!("| {} |", cells.join(" | ")));
+    for peer in found["missing"].as_array().into_iter().flatten() {
+        say::note(&format!("never in sight: {peer}"));
+    }
     for error in answers["errors"].as_array().into_iter().flatten() {
         say::note(&format!("one of the errors: {error}"));
     }

@@ -47,5 +47,6 @@ fn report(crowd: &Crowd, found: usize) -> Value {
     let first = crowd.lives.values().map(|life| life.started).fold(f64::MAX, f64::min);
     let last = crowd.lives.values().filter_map(|life| life.seen).fold(first, f64::max);
     let seconds = |percent| percentile(&each, percent);
-    json!({"found": found, "p50": seconds(50), "p95": seconds(95), "max": seconds(100), "all": last - first})
+    let missing: Vec<_> = crowd.lives.iter().filter(|(_, life)| life.seen.is_none()).map(|(peer, _)| peer).collect();
+    json!({"missing": missing, "found": found, "p50": seconds(50), "p95": seconds(95), "max": seconds(100), "all": last - first})
 }

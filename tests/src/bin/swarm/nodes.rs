@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Where each node listens.
     #[arg(long, default_values = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"])]
     pub(crate) listen: Vec<Multiaddr>,
+    /// What the nodes log on stderr.
+    #[arg(long, env = "STARLING_LOG", default_value = "error")]
+    pub(crate) log: String,
     /// The scripted engine's options.
     #[arg(long)]
     pub(crate) scripted: String,
@@ -37,6 +40,7 @@ pub(crate) struct Options {
 
 /// Runs until stdin ends.
 pub(crate) async fn run(options: &Options) -> Result<()> {
+    program::init_log(&options.log).map_err(|exit| anyhow::anyhow!("{exit:?}"))?;
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     let mut starting: JoinSet<Result<Node>> = JoinSet::new();
     let mut leaving = JoinSet::new();
@@ -104,6 +108,7 @@ impl Options {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let flag = |name: &str, value: String| format!("--{name}={value}");
         let mut flags = vec![flag("swarm", self.swarm.to_string()), flag("scripted", self.scripted.clone())];
+        flags.push(flag("log", self.log.clone()));
         flags.extend(self.bootstrap.iter().map(|address| flag("bootstrap", address.to_string())));
         flags.extend(self.listen.iter().map(|address| flag("listen", address.to_string())));
         flags
