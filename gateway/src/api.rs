@@ -10,7 +10,9 @@ pub mod error;
 pub mod extract;
 mod guard;
 mod health;
+mod invites;
 mod keys;
+mod members;
 mod metrics;
 mod models;
 mod openai;
@@ -67,6 +69,11 @@ pub fn routes() -> Vec<Route> {
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),
+        get("/api/invites", invites::list),
+        post("/api/invites", invites::create),
+        delete("/api/invites/{id}", invites::revoke),
+        get("/api/members", members::list),
+        delete("/api/members/{id}", members::revoke),
         get("/api/chat", chat::connect),
         get("/v1/models", openai::models::list),
         // A model's name may hold slashes.

@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use starling_protocol::{
+    members,
+    membership::Clock,
     program::Exit,
     swarm::{self, Multiaddr, PeerId},
 };
@@ -22,6 +24,7 @@ use crate::{
     doors::Doors,
     http,
     life::Life,
+    membership::{Joining, Network, Places},
     metrics::Metrics,
     password::Passwords,
     setup::{SetupCode, SetupDoor},
@@ -47,7 +50,7 @@ pub struct Parts {
     pub turns: Turns,
     pub dispatch: Dispatch,
     pub metrics: Metrics,
-    pub swarm: swarm::Handle,
+    pub network: Network,
     pub sockets: Sockets,
     pub life: Life,
     pub began: Timestamp,
@@ -62,7 +65,7 @@ impl App {
     pub async fn new(
         store: Store,
         dispatch: Dispatch,
-        swarm: swarm::Handle,
+        network: Network,
         public_origin: Option<String>,
     ) -> Result<Self, StoreError> {
         let interrupted = store.interrupt_running(&turn::interrupted()).await?;
@@ -77,10 +80,10 @@ impl App {
             doors: Doors::default(),
             sockets: Sockets::default(),
             began: Timestamp::now(),
-            metrics: Metrics::new(&dispatch, swarm.clone()),
+            metrics: Metrics::new(&dispatch, network.swarm.clone()),
             store,
             dispatch,
-            swarm,
+            network,
             life,
             public_origin,
         })))
@@ -114,9 +117,24 @@ pub struct Gateway;
 pub struct Running {
     app: App,
     http: SocketAddr,
-    parts: JoinSet<&'static str>,
-    close: CancellationToken,
+    parts: Parallel,
     grace: Duration,
+}
+
+/// The parts that run as long as the gateway does, and what ends them.
+#[derive(Default)]
+struct Parallel {
+    tasks: JoinSet<&'static str>,
+    close: CancellationToken,
+}
+
+impl Parallel {
+    fn spawn(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            part.await;
+            name
+        });
+    }
 }
 
 impl Gateway {
@@ -131,34 +149,36 @@ impl Gateway {
             Exit::usage(format!("cannot listen on {}: {error}", config.http), hint)
         })?;
         let http = listener.local_addr().map_err(Exit::failed)?;
-        let (handle, inbound, swarm) = swarm::new(config.swarm)?;
-        let (dispatch, dispatcher) = dispatch::new(handle.clone(), inbound.status, config.rules);
-        let app = App::new(store, dispatch, handle, config.public_origin).await.map_err(Exit::failed)?;
+        let (external, bootstrap) = (config.swarm.external.clone(), config.swarm.bootstrap.clone());
+        let (swarm, inbound, swarm_actor) = swarm::new(config.swarm)?;
+        let (members, members_actor) = members::new(members::Config {
+            swarm: swarm.clone(),
+            inbound: inbound.member,
+            standing: config.standing,
+            revocations: Some(config.files.revocations),
+            membership: Some(config.files.membership),
+            clock: Clock::default(),
+        })?;
+        let (dispatch, dispatcher) = dispatch::new(swarm.clone(), inbound.status, members.clone(), config.rules);
+        let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
+        let joining = Joining::new(store.clone(), network.clone(), Clock::default());
+        let app = App::new(store, dispatch, network, config.public_origin).await.map_err(Exit::failed)?;
 
-        let (mut parts, close) = (JoinSet::new(), CancellationToken::new());
-        let stop = close.clone();
-        parts.spawn(async {
-            swarm.run(stop).await;
-            "the swarm"
-        });
-        let stop = close.clone();
-        let dispatching = async {
-            dispatcher.run(stop).await;
-            "the scheduler"
-        };
-        parts.spawn(dispatching.instrument(tracing::info_span!("dispatch")));
-        let (stop, view) = (close.clone(), app.dispatch.view());
-        let counting = app.metrics.upgrades().run(app.swarm.clone(), view, stop);
-        parts.spawn(async {
-            counting.await;
-            "the count of upgrades"
-        });
+        let mut parts = Parallel::default();
+        let stop = || parts.close.clone();
         let (router, life) = (api::router(app.clone()), app.life.clone());
-        parts.spawn(async {
-            http::serve(listener, router, life).await;
-            "the HTTP server"
-        });
-        Ok(Running { app, http, parts, close, grace: config.grace })
+        let whereabouts = app.network.clone().keep_whereabouts(app.store.clone(), stop());
+        let (joining, dispatching) = (joining.run(inbound.join, stop()), dispatcher.run(stop()));
+        let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
+        let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
+        parts.spawn("the swarm", swarming);
+        parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
+        parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
+        parts.spawn("letting members in", joining.instrument(tracing::info_span!("join")));
+        parts.spawn("keeping its addresses", whereabouts);
+        parts.spawn("the count of upgrades", counting);
+        parts.spawn("the HTTP server", http::serve(listener, router, life));
+        Ok(Running { app, http, parts, grace: config.grace })
     }
 }
 
@@ -172,18 +192,18 @@ impl Running {
     /// Its id in the swarm.
     #[must_use]
     pub fn peer(&self) -> PeerId {
-        self.app.swarm.local_peer()
+        self.app.network.swarm.local_peer()
     }
 
     /// Its part in the swarm.
     #[must_use]
     pub fn swarm(&self) -> &swarm::Handle {
-        &self.app.swarm
+        &self.app.network.swarm
     }
 
     /// Where it listens for peers, once it does; each address ends in its own id.
     pub async fn p2p_addresses(&self) -> Vec<Multiaddr> {
-        let mut addresses = self.app.swarm.addresses();
+        let mut addresses = self.app.network.swarm.addresses();
         let listening = timeout(CLOSE_TIMEOUT, addresses.wait_for(|addresses| !addresses.is_empty())).await;
         listening.ok().and_then(Result::ok).map(|addresses| addresses.clone()).unwrap_or_default()
     }
@@ -202,7 +222,7 @@ impl Running {
 
     /// Waits until one of its parts has ended, which none should: the process ends with it.
     pub async fn failed(&mut self) -> Exit {
-        match self.parts.join_next().await {
+        match self.parts.tasks.join_next().await {
             Some(Ok(part)) => Exit::failed(format_args!("{part} has ended unexpectedly")),
             Some(Err(error)) => Exit::failed(format_args!("a part of the gateway has died: {error}")),
             None => Exit::failed("nothing runs"),
@@ -222,9 +242,9 @@ impl Running {
         }
         // While there is a swarm to tell it through: else nodes would wait for us to come back.
         let _ = timeout(LAST_WORDS, self.app.dispatch.settled()).await;
-        self.close.cancel();
+        self.parts.close.cancel();
         let closed = Instant::now() + CLOSE_TIMEOUT;
-        while let Ok(Some(_)) = timeout_at(closed, self.parts.join_next()).await {}
+        while let Ok(Some(_)) = timeout_at(closed, self.parts.tasks.join_next()).await {}
         self.app.store.close().await;
     }
 }
@@ -233,7 +253,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.app.life.drain.cancel();
         self.app.life.cancel.cancel();
-        self.close.cancel();
+        self.parts.close.cancel();
     }
 }
 

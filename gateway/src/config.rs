@@ -7,12 +7,16 @@ use std::{
 };
 
 use starling_protocol::{
-    SwarmName,
+    members::Standing,
+    membership::{Membership, SwarmId},
     program::{Exit, SwarmOptions},
     swarm::{self, Role},
 };
 
-use crate::scheduler::Rules;
+use crate::{
+    membership::{self, Files},
+    scheduler::Rules,
+};
 
 /// How long answers may go on when the gateway is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -37,7 +41,7 @@ pub struct Options {
 }
 
 /// All there is to know to start a gateway.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where it serves people.
     pub http: SocketAddr,
@@ -49,6 +53,10 @@ pub struct Config {
     pub swarm: swarm::Config,
     /// How it treats nodes.
     pub rules: Rules,
+    /// What makes it a member.
+    pub standing: Standing,
+    /// Where what it knows as a member is kept.
+    pub files: Files,
     /// How long answers may go on when it is told to stop.
     pub grace: Duration,
 }
@@ -60,11 +68,20 @@ impl Config {
     /// A mistake that the operator can correct.
     pub fn check(options: &Options) -> Result<Self, Exit> {
         let data = options.swarm.data_dir("gateway")?;
+        let alone = options.swarm.swarm_config(Role::Gateway, &data, options.relay)?;
+        let files = Files::new(&data);
+        let standing = membership::load(&files)?;
+        let (swarm, addresses) = match &standing {
+            Standing::Authority { key, .. } => (key.id(), vec![]),
+            Standing::Member(member) => (swarm_of(member)?, member.addresses.clone()),
+        };
         Ok(Self {
             http: options.http,
             public_origin: options.public_url.clone(),
-            database: data.join("starling.db"),
-            swarm: options.swarm.swarm_config(Role::Gateway, &data, options.relay)?,
+            database: database(&data),
+            swarm: options.swarm.of_swarm(alone, swarm, &addresses),
+            standing,
+            files,
             rules: Rules { trials: options.trial_answers },
             grace: GRACE,
         })
@@ -75,11 +92,10 @@ impl Config {
     ///
     /// # Errors
     /// When the identity key cannot be made there.
-    pub fn loopback(data: &Path, swarm: SwarmName) -> Result<Self, Exit> {
+    pub fn loopback(data: &Path) -> Result<Self, Exit> {
         let swarm = SwarmOptions {
             config: None,
             data: Some(data.to_owned()),
-            swarm,
             listen: vec![],
             external: vec![],
             no_port_mapping: true,
@@ -89,6 +105,18 @@ impl Config {
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::check(&Options { swarm, http, relay: false, public_url: None, trial_answers: 0 })
     }
+}
+
+/// The database in a gateway's folder.
+pub(crate) fn database(data: &Path) -> PathBuf {
+    data.join("starling.db")
+}
+
+fn swarm_of(member: &Membership) -> Result<SwarmId, Exit> {
+    let claims = member.certificate.claims();
+    claims.map(|claims| claims.swarm).ok_or_else(|| {
+        Exit::usage("this gateway's membership cannot be read", "delete membership.cbor and join again with an invite")
+    })
 }
 
 /// The origin in a URL: scheme, host and port.

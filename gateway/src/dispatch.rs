@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
+    members::Members,
     message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Network, Offer, Private, Task, TokenLogprob},
     swarm::{Handle, InboundStream, PeerId},
 };
@@ -224,19 +225,21 @@ pub enum DispatchError {
 pub struct Dispatch {
     view: watch::Receiver<Arc<View>>,
     commands: mpsc::Sender<Command>,
-    swarm: Option<Handle>,
+    swarm: Option<(Handle, Members)>,
     labels: Labels,
     jobs: Jobs,
     tasks: TaskTracker,
 }
 
-/// A scheduler for the nodes of `swarm`, which push their status through `status`. Spawns nothing.
+/// A scheduler for the nodes of `swarm` that are `members` of it, which push their status through `status`.
+/// Spawns nothing.
 #[must_use]
-pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>, rules: Rules) -> (Dispatch, Actor) {
+pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>, members: Members, rules: Rules) -> (Dispatch, Actor) {
     let (commands, asked) = mpsc::channel(COMMAND_QUEUE);
     let (publish, view) = watch::channel(Arc::default());
-    let actor = Actor::new(Scheduler::new(rules), swarm.peers(), (status, asked), publish);
-    (Dispatch::of(view, commands, Some(swarm)), actor)
+    let known = actor::Known { peers: swarm.peers(), roster: members.roster() };
+    let actor = Actor::new(Scheduler::new(rules), known, (status, asked), publish);
+    (Dispatch::of(view, commands, Some((swarm, members))), actor)
 }
 
 impl Dispatch {
@@ -248,7 +251,7 @@ impl Dispatch {
         Self::of(view, commands, None)
     }
 
-    fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<Handle>) -> Self {
+    fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<(Handle, Members)>) -> Self {
         let (labels, jobs, tasks) = (Labels::generate(), Jobs::default(), TaskTracker::new());
         Self { view, commands, swarm, labels, jobs, tasks }
     }
@@ -284,9 +287,9 @@ impl Dispatch {
         let cancel = CancellationToken::new();
         let reader = cancel.clone().drop_guard();
         let fallback = if self.swarm.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
-        if let Some(swarm) = self.swarm.clone() {
+        if let Some((swarm, members)) = self.swarm.clone() {
             let (commands, jobs) = (self.commands.clone(), self.jobs.clone());
-            self.tasks.spawn(job::run(job, need, job::Means { swarm, commands, events, jobs, cancel }));
+            self.tasks.spawn(job::run(job, need, job::Means { swarm, members, commands, events, jobs, cancel }));
         }
         Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }
     }

@@ -52,6 +52,8 @@ ids! {
     MessageId;
     /// An API key, not its secret.
     KeyId;
+    /// An invite, not its secret.
+    InviteId;
 }
 
 /// A turn is known by the message that its answer becomes.

@@ -7,6 +7,7 @@ use starling_gateway::{
     app::{Gateway, Running},
     config::{Config, Options},
     dispatch::{NodeView, View},
+    membership::{self, InviteOptions, JoinOptions},
 };
 use starling_protocol::{
     program::{self, Exit},
@@ -25,15 +26,23 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until stopped. Prints `peer ID`, each `listening ADDRESS`, `setup-code CODE` while there
-    /// is no administrator, `ready URL`, `nodes N` whenever the number of nodes in sight changes, and
-    /// `node PEER direct` or `node PEER relayed` when one comes into sight or its path changes.
+    /// is no administrator, `invite STRING` while there is no node, `ready URL`, `nodes N` whenever the number
+    /// of nodes in sight changes, and `node PEER direct` or `node PEER relayed` when one comes into sight or its
+    /// path changes.
     Run(Options),
+    /// Make an invite and print it: with `starling-node join` it makes a computer a node of this gateway's swarm.
+    Invite(InviteOptions),
+    /// Join another gateway's swarm, with an invite made there by `invite --gateway`. Then `run`.
+    Join(JoinOptions),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Run(options) = program::parse::<Cli>().command;
-    program::finish(run(&options).await)
+    program::finish(match program::parse::<Cli>().command {
+        Command::Run(options) => run(&options).await,
+        Command::Invite(options) => membership::invite(&options).await,
+        Command::Join(options) => membership::join(&options).await,
+    })
 }
 
 async fn run(options: &Options) -> Result<(), Exit> {
@@ -42,7 +51,7 @@ async fn run(options: &Options) -> Result<(), Exit> {
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
     let mut running = Gateway::start(Config::check(options)?).await?;
-    introduce(&running).await;
+    introduce(&running).await?;
     let result = tokio::select! {
         () = cancel.cancelled() => Ok(()),
         exit = running.failed() => Err(exit),
@@ -51,15 +60,27 @@ async fn run(options: &Options) -> Result<(), Exit> {
     result
 }
 
-async fn introduce(running: &Running) {
+async fn introduce(running: &Running) -> Result<(), Exit> {
     program::say_addresses(running.swarm());
     running.p2p_addresses().await;
     show_setup_codes(running);
+    show_invite(running).await?;
     program::say(format_args!("ready http://{}", running.http()));
     show_nodes(running);
     if !running.http().ip().is_loopback() && running.app().public_origin().is_none() {
         tracing::warn!("people's passwords cross the network in the clear: put a proxy with TLS before the gateway");
     }
+    Ok(())
+}
+
+/// Shows the invite for the first nodes; later says how to make one.
+async fn show_invite(running: &Running) -> Result<(), Exit> {
+    let app = running.app();
+    match app.network.first_invite(&app.store).await.map_err(Exit::failed)? {
+        Some(invite) => program::say(format_args!("invite {invite}")),
+        None => tracing::info!("to add a node, make an invite with starling-gateway invite, or in the web chat"),
+    }
+    Ok(())
 }
 
 /// Shows the code there is, and each that takes its place.

@@ -101,6 +101,13 @@ impl Scheduler {
         self.records.insert(peer, record);
     }
 
+    /// Forgets whoever is no longer a member. True when there was anybody.
+    pub(crate) fn keep(&mut self, is_member: impl Fn(&PeerId) -> bool) -> bool {
+        let before = self.nodes.len();
+        self.nodes.retain(|peer, _| is_member(peer));
+        self.nodes.len() < before
+    }
+
     /// Forgets nodes that have been silent for too long. True when there were any.
     pub fn expire(&mut self, now: Instant) -> bool {
         let silent = |node: &Node| now.saturating_duration_since(node.seen) >= STATUS_TIMEOUT;

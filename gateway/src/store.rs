@@ -5,7 +5,9 @@
 
 pub mod conversations;
 mod error;
+pub mod invites;
 pub mod keys;
+pub mod members;
 pub mod messages;
 mod rows;
 pub mod sessions;

@@ -8,8 +8,9 @@ use std::{collections::HashMap, io, time::Duration};
 use starling_protocol::{
     frame,
     limits::{MAX_LABEL_BYTES, MAX_REASON_BYTES, STATUS_INTERVAL},
+    membership::MemberRole,
     message::{Network, Offer, Status},
-    swarm::{Handle, PeerId, Reachability},
+    swarm::{Handle, Peer, PeerId, Reachability},
 };
 use tokio::{
     sync::watch,
@@ -30,7 +31,7 @@ use crate::{
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// Before a broken status stream is opened again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Gateways told at one time. A stranger can call itself one.
+/// Gateways told at one time.
 const MAX_GATEWAYS: usize = 64;
 
 /// Puts the node's status together.
@@ -125,14 +126,14 @@ fn offers(models: &Models) -> Vec<Offer> {
     models.iter().filter_map(|model| convert::offer(model.id, &model.engine)).collect()
 }
 
-/// Pushes to every gateway that is connected, until `cancel`.
+/// Pushes to every gateway of the swarm that is connected, until `cancel`.
 pub(crate) async fn run(swarm: Handle, status: watch::Receiver<Status>, cancel: CancellationToken) {
     let mut peers = swarm.peers();
     let mut told: HashMap<PeerId, DropGuard> = HashMap::new();
     loop {
         let gateways: Vec<PeerId> = {
             let peers = peers.borrow_and_update();
-            peers.iter().filter(|(_, peer)| peer.takes_status).map(|(id, _)| *id).take(MAX_GATEWAYS).collect()
+            peers.iter().filter(|(_, peer)| is_ours(peer)).map(|(id, _)| *id).take(MAX_GATEWAYS).collect()
         };
         told.retain(|gateway, _| gateways.contains(gateway));
         for gateway in gateways {
@@ -151,6 +152,11 @@ pub(crate) async fn run(swarm: Handle, status: watch::Receiver<Status>, cancel: 
             _ => return,
         }
     }
+}
+
+/// A gateway that has shown its certificate, and has seen ours.
+fn is_ours(peer: &Peer) -> bool {
+    peer.takes_status && peer.member == Some(MemberRole::Gateway)
 }
 
 async fn push(swarm: Handle, gateway: PeerId, mut status: watch::Receiver<Status>) {

@@ -5,11 +5,16 @@ use std::{num::NonZeroU32, path::PathBuf};
 use clap::{Args, ValueEnum};
 use starling_inference::{DeviceChoice, Source, scripted};
 use starling_protocol::{
+    membership::Membership,
     program::{Exit, SwarmOptions},
     swarm::{self, Role},
 };
 
-use crate::{engines::Apart, models::Place};
+use crate::{
+    engines::Apart,
+    membership::{self, Files},
+    models::Place,
+};
 
 /// Everything that [`start`](crate::start) needs, checked.
 #[derive(Clone, Debug)]
@@ -22,8 +27,32 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// Where that runs.
     pub engines: Apart,
-    /// Its folder, where it can be asked how it does; none: nowhere.
+    /// What makes it a member of its swarm.
+    pub membership: Membership,
+    /// Its folder: what lasts lies there, and there it can be asked how it does; none: nowhere.
     pub data: Option<PathBuf>,
+}
+
+/// The flags, checked, of a node that may not be a member yet.
+struct Checked {
+    alone: swarm::Config,
+    name: String,
+    sources: Vec<Source>,
+    engines: Apart,
+    data: PathBuf,
+    options: SwarmOptions,
+}
+
+/// The flags of `starling-node join`.
+#[derive(Args, Clone, Debug)]
+pub struct JoinOptions {
+    /// The string that the swarm's gateway has printed.
+    pub invite: String,
+    /// Only join: serve later, with `run`.
+    #[arg(long)]
+    pub only: bool,
+    #[command(flatten)]
+    pub run: Options,
 }
 
 /// The flags of `starling-node run`.
@@ -79,18 +108,25 @@ pub enum Engine {
 }
 
 impl Options {
-    /// Checks the flags and reads or makes the identity key.
+    /// Checks the flags and reads the identity key and the membership.
     ///
     /// # Errors
-    /// Says which flag is wrong and what to do.
+    /// Says which flag is wrong and what to do; or that this machine has joined no swarm.
     pub fn config(self) -> Result<Config, Exit> {
+        let checked = self.check()?;
+        let membership = Files::new(&checked.data).load()?;
+        checked.of_member(membership)
+    }
+
+    fn check(self) -> Result<Checked, Exit> {
         let data = self.swarm.data_dir("node")?;
-        Ok(Config {
-            swarm: self.swarm.swarm_config(Role::Node, &data, false)?,
+        Ok(Checked {
+            alone: self.swarm.swarm_config(Role::Node, &data, false)?,
             name: self.name.clone().unwrap_or_else(machine_name),
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
+            options: self.swarm.clone(),
             sources: self.sources(&Place::new(&data))?,
-            data: Some(data),
+            data,
         })
     }
 
@@ -129,6 +165,33 @@ impl Options {
             sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes, device });
         }
         Ok(sources)
+    }
+}
+
+impl JoinOptions {
+    /// Joins the swarm, after a look at all other flags: a mistake in them costs no invite.
+    ///
+    /// # Errors
+    /// Says which flag is wrong, or why the invite buys nothing.
+    pub async fn config(self) -> Result<Config, Exit> {
+        let checked = self.run.check()?;
+        let files = Files::new(&checked.data);
+        let membership = membership::join(&self.invite, checked.alone.clone(), &checked.name, &files).await?;
+        checked.of_member(membership)
+    }
+}
+
+impl Checked {
+    fn of_member(self, membership: Membership) -> Result<Config, Exit> {
+        let swarm = membership::swarm_of(&membership)?;
+        Ok(Config {
+            swarm: self.options.of_swarm(self.alone, swarm, &membership.addresses),
+            name: self.name,
+            sources: self.sources,
+            engines: self.engines,
+            membership,
+            data: Some(self.data),
+        })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod doctor;
 mod engines;
 pub mod hardware;
 mod job;
+pub mod membership;
 pub mod models;
 pub mod network;
 pub mod status;
@@ -20,6 +21,8 @@ pub mod status;
 use std::time::Duration;
 
 use starling_protocol::{
+    members::{self, Members, Standing},
+    membership::Clock,
     program::Exit,
     swarm::{self, Handle},
 };
@@ -36,6 +39,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// A running node.
 pub struct Node {
     handle: Handle,
+    members: Members,
     served: engines::Models,
     /// What keeps the engines' processes. They end with these.
     hosts: JoinSet<()>,
@@ -63,6 +67,15 @@ struct Stops {
 pub async fn start(config: Config) -> Result<Node, Exit> {
     // First what fails quickly: a port in use should not wait for a model to load.
     let (handle, inbound, actor) = swarm::new(config.swarm)?;
+    let files = config.data.as_deref().map(membership::Files::new);
+    let (members, introducing) = members::new(members::Config {
+        swarm: handle.clone(),
+        inbound: inbound.member,
+        standing: Standing::Member(config.membership),
+        revocations: files.as_ref().map(|files| files.revocations.clone()),
+        membership: files.as_ref().map(|files| files.membership.clone()),
+        clock: Clock::default(),
+    })?;
     let (served, keepers) = engines::open(config.sources, &config.engines).await?;
     let mut hosts = JoinSet::new();
     for host in keepers {
@@ -70,6 +83,12 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     }
     let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
     parts.spawn(actor.run(stops.swarm.clone()));
+    parts.spawn(introducing.run(stops.swarm.clone()).instrument(info_span!("members")));
+    let (watching, stopping) = (membership::Files::watch(files, members.own()), stops.swarm.clone());
+    parts.spawn(async move {
+        stopping.run_until_cancelled(watching).await;
+        stopping.cancelled().await;
+    });
     handle.serve(served.iter().map(|model| model.id).collect()).await;
     let hardware = hardware::Watcher::start()
         .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
@@ -93,7 +112,7 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         stopping.run_until_cancelled(lost).await;
         stopping.cancelled().await;
     });
-    Ok(Node { handle, served, hosts, stops, parts, jobs })
+    Ok(Node { handle, members, served, hosts, stops, parts, jobs })
 }
 
 impl Node {
@@ -101,6 +120,12 @@ impl Node {
     #[must_use]
     pub fn swarm(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Who of the swarm is a member, and what we are ourselves.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The models served.

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use starling_node::{Node, bench, config::Options, doctor, models, status};
+use starling_node::{
+    Config, Node, bench,
+    config::{JoinOptions, Options},
+    doctor, models, status,
+};
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -18,7 +22,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Join the swarm and serve until stopped.
+    /// Join a swarm with the invite that its gateway has printed, and serve until stopped. Prints `joined SWARM`.
+    Join(Box<JoinOptions>),
+    /// Serve until stopped, in the swarm that was joined before.
     Run(Box<Options>),
     /// Be the process of one engine, for the node that started this one.
     #[command(hide = true)]
@@ -42,6 +48,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn obey(command: Command) -> ExitCode {
     program::finish(match command {
+        Command::Join(options) => Box::pin(join(*options)).await,
         Command::Run(options) => Box::pin(run(*options)).await,
         Command::Status(options) => status::run(options).await,
         Command::Models(options) => models::run(options).await,
@@ -53,11 +60,29 @@ async fn obey(command: Command) -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Exit> {
     program::init_log(&options.swarm.log)?;
-    let first_peers = !options.swarm.bootstrap.is_empty();
+    Box::pin(serve(options.config()?, stop_on_signal())).await
+}
+
+async fn join(options: JoinOptions) -> Result<(), Exit> {
+    program::init_log(&options.run.swarm.log)?;
+    let (cancel, only) = (stop_on_signal(), options.only);
+    match cancel.run_until_cancelled(options.config()).await {
+        Some(Ok(config)) if !only => Box::pin(serve(config, cancel)).await,
+        Some(joined) => joined.map(drop),
+        None => Ok(()),
+    }
+}
+
+fn stop_on_signal() -> CancellationToken {
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
-    let config = options.config()?;
-    let Some(node) = cancel.run_until_cancelled(starling_node::start(config)).await else { return Ok(()) };
+    cancel
+}
+
+async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Exit> {
+    let first_peers = !config.swarm.bootstrap.is_empty();
+    let starting = Box::pin(starling_node::start(config));
+    let Some(node) = cancel.run_until_cancelled(starting).await else { return Ok(()) };
     let node = node?;
     program::say_addresses(node.swarm());
     if node.models().iter().any(|model| model.engine.info().demo) {
@@ -68,7 +93,7 @@ async fn run(options: Options) -> Result<(), Exit> {
     if first_peers {
         joined(&node, &cancel).await;
     } else {
-        warn!("no --bootstrap address was given: nobody will find this node");
+        warn!("the swarm has named no address to begin from: name one with --bootstrap");
     }
     for model in node.models() {
         let info = model.engine.info();
@@ -87,7 +112,7 @@ async fn joined(node: &Node, cancel: &CancellationToken) {
     let patience = std::time::Duration::from_secs(5);
     let mut met = Box::pin(cancel.run_until_cancelled(peers.wait_for(|peers| !peers.is_empty())));
     if tokio::time::timeout(patience, &mut met).await.is_err() {
-        warn!("no peer answers at the --bootstrap addresses; still trying");
+        warn!("no peer of the swarm answers yet; still trying");
         met.await;
     }
 }

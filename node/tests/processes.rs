@@ -10,6 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use starling_protocol::{
+    Identity,
+    membership::{Clock, MemberRole, Membership, SwarmKey},
+};
 use tempfile::TempDir;
 
 /// Longest wait for anything; the machine may be busy.
@@ -25,6 +29,7 @@ impl Node {
     /// Started and serving.
     fn serving(args: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
+        make_member(data.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
         command.arg("run").args(["--listen", "/ip4/127.0.0.1/tcp/0", "--data"]).arg(data.path()).args(args);
         let log = fs::File::create(data.path().join("log")).unwrap();
@@ -51,6 +56,13 @@ impl Node {
         let pids = pids.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
         pids.filter(|pid| parent(*pid) == Some(self.child.id())).collect()
     }
+}
+
+/// Of a swarm that nobody else is in.
+fn make_member(data: &Path) {
+    let peer = Identity::load_or_create(&data.join("identity.key")).unwrap().peer();
+    let certificate = SwarmKey::generate().unwrap().certify(peer, MemberRole::Node, Clock::default().now());
+    Membership { certificate, addresses: vec![] }.save(&data.join("membership.cbor")).unwrap();
 }
 
 impl Drop for Node {

@@ -6,8 +6,6 @@ use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::limits::MAX_SWARM_NAME_BYTES;
-
 /// One request for computation; the same over all of its attempts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(Uuid);
@@ -38,41 +36,12 @@ impl ModelId {
     }
 }
 
-/// The name that keeps two swarms apart on the same network: 1 to 64 of `a-z 0-9 - _ .`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SwarmName(String);
-
 /// Why a text is not an identifier.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdError {
-    /// Not a swarm name.
-    #[error("a swarm name is 1 to 64 of a-z, 0-9, '-', '_' and '.', not {0:?}")]
-    Swarm(String),
     /// Not a model id.
     #[error("a model id is 64 hexadecimal digits")]
     Model,
-}
-
-impl SwarmName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SwarmName {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let fits = (1..=MAX_SWARM_NAME_BYTES).contains(&text.len());
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-        if fits && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(IdError::Swarm(text.chars().take(MAX_SWARM_NAME_BYTES).collect()))
-        }
-    }
 }
 
 impl FromStr for ModelId {
@@ -94,12 +63,6 @@ pub(crate) fn read_hex(text: &str, bytes: &mut [u8]) -> Option<()> {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(())
-}
-
-impl fmt::Display for SwarmName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl fmt::Display for ModelId {
@@ -164,14 +127,6 @@ mod tests {
         assert_eq!("zz".repeat(32).parse::<ModelId>(), Err(IdError::Model));
         assert_eq!("+1".repeat(32).parse::<ModelId>(), Err(IdError::Model));
         assert_eq!("é".repeat(32).parse::<ModelId>(), Err(IdError::Model));
-    }
-
-    #[test]
-    fn swarm_names_are_short_and_plain() {
-        assert!("starling".parse::<SwarmName>().is_ok());
-        for bad in ["", "Upper", "with space", "slash/", &"x".repeat(65)] {
-            assert!(bad.parse::<SwarmName>().is_err(), "{bad:?}");
-        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use libp2p::{PeerId, identity::Keypair};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -104,7 +105,17 @@ impl Identity {
         }
     }
 
-    /// The seed, for the one place that makes a key pair of it.
+    /// The id that the others know it by.
+    ///
+    /// # Panics
+    /// Never: any 32 bytes are an Ed25519 seed.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        let key = Keypair::ed25519_from_bytes(&mut *self.seed());
+        key.expect("any 32 bytes are an Ed25519 seed").public().to_peer_id()
+    }
+
+    /// The seed, for the places that make a key pair of it.
     pub(crate) fn seed(&self) -> Zeroizing<[u8; SEED]> {
         self.seed.clone()
     }

@@ -7,6 +7,7 @@
 pub mod frame;
 pub mod id;
 pub mod identity;
+pub mod join;
 pub mod limits;
 pub mod members;
 pub mod membership;
@@ -14,5 +15,5 @@ pub mod message;
 pub mod program;
 pub mod swarm;
 
-pub use id::{JobId, ModelId, SwarmName};
+pub use id::{JobId, ModelId};
 pub use identity::Identity;

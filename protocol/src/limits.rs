@@ -68,8 +68,6 @@ pub const MAX_MODEL_NAME_BYTES: usize = 128;
 pub const MAX_LABEL_BYTES: usize = 64;
 /// Most slots one model offer may claim.
 pub const MAX_SLOTS: u32 = 4_096;
-/// Longest swarm name, in bytes.
-pub const MAX_SWARM_NAME_BYTES: usize = 64;
 
 /// How long a peer may take to send the frame that a stream begins with.
 pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);

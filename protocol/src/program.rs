@@ -20,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    SwarmName,
     identity::{Identity, IdentityError},
+    join::JoinError,
+    members::MembersError,
+    membership::{InviteError, SwarmId},
     swarm::{self, AddressError, Multiaddr, Role, StartError},
 };
 
@@ -37,9 +39,6 @@ pub struct SwarmOptions {
     /// Folder for the identity key and everything else that lasts [default: the platform's own].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Name of the swarm to join.
-    #[arg(long, value_name = "NAME", default_value = "starling")]
-    pub swarm: SwarmName,
     /// Address to listen on, as a multiaddr; may be repeated [default: free ports, TCP and QUIC;
     /// on loopback only, unless a --bootstrap address is elsewhere].
     #[arg(long, value_name = "MULTIADDR")]
@@ -102,6 +101,24 @@ impl From<AddressError> for Exit {
     }
 }
 
+impl From<InviteError> for Exit {
+    fn from(error: InviteError) -> Self {
+        Self::usage(error, error.hint())
+    }
+}
+
+impl From<JoinError> for Exit {
+    fn from(error: JoinError) -> Self {
+        Self::usage(&error, error.hint())
+    }
+}
+
+impl From<MembersError> for Exit {
+    fn from(error: MembersError) -> Self {
+        Self::usage(&error, error.hint())
+    }
+}
+
 impl SwarmOptions {
     /// The folder for everything that lasts; `program` is its last part where the platform decides.
     ///
@@ -111,25 +128,36 @@ impl SwarmOptions {
         data_dir(self.data.clone(), program)
     }
 
-    /// What the swarm is started with. Reads or makes the identity key in `data`.
+    /// What a peer is started with that belongs to no swarm. Reads or makes the identity key in `data`.
     ///
     /// # Errors
     /// When the key cannot be used.
     pub fn swarm_config(&self, role: Role, data: &Path, serve_relay: bool) -> Result<swarm::Config, Exit> {
-        let listen = if self.listen.is_empty() { default_listen(&self.bootstrap) } else { self.listen.clone() };
         Ok(swarm::Config {
             identity: Identity::load_or_create(&data.join("identity.key"))?,
-            swarm: self.swarm.clone(),
+            swarm: None,
             role,
-            listen,
+            listen: self.listen_beside(&self.bootstrap),
             external: self.external.clone(),
             bootstrap: self.bootstrap.clone(),
             serve_relay,
-            gate: false,
             port_mapping: !self.no_port_mapping && role != Role::Bootstrap,
             address_book: Some(data.join("peers.cbor")),
             agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
+    }
+
+    /// Makes it a member's: it begins from `addresses` too, which the swarm has named.
+    #[must_use]
+    pub fn of_swarm(&self, config: swarm::Config, swarm: SwarmId, addresses: &[Multiaddr]) -> swarm::Config {
+        let mut bootstrap = config.bootstrap;
+        bootstrap.extend(addresses.iter().cloned());
+        bootstrap.dedup();
+        swarm::Config { swarm: Some(swarm), listen: self.listen_beside(&bootstrap), bootstrap, ..config }
+    }
+
+    fn listen_beside(&self, bootstrap: &[Multiaddr]) -> Vec<Multiaddr> {
+        if self.listen.is_empty() { default_listen(bootstrap) } else { self.listen.clone() }
     }
 }
 
@@ -376,10 +404,9 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file =
-            "swarm = 'filed'\nrelay = true\nslots = 3\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']";
+        let file = "log = 'debug'\nrelay = true\nslots = 3\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']";
         let (swarm, relay, slots) = parse_with(file, &[]).unwrap();
-        assert_eq!((swarm.swarm.as_str(), relay, slots, swarm.listen.len()), ("filed", true, 3, 2));
+        assert_eq!((swarm.log.as_str(), relay, slots, swarm.listen.len()), ("debug", true, 3, 2));
         let (swarm, _, slots) = parse_with(file, &["--slots=4", "--listen=/ip4/127.0.0.1/tcp/3"]).unwrap();
         assert_eq!((slots, swarm.listen.len()), (4, 1));
     }

@@ -47,10 +47,10 @@ use self::{
 pub use libp2p::{Multiaddr, PeerId};
 
 use crate::{
-    ModelId, SwarmName, frame,
+    ModelId, frame,
     identity::Identity,
     limits::{INBOUND_QUEUE, MAX_JOIN_STREAMS, MAX_MEMBER_STREAMS, MAX_STRANGERS, OPEN_TIMEOUT},
-    membership::{JoinRefusal, JoinReply, MemberRole, NotMember},
+    membership::{JoinRefusal, JoinReply, MemberRole, NotMember, SwarmId},
     message::{JobEvent, Refusal},
 };
 
@@ -86,8 +86,8 @@ pub enum Role {
 pub struct Config {
     /// The key it is known by.
     pub identity: Identity,
-    /// The swarm it belongs to.
-    pub swarm: SwarmName,
+    /// The swarm whose members it looks for, and which it makes itself known in. Without one it does neither.
+    pub swarm: Option<SwarmId>,
     /// What it is there for.
     pub role: Role,
     /// Where it listens.
@@ -104,8 +104,14 @@ pub struct Config {
     pub address_book: Option<PathBuf>,
     /// Program and version, shown to other peers.
     pub agent: String,
-    /// Takes jobs and status from admitted peers only, and bounds how many others there may be.
-    pub gate: bool,
+}
+
+impl Config {
+    /// The id that it will be known by.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        self.identity.peer()
+    }
 }
 
 /// Streams that peers have opened with us. A queue whose receiver is dropped refuses.
@@ -376,13 +382,13 @@ pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
     let job = Accept {
         busy: frame::encode(&JobEvent::Refused(Refusal::Busy)),
         stranger: frame::encode(&JobEvent::Refused(Refusal::NotMember(NotMember::NoCertificate))),
-        ..Accept::members(JOB, job_sender, config.gate)
+        ..Accept::members(JOB, job_sender)
     };
     let member = Accept::anybody(MEMBER, member_sender, MAX_MEMBER_STREAMS);
     let accepts = match config.role {
         Role::Node => vec![job, member],
         Role::Gateway => {
-            let status = Accept::members(STATUS, status_sender, config.gate);
+            let status = Accept::members(STATUS, status_sender);
             let busy = frame::encode(&JoinReply::Refused(JoinRefusal::Busy));
             vec![status, member, Accept { busy, ..Accept::anybody(JOIN, join_sender, MAX_JOIN_STREAMS) }]
         }
@@ -391,7 +397,7 @@ pub fn new(config: Config) -> Result<(Handle, Inbound, Actor), StartError> {
     let me = key.public().to_peer_id();
     let traffic = Arc::new(Traffic::default());
     let permits = Arc::new(guard::Permits::new(&config.listen, &config.bootstrap));
-    let limit = (config.gate && config.role != Role::Bootstrap).then_some(MAX_STRANGERS);
+    let limit = (config.role != Role::Bootstrap).then_some(MAX_STRANGERS);
     let streams = streams::Behaviour::new(accepts, Strangers::new(limit), traffic.clone());
     let refused = streams.refused();
     let swarm = behaviour::swarm(key, &config, streams, permits.clone())?;

@@ -26,13 +26,12 @@ struct TestPeer {
 fn config(role: Role, listen: &[&str], bootstrap: Vec<Multiaddr>) -> Config {
     Config {
         identity: Identity::generate().unwrap(),
-        swarm: "test".parse().unwrap(),
+        swarm: Some("01".repeat(32).parse().unwrap()),
         role,
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
-        gate: false,
         port_mapping: false,
         address_book: None,
         agent: "test".into(),

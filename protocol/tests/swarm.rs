@@ -10,6 +10,7 @@ use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, stream};
 use starling_protocol::{
     Identity, frame,
     limits::{INBOUND_QUEUE, MAX_EVENT_FRAME},
+    membership::MemberRole,
     message::{JobEvent, Refusal},
     swarm::{self, Config, Handle, Inbound, Multiaddr, OpenError, PeerId, Peers, Role},
 };
@@ -28,13 +29,12 @@ struct TestPeer {
 fn config(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Config {
     Config {
         identity: Identity::generate().unwrap(),
-        swarm: "test".parse().unwrap(),
+        swarm: Some("01".repeat(32).parse().unwrap()),
         role,
         listen,
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
-        gate: false,
         port_mapping: false,
         address_book: None,
         agent: "test".into(),
@@ -85,7 +85,18 @@ async fn trio(transport: &str) -> (TestPeer, TestPeer, TestPeer) {
     let (gateway_id, node_id) = (gateway.id(), node.id());
     gateway.sees("the node", |peers| peers.get(&node_id).is_some_and(|peer| peer.takes_jobs)).await;
     node.sees("the gateway", |peers| peers.get(&gateway_id).is_some_and(|peer| peer.takes_status)).await;
+    admit(&gateway, &node).await;
     (bootstrap, gateway, node)
+}
+
+/// As if they had shown each other their certificates.
+async fn admit(gateway: &TestPeer, node: &TestPeer) {
+    for (one, other, role) in [(gateway, node, MemberRole::Node), (node, gateway, MemberRole::Gateway)] {
+        let other = other.id();
+        one.sees("the other", |peers| peers.get(&other).is_some()).await;
+        one.handle.admit(other, role).await;
+        one.sees("a member", |peers| peers.get(&other).is_some_and(|peer| peer.member.is_some())).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,6 +227,7 @@ async fn peers_that_nobody_can_dial_meet_over_the_relay() {
     let mut node = TestPeer::start_on(Role::Node, vec![], first);
     let id = node.id();
     gateway.sees("the node", |peers| peers.get(&id).is_some_and(|peer| peer.takes_jobs && peer.is_relayed())).await;
+    admit(&gateway, &node).await;
     let mut ours = gateway.handle.open_job(id).await.unwrap();
     let send = async {
         ours.write_all(&vec![7; BYTES]).await.unwrap();

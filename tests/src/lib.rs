@@ -4,6 +4,7 @@
 
 mod chat;
 pub mod figures;
+mod peer;
 
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use starling_gateway::{
 use starling_inference::{Source, scripted};
 use starling_node::{Apart, Node};
 use starling_protocol::{
-    Identity, SwarmName,
+    Identity,
+    members::Standing,
+    membership::{Clock, MemberRole, Membership, SwarmKey},
     swarm::{self, Multiaddr, PeerId, Role},
 };
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::chat::Chat;
+pub use self::{chat::Chat, peer::MemberPeer};
 
 /// How long anything in a test may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,11 +43,15 @@ pub struct TestSwarm {
     pub cookie: String,
     /// An API key of the administrator's.
     pub key: String,
-    bootstrap: Multiaddr,
+    /// The swarm's key, which the gateway holds too.
+    pub swarm_key: SwarmKey,
+    /// The first peer.
+    pub bootstrap: Multiaddr,
+    /// The gateway's folder.
+    pub data: TempDir,
     /// Where its nodes listen.
     listen: Vec<Multiaddr>,
     _bootstrap: DropGuard,
-    _data: TempDir,
 }
 
 /// A node of a test swarm, gone when dropped.
@@ -73,14 +80,16 @@ impl TestSwarm {
         }
         let data = tempfile::tempdir().unwrap();
         let (bootstrap, guard) = start_bootstrap().await;
-        let mut config = Config::loopback(data.path(), name()).unwrap();
+        let mut config = Config::loopback(data.path()).unwrap();
         config.swarm.bootstrap = vec![bootstrap.clone()];
+        let Standing::Authority { key: swarm_key, .. } = &config.standing else { panic!("not a founder") };
+        let swarm_key = swarm_key.clone();
         change(&mut config);
         let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let http = reqwest::Client::new();
         let cookie = set_up(&gateway, &http).await;
         let key = make_key(&gateway, &http, &cookie).await;
-        Self { gateway, http, cookie, key, bootstrap, listen, _bootstrap: guard, _data: data }
+        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, _bootstrap: guard }
     }
 
     /// A swarm with one node for each of these options, all of them known to the gateway.
@@ -100,27 +109,40 @@ impl TestSwarm {
 
     /// Adds a node with one scripted model for each of these options, and waits until the gateway has found it.
     pub async fn add_node_of(&self, options: &[&str]) -> TestNode {
-        let source = |options: &&str| Source::Scripted(options.parse().unwrap());
-        let config = starling_node::Config {
-            swarm: swarm::Config {
-                listen: self.listen.clone(),
-                ..peer_config(Role::Node, vec![self.bootstrap.clone()])
-            },
-            name: "test node".to_owned(),
-            sources: options.iter().map(source).collect(),
-            engines: Apart::default(),
-            data: None,
-        };
+        let config = self.node_config(options);
         let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let peer = node.swarm().local_peer();
         self.sees("the node", |view| view.nodes.iter().any(|node| node.peer == peer && !node.models.is_empty())).await;
         TestNode { peer, node: Some(node) }
     }
 
-    /// A bare peer that says it is a node, for tests of what a gateway believes.
+    /// A member with one scripted model for each of these options, not yet started.
     #[must_use]
-    pub fn stranger(&self) -> swarm::Config {
-        peer_config(Role::Node, vec![self.bootstrap.clone()])
+    pub fn node_config(&self, options: &[&str]) -> starling_node::Config {
+        let source = |options: &&str| Source::Scripted(options.parse().unwrap());
+        let swarm = swarm::Config { listen: self.listen.clone(), ..self.peer_config(Role::Node) };
+        starling_node::Config {
+            membership: self.certify(swarm.peer(), MemberRole::Node),
+            swarm,
+            name: "test node".to_owned(),
+            sources: options.iter().map(source).collect(),
+            engines: Apart::default(),
+            data: None,
+        }
+    }
+
+    /// What makes a peer a member, without an invite.
+    #[must_use]
+    pub fn certify(&self, peer: PeerId, role: MemberRole) -> Membership {
+        let certificate = self.swarm_key.certify(peer, role, Clock::default().now());
+        Membership { certificate, addresses: vec![self.bootstrap.clone()] }
+    }
+
+    /// A peer that looks for this swarm's members and is none yet.
+    #[must_use]
+    pub fn peer_config(&self, role: Role) -> swarm::Config {
+        let config = peer_config(role, vec![self.bootstrap.clone()]);
+        swarm::Config { swarm: Some(self.swarm_key.id()), ..config }
     }
 
     /// Waits until the gateway's view of the swarm is as it should be.
@@ -145,6 +167,18 @@ impl TestSwarm {
     pub async fn get(&self, path: &str) -> Value {
         let response = self.http.get(self.url(path)).header("cookie", &self.cookie).send().await.unwrap();
         response.json().await.unwrap()
+    }
+
+    /// A POST of the administrator's.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(self.url(path)).header("cookie", &self.cookie).json(body);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A DELETE of the administrator's; its status.
+    pub async fn delete(&self, path: &str) -> u16 {
+        let request = self.http.delete(self.url(path)).header("cookie", &self.cookie).json(&json!({}));
+        request.send().await.unwrap().status().as_u16()
     }
 
     /// The administrator's chat socket.
@@ -205,13 +239,12 @@ async fn start_bootstrap() -> (Multiaddr, DropGuard) {
 fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
     swarm::Config {
         identity: Identity::generate().unwrap(),
-        swarm: name(),
+        swarm: None,
         role,
         listen: vec![loopback()],
         external: vec![],
         bootstrap,
         serve_relay: role == Role::Bootstrap,
-        gate: false,
         port_mapping: false,
         address_book: None,
         agent: "test".to_owned(),
@@ -222,10 +255,6 @@ fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
 #[must_use]
 pub fn loopback() -> Multiaddr {
     "/ip4/127.0.0.1/tcp/0".parse().unwrap()
-}
-
-fn name() -> SwarmName {
-    "test".parse().unwrap()
 }
 
 async fn set_up(gateway: &Running, http: &reqwest::Client) -> String {

@@ -6,7 +6,7 @@
 
 pub(crate) mod part;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use part::Part;
 
 use crate::blocked::Blocked;
+use crate::process;
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
 
@@ -64,16 +65,17 @@ impl Swarm {
             url: String::new(),
             setup_code: None,
         };
-        swarm.launch("bootstrap", "bootstrap", &LISTEN.map(OsString::from))?;
+        swarm.launch("bootstrap", "bootstrap", &[&["run".into()], &LISTEN.map(OsString::from)[..]].concat())?;
         let known = swarm.bootstrap_addresses(stop)?;
         let http = format!("127.0.0.1:{}", plan.port).into();
-        let gateway = [vec!["--http".into(), http], known.clone(), plan.gateway.clone()].concat();
+        let gateway = [vec!["run".into(), "--http".into(), http], known.clone(), plan.gateway.clone()].concat();
         swarm.launch("gateway", "gateway", &gateway)?;
         swarm.url = swarm.wait_for(GATEWAY, "ready", START_LIMIT, stop)?;
         swarm.setup_code = swarm.parts[GATEWAY].news("setup-code");
         for (index, args) in plan.nodes.iter().enumerate() {
-            let args = [known.clone(), args.clone()].concat();
-            swarm.launch(&format!("node-{}", index + 1), "node", &args)?;
+            let name = format!("node-{}", index + 1);
+            let args = [swarm.way_in(&name)?, known.clone(), args.clone()].concat();
+            swarm.launch(&name, "node", &args)?;
         }
         swarm.wait_for_nodes(stop)?;
         Ok(swarm)
@@ -87,6 +89,11 @@ impl Swarm {
     /// The one-time code, while there is no administrator yet.
     pub(crate) fn setup_code(&self) -> Option<&str> {
         self.setup_code.as_deref()
+    }
+
+    /// The file with the swarm's key.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.data.join("gateway").join("swarm.key")
     }
 
     /// `--bootstrap ADDRESS` for each address that the bootstrap listens on.
@@ -164,14 +171,36 @@ impl Swarm {
         }
     }
 
+    /// What a node is started with: an invite to join with, or nothing of that kind when it is a member already.
+    fn way_in(&self, name: &str) -> Result<Vec<OsString>> {
+        if let Some(invite) = self.parts[GATEWAY].said("invite") {
+            return Ok(vec!["join".into(), invite.into()]);
+        }
+        if self.data.join(name).join("membership.cbor").exists() {
+            return Ok(vec!["run".into()]);
+        }
+        Ok(vec!["join".into(), self.make_invite()?.into()])
+    }
+
+    /// A gateway that has nodes prints no invite; one is made beside it.
+    fn make_invite(&self) -> Result<String> {
+        let mut command = process::command(self.program("gateway"));
+        command.arg("invite").arg("--data").arg(self.data.join("gateway"));
+        let made = process::output(&mut command).context("the gateway made no invite for a new node")?;
+        Ok(made.trim().to_owned())
+    }
+
+    fn program(&self, role: &str) -> PathBuf {
+        self.programs.join(format!("starling-{role}{}", std::env::consts::EXE_SUFFIX))
+    }
+
     fn launch(&mut self, name: &str, role: &str, args: &[OsString]) -> Result<()> {
-        let program = self.programs.join(format!("starling-{role}{}", std::env::consts::EXE_SUFFIX));
+        let program = self.program(role);
         if !program.is_file() {
             bail!("{} is not built", program.display());
         }
         let data = self.data.join(name);
-        let fixed = [OsStr::new("run"), OsStr::new("--data"), data.as_os_str()].map(OsString::from);
-        let all = [&fixed, args].concat();
+        let all = [args, &["--data".into(), data.into()]].concat();
         self.parts.push(Part::start(name, &program, &all, &self.data.join("logs"))?);
         Ok(())
     }

@@ -57,6 +57,10 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug)]
 pub struct Administrator;
 
+/// Somebody with a session who is an administrator: for what no API key should open.
+#[derive(Clone, Debug)]
+pub struct SignedInAdministrator(pub User);
+
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Session")
@@ -105,6 +109,18 @@ impl FromRequestParts<App> for Administrator {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         match Caller::from_request_parts(parts, app).await?.user.role {
             Role::Admin => Ok(Self),
+            Role::User => Err(ApiError::AdminOnly),
+        }
+    }
+}
+
+impl FromRequestParts<App> for SignedInAdministrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let SignedIn { user, .. } = SignedIn::from_request_parts(parts, app).await?;
+        match user.role {
+            Role::Admin => Ok(Self(user)),
             Role::User => Err(ApiError::AdminOnly),
         }
     }

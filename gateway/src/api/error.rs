@@ -16,7 +16,7 @@ use crate::{
     dispatch::{DispatchError, whole_seconds},
     doors::Closed,
     password::PasswordError,
-    store::{StoreError, keys::MAX_KEYS_PER_USER},
+    store::{StoreError, invites::MAX_LIVE_INVITES, keys::MAX_KEYS_PER_USER},
     turn::{self, TurnRefused},
 };
 
@@ -57,6 +57,18 @@ pub enum ApiError {
     NoSuchKey,
     #[error("{MAX_KEYS_PER_USER} keys are as many as one may have: delete one first")]
     TooManyKeys,
+    #[error("there is no such invite")]
+    NoSuchInvite,
+    #[error("{MAX_LIVE_INVITES} invites are as many as may wait: revoke some first")]
+    TooManyInvites,
+    #[error("there is no such member")]
+    NoSuchMember,
+    #[error("this gateway does not hold the swarm's key: ask on the gateway that founded the swarm")]
+    NotAuthority,
+    #[error("a gateway cannot turn itself out")]
+    Oneself,
+    #[error("the gateway has no address yet to put in an invite")]
+    NoAddress,
     #[error("too many tries: wait {} seconds", whole_seconds(*.0))]
     TooManyTries(Duration),
     #[error("too many sockets are open: close some of the chat's windows")]
@@ -124,6 +136,12 @@ impl ApiError {
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchKey => (StatusCode::NOT_FOUND, "no_such_key"),
             Self::TooManyKeys => (StatusCode::CONFLICT, "too_many_keys"),
+            Self::NoSuchInvite => (StatusCode::NOT_FOUND, "no_such_invite"),
+            Self::TooManyInvites => (StatusCode::CONFLICT, "too_many_invites"),
+            Self::NoSuchMember => (StatusCode::NOT_FOUND, "no_such_member"),
+            Self::NotAuthority => (StatusCode::CONFLICT, "not_authority"),
+            Self::Oneself => (StatusCode::CONFLICT, "oneself"),
+            Self::NoAddress => (StatusCode::SERVICE_UNAVAILABLE, "no_address"),
             Self::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
             Self::TooManySockets => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets"),
             Self::Turn(refused) => of_turn(refused),

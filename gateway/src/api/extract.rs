@@ -55,6 +55,24 @@ impl FromRequestParts<App> for InPath<crate::id::KeyId> {
     }
 }
 
+impl FromRequestParts<App> for InPath<crate::id::InviteId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchInvite)
+    }
+}
+
+impl FromRequestParts<App> for InPath<starling_protocol::swarm::PeerId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchMember)
+    }
+}
+
 /// Whether the body says that it is JSON: a form of another site cannot say so.
 #[must_use]
 pub fn is_json(headers: &HeaderMap) -> bool {

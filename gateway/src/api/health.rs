@@ -35,7 +35,7 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) 
         }
         Err(_) => reasons.push("database: it does not answer".to_owned()),
     }
-    if app.swarm.addresses().borrow().is_empty() {
+    if app.network.swarm.addresses().borrow().is_empty() {
         reasons.push("swarm: it does not listen on any address".to_owned());
     }
     if app.life.drain.is_cancelled() {

@@ -8,6 +8,6 @@ use crate::app::App;
 /// `GET /api/swarm`
 pub(super) async fn view(State(app): State<App>, _: SignedIn) -> Json<SwarmView> {
     let view = app.dispatch.view().borrow().clone();
-    let peers = u32::try_from(app.swarm.peers().borrow().len()).unwrap_or(u32::MAX);
+    let peers = u32::try_from(app.network.swarm.peers().borrow().len()).unwrap_or(u32::MAX);
     Json(SwarmView { nodes: view.nodes.iter().map(Into::into).collect(), peers })
 }

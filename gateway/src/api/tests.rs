@@ -3,6 +3,7 @@
 
 mod accounts;
 mod errors;
+mod invites;
 mod matrix;
 mod metrics;
 mod socket;
@@ -15,6 +16,8 @@ use axum::{
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use starling_protocol::{
+    members::{self, Standing},
+    membership::{Clock, MemberRole, SwarmKey},
     program::SwarmOptions,
     swarm::{self, Role},
 };
@@ -24,6 +27,7 @@ use super::router;
 use crate::{
     app::App,
     dispatch::Dispatch,
+    membership::{Network, Places},
     store::{self, tests::store, users},
 };
 
@@ -56,8 +60,8 @@ impl Site {
 
     async fn with_origin(public_origin: Option<&str>) -> Self {
         let (store, dir) = store().await;
-        let handle = swarm_handle(dir.path());
-        let app = App::new(store, Dispatch::detached(), handle, public_origin.map(str::to_owned)).await.unwrap();
+        let network = network(dir.path());
+        let app = App::new(store, Dispatch::detached(), network, public_origin.map(str::to_owned)).await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }
     }
 
@@ -142,19 +146,29 @@ impl Answer {
     }
 }
 
-/// A place in a swarm that nobody runs.
-fn swarm_handle(dir: &std::path::Path) -> swarm::Handle {
+/// The founder of a swarm that nobody runs.
+fn network(dir: &std::path::Path) -> Network {
     let options = SwarmOptions {
         config: None,
         data: None,
-        swarm: "tests".parse().unwrap(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        external: vec![],
+        external: vec!["/ip4/192.0.2.1/tcp/4001".parse().unwrap()],
         no_port_mapping: true,
         bootstrap: vec![],
         log: String::new(),
     };
-    swarm::new(options.swarm_config(Role::Gateway, dir, false).unwrap()).unwrap().0
+    let (swarm, inbound, _) = swarm::new(options.swarm_config(Role::Gateway, dir, false).unwrap()).unwrap();
+    let key = SwarmKey::generate().unwrap();
+    let (members, _) = members::new(members::Config {
+        swarm: swarm.clone(),
+        inbound: inbound.member,
+        standing: Standing::Authority { key, role: MemberRole::Gateway },
+        revocations: None,
+        membership: None,
+        clock: Clock::default(),
+    })
+    .unwrap();
+    Network { places: Places::new(&swarm, options.external, vec![]), swarm, members }
 }
 
 /// The conversation of a user, for those who try to get at it.

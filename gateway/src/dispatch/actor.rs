@@ -7,6 +7,8 @@ use std::{
 };
 
 use starling_protocol::{
+    members::Roster,
+    membership::MemberRole,
     message::Status,
     swarm::{InboundStream, PeerId, Peers},
 };
@@ -91,11 +93,17 @@ struct Waiting {
     estimate: watch::Sender<Estimate>,
 }
 
+/// What the swarm knows of nodes.
+pub(super) struct Known {
+    pub(super) peers: watch::Receiver<Peers>,
+    pub(super) roster: watch::Receiver<Arc<Roster>>,
+}
+
 /// The dispatcher's task. Run it once.
 pub struct Actor {
     scheduler: Scheduler,
     waiting: HashMap<Ticket, Waiting>,
-    peers: watch::Receiver<Peers>,
+    known: Known,
     streams: mpsc::Receiver<InboundStream>,
     asked: mpsc::Receiver<Command>,
     ends: (mpsc::Sender<End>, mpsc::Receiver<End>),
@@ -107,13 +115,13 @@ pub struct Actor {
 impl Actor {
     pub(super) fn new(
         scheduler: Scheduler,
-        peers: watch::Receiver<Peers>,
+        known: Known,
         (streams, asked): (mpsc::Receiver<InboundStream>, mpsc::Receiver<Command>),
         view: watch::Sender<Arc<View>>,
     ) -> Self {
         let waiting = HashMap::new();
         let (ends, stale, estimated) = (mpsc::channel(MAX_JOBS), false, Instant::now());
-        Self { scheduler, waiting, peers, streams, asked, ends, view, stale, estimated }
+        Self { scheduler, waiting, known, streams, asked, ends, view, stale, estimated }
     }
 
     /// Runs until `cancel`.
@@ -121,7 +129,8 @@ impl Actor {
         let (news_sender, mut news) = mpsc::channel(STATUS_QUEUE);
         let (_, closed) = mpsc::channel(1);
         let streams = std::mem::replace(&mut self.streams, closed);
-        let reader = tokio::spawn(status::run(streams, news_sender).instrument(info_span!("status")));
+        let reader =
+            tokio::spawn(status::run(streams, news_sender, self.known.roster.clone()).instrument(info_span!("status")));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -163,6 +172,8 @@ impl Actor {
 
     fn on_news(&mut self, news: News) {
         match news {
+            // Its last words may be read after it was turned out.
+            News::Status(peer, _) if !is_node(&self.known.roster.borrow(), &peer) => return,
             News::Status(peer, status) => self.scheduler.status(peer, status, Instant::now()),
             News::Gone(peer) => self.scheduler.gone(peer, Instant::now()),
         }
@@ -171,8 +182,12 @@ impl Actor {
 
     fn on_tick(&mut self) {
         self.stale |= self.scheduler.expire(Instant::now());
-        if self.peers.has_changed().unwrap_or(false) {
-            for (peer, path) in self.peers.borrow_and_update().iter() {
+        if self.known.roster.has_changed().unwrap_or(false) {
+            let roster = self.known.roster.borrow_and_update().clone();
+            self.stale |= self.scheduler.keep(|peer| is_node(&roster, peer));
+        }
+        if self.known.peers.has_changed().unwrap_or(false) {
+            for (peer, path) in self.known.peers.borrow_and_update().iter() {
                 self.stale |= self.scheduler.path(*peer, path.is_relayed(), path.rtt);
             }
         }
@@ -237,4 +252,9 @@ impl Actor {
         let others = self.scheduler.others(&peer, model);
         Ok(Lease { placement, dimensions, others, outcome: Outcome::Left, seen: Seen::now(), placed, end: Some(end) })
     }
+}
+
+/// Whether the peer is a member that computes.
+pub(super) fn is_node(roster: &Roster, peer: &PeerId) -> bool {
+    roster.get(peer).is_some_and(|claims| claims.role == MemberRole::Node)
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use starling_protocol::{
     JobId,
     limits::ADMISSION_TIMEOUT,
+    members::Members,
+    membership::Claims,
     message::{Done, JobEvent, JobFailure, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, Path, PeerId},
 };
@@ -59,6 +61,7 @@ enum Trouble {
 /// What a job's task works with.
 pub(super) struct Means {
     pub(super) swarm: Handle,
+    pub(super) members: Members,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) events: Events,
     pub(super) jobs: Jobs,
@@ -78,6 +81,17 @@ pub(super) async fn run(job: Job, need: Need, means: Means) {
         Err(Trouble::Unread) => return,
     };
     let _ = events.send(last).await;
+}
+
+/// Waits until what a member has shown is taken back.
+async fn turned_out(members: &Members, shown: Option<Claims>) {
+    let mut revocations = members.revocations();
+    if let Some(claims) = shown
+        && revocations.wait_for(|revocations| revocations.revokes(&claims)).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 struct Attempts {
@@ -175,10 +189,18 @@ impl Attempts {
     }
 
     async fn attempt(&mut self, lease: &mut Lease) -> Result<Done, Trouble> {
-        let Means { swarm, jobs, cancel, .. } = &self.means;
-        let cancel = cancel.clone();
+        let Means { swarm, members, jobs, cancel, .. } = &self.means;
+        let (members, cancel) = (members.clone(), cancel.clone());
+        let shown = members.roster().borrow().get(&lease.placement.peer).cloned();
         let mut link = Link::begin(swarm.clone(), jobs.clone(), lease, &self.request).await?;
-        let end = cancel.run_until_cancelled(self.follow(&mut link, lease)).await;
+        let following = async {
+            tokio::select! {
+                end = self.follow(&mut link, lease) => end,
+                // It is not waited for as one whose connection broke is: it will not come back.
+                () = turned_out(&members, shown) => Err(Trouble::Node(DispatchError::NodeLost)),
+            }
+        };
+        let end = cancel.run_until_cancelled(following).await;
         // However it ended, and whoever has left: the node has to know.
         link.end().await;
         end.unwrap_or(Err(Trouble::Unread))

@@ -1,5 +1,7 @@
 //! The store on a real file in a temporary folder.
 
+mod membership;
+
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{ConversationId, TurnId},
-    secret::Token,
+    secret::{Digest, Token},
 };
 
 /// A store whose file goes away with it.

@@ -9,7 +9,11 @@ use starling_protocol::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{desk, network::Network};
+use crate::{
+    desk,
+    membership::{self, Files},
+    network::Network,
+};
 
 /// How long others get to say how they see us.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -21,7 +25,7 @@ pub(super) async fn look(options: &SwarmOptions, data: &Path) -> Result<Network,
         Ok(None) => {}
         Err(error) => return Err(format!("the node that runs does not answer: {error}")),
     }
-    let config = options.swarm_config(Role::Node, data, false).map_err(|exit| match exit {
+    let config = config(options, data).map_err(|exit| match exit {
         Exit::Usage { what, hint } => format!("{what}; {hint}"),
         Exit::Failed(what) => what,
     })?;
@@ -38,6 +42,16 @@ pub(super) async fn look(options: &SwarmOptions, data: &Path) -> Result<Network,
     stop.cancel();
     let _ = running.await;
     Ok(network)
+}
+
+/// As a peer that belongs to no swarm, beginning where a member would.
+fn config(options: &SwarmOptions, data: &Path) -> Result<swarm::Config, Exit> {
+    let mut config = options.swarm_config(Role::Node, data, false)?;
+    if let Ok(membership) = Files::new(data).load() {
+        let known = options.of_swarm(config, membership::swarm_of(&membership)?, &membership.addresses);
+        config = swarm::Config { swarm: None, ..known };
+    }
+    Ok(config)
 }
 
 /// Nothing more is to be expected soon.

@@ -132,7 +132,7 @@ impl Actor {
             dialling: Dialling::default(),
             paths: Paths::default(),
             pulse: Pulse::default(),
-            discovery: Discovery::new(&config.swarm, config.role),
+            discovery: Discovery::new(config.swarm, config.role),
             records: Records::new(PROVIDER_TTL),
             reservations: Reservations::default(),
             observations,

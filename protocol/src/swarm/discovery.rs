@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
 use super::Role;
-use crate::{ModelId, SwarmName};
+use crate::{ModelId, membership::SwarmId};
 
 type Kademlia = kad::Behaviour<kad::store::MemoryStore>;
 
@@ -22,7 +22,8 @@ const ANNOUNCE_DELAY: Duration = Duration::from_millis(50);
 
 /// What a swarm's peers provide and look up.
 pub(super) struct Discovery {
-    swarm: SwarmName,
+    /// Without one there is nobody to be found by, or to find.
+    swarm: Option<SwarmId>,
     role: Role,
     models: Vec<ModelId>,
     search: Option<kad::QueryId>,
@@ -32,21 +33,16 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(swarm: &SwarmName, role: Role) -> Self {
-        Self {
-            swarm: swarm.clone(),
-            role,
-            models: vec![],
-            search: None,
-            next_search: None,
-            stale_since: Some(Instant::now()),
-        }
+    pub(super) fn new(swarm: Option<SwarmId>, role: Role) -> Self {
+        Self { swarm, role, models: vec![], search: None, next_search: None, stale_since: Some(Instant::now()) }
     }
 
     /// The models we provide from now on.
     pub(super) fn serve(&mut self, models: Vec<ModelId>, kademlia: &mut Kademlia) {
         for gone in self.models.iter().filter(|model| !models.contains(model)) {
-            kademlia.stop_providing(&self.model_key(gone));
+            if let Some(key) = self.model_key(gone) {
+                kademlia.stop_providing(&key);
+            }
         }
         self.models = models;
         self.announce_again(Instant::now());
@@ -90,7 +86,8 @@ impl Discovery {
     }
 
     fn announce(&self, kademlia: &mut Kademlia) {
-        let keys = self.role_key(self.role).into_iter().chain(self.models.iter().map(|model| self.model_key(model)));
+        let keys =
+            self.role_key(self.role).into_iter().chain(self.models.iter().filter_map(|model| self.model_key(model)));
         for key in keys {
             match kademlia.start_providing(key) {
                 Ok(_) => debug!("announced"),
@@ -109,17 +106,18 @@ impl Discovery {
 
     fn role_key(&self, role: Role) -> Option<kad::RecordKey> {
         match role {
-            Role::Node => Some(self.key("nodes")),
-            Role::Gateway => Some(self.key("gateways")),
+            Role::Node => self.key("nodes"),
+            Role::Gateway => self.key("gateways"),
             Role::Bootstrap => None,
         }
     }
 
-    fn model_key(&self, model: &ModelId) -> kad::RecordKey {
+    fn model_key(&self, model: &ModelId) -> Option<kad::RecordKey> {
         self.key(&format!("models/{model}"))
     }
 
-    fn key(&self, what: &str) -> kad::RecordKey {
-        kad::RecordKey::new(&Sha256::digest(format!("/starling/1/{}/{what}", self.swarm)))
+    fn key(&self, what: &str) -> Option<kad::RecordKey> {
+        let swarm = self.swarm?;
+        Some(kad::RecordKey::new(&Sha256::digest(format!("/starling/1/{swarm}/{what}"))))
     }
 }

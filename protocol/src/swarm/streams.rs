@@ -80,9 +80,9 @@ pub(crate) struct Accept {
 }
 
 impl Accept {
-    /// For members only, once the gate is there.
-    pub(crate) fn members(protocol: StreamProtocol, queue: mpsc::Sender<InboundStream>, gate: bool) -> Self {
-        Self { members_only: gate, ..Self::anybody(protocol, queue, MAX_STREAMS) }
+    /// For members only.
+    pub(crate) fn members(protocol: StreamProtocol, queue: mpsc::Sender<InboundStream>) -> Self {
+        Self { members_only: true, ..Self::anybody(protocol, queue, MAX_STREAMS) }
     }
 
     /// For anybody, so many at a time.

@@ -46,13 +46,12 @@ impl TestPeer {
         }
         let config = Config {
             identity: identity.clone(),
-            swarm: "test".parse().unwrap(),
+            swarm: Some("01".repeat(32).parse().unwrap()),
             role,
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             external: vec![],
             bootstrap,
             serve_relay: role == Role::Bootstrap,
-            gate: true,
             port_mapping: false,
             address_book: None,
             agent: "test".into(),

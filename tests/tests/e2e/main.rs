@@ -6,6 +6,7 @@ mod embeddings;
 mod failover;
 mod figures;
 mod flood;
+mod membership;
 mod parts;
 mod resume;
 mod strangers;

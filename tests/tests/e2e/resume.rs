@@ -14,11 +14,10 @@ use starling_protocol::{
     message::{
         Chat, ChatMessage, JobEvent, JobOpening, JobOrder, JobRequest, Piece, Refusal, Resume, Role as Author, Task,
     },
-    swarm::{self, Handle, PeerId, Role, Stream},
+    swarm::{PeerId, Role, Stream},
 };
-use starling_tests::{PATIENCE, TestNode, TestSwarm, expected_text, loopback};
+use starling_tests::{MemberPeer, PATIENCE, TestNode, TestSwarm, expected_text, loopback};
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Some three seconds for each answer.
 const STEADY: &str = "seed=1,tokens_per_second=100,answer_tokens=300,slots=4";
@@ -190,27 +189,16 @@ async fn a_reader_who_leaves_frees_the_slot_at_once() {
     is_idle_within(&swarm, Duration::from_secs(1)).await;
 }
 
-/// A bare peer that says it is a gateway.
-struct Bare {
-    handle: Handle,
-    _inbound: swarm::Inbound,
-    _stop: DropGuard,
-}
+/// A bare peer that is a gateway of the swarm.
+struct Bare(MemberPeer);
 
 impl Bare {
     async fn connected(swarm: &TestSwarm, node: PeerId) -> Self {
-        let config = swarm::Config { role: Role::Gateway, ..swarm.stranger() };
-        let (handle, inbound, actor) = swarm::new(config).unwrap();
-        let stop = CancellationToken::new();
-        tokio::spawn(actor.run(stop.clone()));
-        let mut peers = handle.peers();
-        let met = peers.wait_for(|peers| peers.get(&node).is_some_and(|peer| peer.takes_jobs));
-        timeout(PATIENCE, met).await.expect("never met the node").unwrap();
-        Self { handle, _inbound: inbound, _stop: stop.drop_guard() }
+        Self(MemberPeer::of(swarm, Role::Gateway, node).await)
     }
 
     async fn open(&self, node: &TestNode, opening: JobOpening) -> Stream {
-        let mut stream = self.handle.open_job(node.peer).await.unwrap();
+        let mut stream = self.0.handle.open_job(node.peer).await.unwrap();
         frame::write(&mut stream, &opening).await.unwrap();
         stream
     }
@@ -296,7 +284,7 @@ async fn a_flood_of_resumes_harms_nobody() {
     let gateway = Bare::connected(&swarm, node.peer).await;
     let (_stream, request) = gateway.begin(node).await;
     let flood = join_all((0..500).map(|_| async {
-        let Ok(mut stream) = gateway.handle.open_job(node.peer).await else { return };
+        let Ok(mut stream) = gateway.0.handle.open_job(node.peer).await else { return };
         let resume = Resume { job: request.job, attempt: request.attempt, received: 0 };
         let _ = frame::write(&mut stream, &JobOpening::Resume(resume)).await;
         let answer = timeout(PATIENCE, frame::read::<JobEvent>(&mut stream, MAX_EVENT_FRAME)).await;

@@ -1,4 +1,5 @@
-//! Peers that send garbage, lie about lengths, or say nothing: only their own stream suffers.
+//! Members that send garbage, lie about lengths, or say nothing: only their own stream suffers. And peers that
+//! are no members: they get nowhere.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +9,12 @@ use starling_protocol::{
     frame,
     limits::{FIRST_FRAME_TIMEOUT, MAX_EVENT_FRAME, MAX_REQUEST_FRAME, STATUS_TIMEOUT},
     message::{Accepted, JobEvent, Refusal, Status},
-    swarm::{self, Handle, PeerId, Role, Stream},
+    swarm::{Role, Stream},
 };
-use starling_tests::{PATIENCE, TestSwarm, expected_text};
+use starling_tests::{MemberPeer, TestSwarm, expected_text};
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 const GOOD: &str = "answer_tokens=30,tokens_per_second=0,slots=2";
-
-async fn connected(swarm: &TestSwarm, role: Role, to: PeerId) -> (Handle, swarm::Inbound, DropGuard) {
-    let (handle, inbound, actor) = swarm::new(swarm::Config { role, ..swarm.stranger() }).unwrap();
-    let stop = CancellationToken::new();
-    tokio::spawn(actor.run(stop.clone()));
-    let mut peers = handle.peers();
-    let met = peers.wait_for(|peers| peers.get(&to).is_some_and(|peer| peer.takes_jobs || peer.takes_status));
-    timeout(PATIENCE, met).await.expect("the stranger never met its victim").unwrap();
-    (handle, inbound, stop.drop_guard())
-}
 
 async fn still_answers(swarm: &TestSwarm) {
     let body = json!({"model": "scripted", "messages": [{"role": "user", "content": "hello"}]});
@@ -48,11 +38,11 @@ async fn answer_to(bytes: &[u8], mut stream: Stream) -> Option<JobEvent> {
 async fn a_node_ends_what_makes_no_sense_and_serves_on() {
     let (swarm, nodes) = TestSwarm::with_nodes(&[GOOD]).await;
     let node = nodes[0].peer;
-    let (stranger, _inbound, _stop) = connected(&swarm, Role::Gateway, node).await;
+    let peer = MemberPeer::of(&swarm, Role::Gateway, node).await;
     let garbage = [0, 0, 0, 3, 0xff, 0xff, 0xff];
     let lie = u32::try_from(MAX_REQUEST_FRAME + 1).unwrap().to_be_bytes();
     for bytes in [&garbage[..], &lie, &u32::MAX.to_be_bytes()] {
-        let event = answer_to(bytes, stranger.open_job(node).await.unwrap()).await;
+        let event = answer_to(bytes, peer.handle.open_job(node).await.unwrap()).await;
         assert!(matches!(event, Some(JobEvent::Refused(Refusal::Invalid { .. }))), "{bytes:?}: {event:?}");
     }
     still_answers(&swarm).await;
@@ -62,11 +52,11 @@ async fn a_node_ends_what_makes_no_sense_and_serves_on() {
 async fn a_silent_stream_ends_within_its_deadline() {
     let (swarm, nodes) = TestSwarm::with_nodes(&[GOOD]).await;
     let node = nodes[0].peer;
-    let (stranger, _inbound, _stop) = connected(&swarm, Role::Gateway, node).await;
+    let peer = MemberPeer::of(&swarm, Role::Gateway, node).await;
     let began = Instant::now();
     let mut silent = vec![];
     for _ in 0..100 {
-        silent.push(answer_to(&[], stranger.open_job(node).await.unwrap()));
+        silent.push(answer_to(&[], peer.handle.open_job(node).await.unwrap()));
     }
     still_answers(&swarm).await;
     futures::future::join_all(silent).await;
@@ -77,11 +67,11 @@ async fn a_silent_stream_ends_within_its_deadline() {
 async fn a_gateway_believes_no_impossible_status() {
     let (swarm, _nodes) = TestSwarm::with_nodes(&[GOOD]).await;
     let gateway = swarm.gateway.peer();
-    let (stranger, _inbound, _stop) = connected(&swarm, Role::Node, gateway).await;
-    let me = stranger.local_peer();
+    let peer = MemberPeer::of(&swarm, Role::Node, gateway).await;
+    let me = peer.handle.local_peer();
     let liar = Status { name: "x".repeat(10_000), ..Status::default() };
     for bytes in [frame::encode(&liar), vec![0, 0, 0, 1, 0xff], u32::MAX.to_be_bytes().to_vec(), vec![]] {
-        let mut stream = stranger.open_status(gateway).await.unwrap();
+        let mut stream = peer.handle.open_status(gateway).await.unwrap();
         stream.write_all(&bytes).await.unwrap();
         stream.flush().await.unwrap();
         let patience = STATUS_TIMEOUT + Duration::from_secs(5);
@@ -97,8 +87,8 @@ async fn a_gateway_believes_no_impossible_status() {
 async fn a_node_that_breaks_the_protocol_is_replaced() {
     let (swarm, nodes) = TestSwarm::with_nodes(&["answer_tokens=30,tokens_per_second=0,slots=1"]).await;
     let gateway = swarm.gateway.peer();
-    let (stranger, mut inbound, _stop) = connected(&swarm, Role::Node, gateway).await;
-    let me = stranger.local_peer();
+    let mut peer = MemberPeer::of(&swarm, Role::Node, gateway).await;
+    let me = peer.handle.local_peer();
     let model = nodes[0].node.as_ref().unwrap().models()[0].id;
     let offer = starling_protocol::message::Offer {
         context_tokens: 1024,
@@ -109,7 +99,7 @@ async fn a_node_that_breaks_the_protocol_is_replaced() {
         ..starling_protocol::message::Offer::new(model, "scripted")
     };
     let status = Status { name: "liar".into(), offers: vec![offer], ..Status::default() };
-    let mut stream = stranger.open_status(gateway).await.unwrap();
+    let mut stream = peer.handle.open_status(gateway).await.unwrap();
     tokio::spawn(async move {
         while frame::write(&mut stream, &status).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -119,7 +109,7 @@ async fn a_node_that_breaks_the_protocol_is_replaced() {
         let lie = u32::MAX.to_be_bytes();
         let early_done = frame::encode(&JobEvent::Accepted(Accepted::default()));
         for bytes in [&b"\0\0\0\x01\xff"[..], &lie, &early_done, b""].into_iter().cycle() {
-            let Some(mut job) = inbound.jobs.recv().await else { return };
+            let Some(mut job) = peer.inbound.jobs.recv().await else { return };
             let _ = job.stream.write_all(bytes).await;
             let _ = job.stream.close().await;
         }

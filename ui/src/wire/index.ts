@@ -9,6 +9,8 @@ export type MessageId = string;
 
 export type KeyId = string;
 
+export type InviteId = string;
+
 export type Timestamp = string;
 
 export type UserRole = "user" | "admin";
@@ -63,6 +65,30 @@ export type ModelView = { id: string, hash: string, context_tokens: number, demo
 
 export type ApiKey = { id: KeyId, label: string, created_at: Timestamp, last_used_at: Timestamp | null, };
 
+export type MemberRole = "node" | "gateway";
+
+export type Invite = { id: InviteId, label: string, role: MemberRole, max_uses: number, uses: number, created_at: Timestamp, expires_at: Timestamp, revoked_at: Timestamp | null, };
+
+export type Member = { peer: string, 
+/**
+ * What its owner called it when it joined; empty when it joined elsewhere.
+ */
+name: string, role: MemberRole, connected: boolean, 
+/**
+ * Of its certificate, which renews itself; null while it is not connected.
+ */
+expires_at: Timestamp | null, 
+/**
+ * Null when it joined elsewhere.
+ */
+joined_at: Timestamp | null, revoked_at: Timestamp | null, };
+
+export type RefusedPeers = { 
+/**
+ * A stable word, such as `forged` or `expired`.
+ */
+reason: string, count: number, };
+
 export type ErrorAnswer = { error: ErrorBody, };
 
 export type SetupState = { needed: boolean, };
@@ -92,6 +118,34 @@ export type KeyList = { keys: Array<ApiKey>, };
 export type NewKey = { label: string, };
 
 export type KeyAnswer = { key: ApiKey, secret: string, };
+
+export type InviteList = { invites: Array<Invite>, 
+/**
+ * Whether this gateway can make any.
+ */
+authority: boolean, };
+
+export type NewInvite = { label?: string, 
+/**
+ * A node when missing.
+ */
+role?: MemberRole, 
+/**
+ * 1 when missing.
+ */
+max_uses?: number, 
+/**
+ * A week when missing.
+ */
+expires_in_seconds?: number, };
+
+export type InviteAnswer = { invite: Invite, text: string, };
+
+export type MemberList = { 
+/**
+ * The swarm, as 64 hexadecimal digits.
+ */
+swarm: string, members: Array<Member>, refused: Array<RefusedPeers>, };
 
 export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
 

@@ -70,7 +70,7 @@ fn measure(site: &Site, options: &Options, programs: &Path, stop: &Stop) -> Resu
     command.args(["--gateway-process", &site.process("gateway").to_string()]);
     command.args(["--victim", address("/tcp/").context("the gateway listens on no TCP address")?]);
     command.args(["--victim-quic", address("/quic-v1").context("the gateway listens on no QUIC address")?]);
-    command.args(site.swarm.bootstrap());
+    command.args(site.swarm.bootstrap()).arg("--swarm-key").arg(site.swarm.key());
     let counts = [
         ("--peers", options.peers),
         ("--streams", options.streams),

@@ -91,7 +91,7 @@ fn measure(site: &Site, options: &Options, size: usize, programs: &Path, stop: &
     let mut command = process::command(programs.join(format!("swarm{}", std::env::consts::EXE_SUFFIX)));
     command.args(["measure", "--gateway", site.gateway(), "--scripted", SCRIPT]);
     command.args(["--gateway-process", &process("gateway"), "--bootstrap-process", &process("bootstrap")]);
-    command.args(site.swarm.bootstrap());
+    command.args(site.swarm.bootstrap()).arg("--swarm-key").arg(site.swarm.key());
     command.args(["--size", &size.to_string(), "--pace", &options.pace.to_string()]);
     command.args(["--minutes", &options.minutes.to_string(), "--churn", &(options.churn / 100.0).to_string()]);
     command.args(["--askers", &options.askers.to_string()]);

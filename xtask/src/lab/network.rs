@@ -93,13 +93,39 @@ impl<'a> Network<'a> {
     }
 
     /// Starts a node; returns when that was.
+    /// A node that is no member yet joins first, as a person does once.
     pub(super) fn start_node(&mut self, host: &str, known: &[String]) -> Result<Instant> {
+        if !self.data.join(host).join("membership.cbor").exists() {
+            self.join(host)?;
+        }
         let engine = ["run", "--engine", "scripted", "--scripted", &scripted::options(), "--name", host];
         let args =
             [&engine.map(OsString::from), &self.listen_anywhere(host)[..], &flags("--bootstrap", known)].concat();
         let now = Instant::now();
         self.start(host, "starling-node", &args)?;
         Ok(now)
+    }
+
+    /// With the invite of a gateway that runs.
+    fn join(&mut self, host: &str) -> Result<()> {
+        let invite = self.parts.iter().find_map(|part| part.said("invite"));
+        let invite = invite.context("a gateway without nodes shows an invite")?.to_owned();
+        let only = ["join", &invite, "--only", "--engine", "scripted", "--name", host];
+        let args = [&only.map(OsString::from), &self.listen_anywhere(host)[..]].concat();
+        self.start(host, "starling-node", &args)?;
+        let stop = self.ground.stop.clone();
+        let joined = self.wait_for(host, "the node to join", START_LIMIT, |part| part.said("joined").map(|_| ()));
+        self.part_mut(host)?.wait_for_end(Instant::now() + END_LIMIT, &stop);
+        self.forget(host);
+        joined
+    }
+
+    /// Makes a second gateway one of the first one's swarm.
+    pub(super) fn share_key(&mut self, from: &str, to: &str) -> Result<()> {
+        let [from, to] = [from, to].map(|host| self.data.join(host));
+        std::fs::create_dir_all(&to)?;
+        std::fs::copy(from.join("swarm.key"), to.join("swarm.key")).context("the swarm's key")?;
+        Ok(())
     }
 
     /// Makes the first administrator of a gateway, and a key.

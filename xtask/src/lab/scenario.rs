@@ -196,6 +196,7 @@ fn first_peer_gone(network: &mut Network) -> Result<Duration> {
 
 fn gateway_killed(network: &mut Network) -> Result<Duration> {
     let mut known = network.start_public_gateway(GATEWAY, &[])?;
+    network.share_key(GATEWAY, GATEWAY_2)?;
     known.extend(network.start_public_gateway(GATEWAY_2, &known)?);
     let door = network.open_door(GATEWAY_2)?;
     let started = network.start_node(NODE, &known)?;

@@ -83,6 +83,12 @@ impl Stage {
             case("no such scripted option", node, &["--engine", "scripted", "--scripted", "speed=fast"]),
             case("no such address", node, &["--bootstrap", "nonsense"]),
             case("address without a peer", node, &["--bootstrap", "/ip4/127.0.0.1/tcp/4001"]),
+            case("no membership", node, &["--engine", "scripted"]),
+            case("something that is no invite", node, &["join", "nonsense", "--engine", "scripted"]),
+            case("half an invite", node, &["join", "starling-invite-AaJQ", "--engine", "scripted"]),
+            case("something that is no invite", gateway, &["join", "nonsense"]),
+            case("an invite before the first start", gateway, &["invite"]),
+            case("an invite for no time", gateway, &["invite", "--expires", "0d"]),
             case("no such address", gateway, &["--bootstrap", "nonsense"]),
             case("address without a peer", gateway, &["--bootstrap", "/ip4/127.0.0.1/tcp/4001"]),
             case("port in use", gateway, &["--http", &address]),
@@ -119,14 +125,15 @@ impl Case {
     fn verdict(&self, programs: &Path, dir: &Path, stop: &Stop) -> Result<String> {
         let log = dir.join("stderr");
         let mut command = process::command(programs.join(self.program));
-        if self.args.first().is_none_or(|arg| arg != "models") {
+        let runs = self.args.first().is_none_or(|arg| !["models", "join", "invite"].iter().any(|word| arg == word));
+        if runs {
             command.arg("run");
         }
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null());
         if !self.args.iter().any(|arg| arg == "--data") {
             command.arg("--data").arg(dir.join("data"));
         }
-        if self.program == "starling-gateway" && !self.args.iter().any(|arg| arg == "--http") {
+        if self.program == "starling-gateway" && runs && !self.args.iter().any(|arg| arg == "--http") {
             command.args(["--http", "127.0.0.1:0"]);
         }
         command.stderr(File::create(&log)?);

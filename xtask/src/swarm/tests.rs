@@ -32,6 +32,23 @@ fn a_swarm_starts_in_order_and_leaves_nothing_behind() {
     assert!(log.contains("--bootstrap /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWBootstrap"), "{log}");
     assert!(log.contains("--bootstrap /ip4/127.0.0.1/udp/4001/quic-v1/p2p/12D3KooWBootstrap"), "{log}");
     assert!(log.contains("asked to end"), "{log}");
+    let log = fs::read_to_string(dir.path().join("logs/node-1.log")).unwrap();
+    assert!(log.contains("arguments join starling-invite-FAKE --bootstrap"), "{log}");
+}
+
+#[test]
+fn a_node_of_an_earlier_run_needs_no_invite_and_a_new_one_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, node) = (dir.path().join("gateway"), dir.path().join("node-1"));
+    fs::create_dir_all(&gateway).unwrap();
+    fs::write(gateway.join("has-nodes"), "").unwrap();
+    fs::create_dir_all(&node).unwrap();
+    fs::write(node.join("membership.cbor"), "").unwrap();
+    let swarm = Swarm::start(&plan(dir.path(), &["a", "b"]), &Stop::default()).unwrap();
+    swarm.stop(&Stop::default());
+    let log = |name: &str| fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
+    assert!(log("node-1.log").contains("arguments run --bootstrap"));
+    assert!(log("node-2.log").contains("arguments join starling-invite-MADE --bootstrap"));
 }
 
 #[test]

@@ -50,6 +50,12 @@ fn rows() -> Vec<Row> {
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
+        // For administrators with a session. `invites` has their tests.
+        get("/api/invites", [401, 403, 403, 401]),
+        post("/api/invites", json!({}), [401, 403, 403, 401]),
+        row(Method::DELETE, "/api/invites/{id}", Some(json!({})), [401, 403, 403, 401]),
+        get("/api/members", [401, 403, 403, 401]),
+        row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]),
         // 426: let in, and then not a WebSocket.
         get("/api/chat", [401, 426, 426, 401]),
         // 503: let in, and then there is no node.

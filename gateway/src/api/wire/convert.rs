@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use starling_protocol::message::{self, Role};
+use starling_protocol::{
+    membership,
+    message::{self, Role},
+};
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, MemoryView, Message, MessageRole, MessageStatus,
-    ModelView, Nat, NetworkView, NodeView, OfferView, Path, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invite, MemberRole, MemoryView, Message,
+    MessageRole, MessageStatus, ModelView, Nat, NetworkView, NodeView, OfferView, Path, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
     dispatch::{self, Estimate, View},
     id::{ConversationId, TurnId},
-    store::{conversations, keys, messages, users},
+    store::{conversations, invites, keys, messages, users},
     turn::{Ended, News},
 };
 
@@ -29,6 +32,39 @@ impl From<users::User> for User {
 impl From<keys::Key> for ApiKey {
     fn from(key: keys::Key) -> Self {
         Self { id: key.id, label: key.label, created_at: key.created_at, last_used_at: key.last_used_at }
+    }
+}
+
+impl From<membership::MemberRole> for MemberRole {
+    fn from(role: membership::MemberRole) -> Self {
+        match role {
+            membership::MemberRole::Node => Self::Node,
+            membership::MemberRole::Gateway => Self::Gateway,
+        }
+    }
+}
+
+impl From<MemberRole> for membership::MemberRole {
+    fn from(role: MemberRole) -> Self {
+        match role {
+            MemberRole::Node => Self::Node,
+            MemberRole::Gateway => Self::Gateway,
+        }
+    }
+}
+
+impl From<invites::Invite> for Invite {
+    fn from(invite: invites::Invite) -> Self {
+        Self {
+            id: invite.id,
+            label: invite.label,
+            role: invite.role.into(),
+            max_uses: invite.max_uses,
+            uses: invite.uses,
+            created_at: invite.created_at,
+            expires_at: invite.expires_at,
+            revoked_at: invite.revoked_at,
+        }
     }
 }
 

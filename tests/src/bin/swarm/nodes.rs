@@ -1,13 +1,16 @@
 //! One process of nodes: real libp2p, scripted engines.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use starling_inference::Source;
 use starling_node::{Apart, Node};
 use starling_protocol::{
-    Identity, SwarmName, program,
+    Identity,
+    membership::{Clock, MemberRole, Membership, SwarmKey},
+    program,
     swarm::{self, Multiaddr, PeerId, Role},
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -21,9 +24,10 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// The swarm's name.
-    #[arg(long, default_value = "starling")]
-    pub(crate) swarm: SwarmName,
+    /// The swarm's key, as it lies in its founder's folder: nodes make themselves members with it, so that joining
+    /// is no part of what is measured.
+    #[arg(long)]
+    pub(crate) swarm_key: PathBuf,
     /// Peers to begin with.
     #[arg(long, value_parser = swarm::parse_bootstrap)]
     pub(crate) bootstrap: Vec<Multiaddr>,
@@ -41,6 +45,7 @@ pub(crate) struct Options {
 /// Runs until stdin ends.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     program::init_log(&options.log).map_err(|exit| anyhow::anyhow!("{exit:?}"))?;
+    let key = copied(&options.swarm_key)?;
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     let mut starting: JoinSet<Result<Node>> = JoinSet::new();
     let mut leaving = JoinSet::new();
@@ -50,7 +55,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         tokio::select! {
             order = orders.next_line() => match order?.as_deref() {
                 None => return Ok(()),
-                Some("start") => drop(starting.spawn(start(options.clone()))),
+                Some("start") => drop(starting.spawn(start(options.clone(), key.clone()))),
                 Some("leave") => {
                     if let Some(node) = take(&mut nodes) {
                         leaving.spawn(node.stop(GRACE));
@@ -72,12 +77,23 @@ fn take(nodes: &mut VecDeque<Node>) -> Option<Node> {
     Some(node)
 }
 
-async fn start(options: Options) -> Result<Node> {
+/// The file itself is in use: its owner keeps it locked.
+fn copied(key: &Path) -> Result<SwarmKey> {
+    let dir = tempfile::tempdir()?;
+    let copy = dir.path().join("swarm.key");
+    std::fs::copy(key, &copy).with_context(|| format!("no swarm's key at {}", key.display()))?;
+    Ok(SwarmKey::load_or_create(&copy)?)
+}
+
+async fn start(options: Options, key: SwarmKey) -> Result<Node> {
     let began = now();
+    let identity = Identity::generate().context("no identity")?;
+    let certificate = key.certify(identity.peer(), MemberRole::Node, Clock::default().now());
     let config = starling_node::Config {
+        membership: Membership { certificate, addresses: vec![] },
         swarm: swarm::Config {
-            identity: Identity::generate().context("no identity")?,
-            swarm: options.swarm,
+            identity,
+            swarm: Some(key.id()),
             role: Role::Node,
             listen: options.listen,
             external: vec![],
@@ -86,7 +102,6 @@ async fn start(options: Options) -> Result<Node> {
             port_mapping: false,
             address_book: None,
             agent: "bench".to_owned(),
-            gate: false,
         },
         name: "bench node".to_owned(),
         sources: vec![Source::Scripted(options.scripted.parse()?)],
@@ -107,7 +122,8 @@ impl Options {
     /// As flags, for another process.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let flag = |name: &str, value: String| format!("--{name}={value}");
-        let mut flags = vec![flag("swarm", self.swarm.to_string()), flag("scripted", self.scripted.clone())];
+        let mut flags =
+            vec![flag("swarm-key", self.swarm_key.display().to_string()), flag("scripted", self.scripted.clone())];
         flags.push(flag("log", self.log.clone()));
         flags.extend(self.bootstrap.iter().map(|address| flag("bootstrap", address.to_string())));
         flags.extend(self.listen.iter().map(|address| flag("listen", address.to_string())));

@@ -1,0 +1,84 @@
+//! Invites to the swarm, for administrators.
+
+use std::time::Duration;
+
+use axum::{Json as Answer, extract::State, http::StatusCode};
+use starling_protocol::membership::MemberRole;
+
+use super::{
+    auth::SignedInAdministrator,
+    error::ApiError,
+    extract::{InPath, Json},
+    wire::{InviteAnswer, InviteList, NewInvite},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    id::InviteId,
+    membership::make_invite,
+    store::invites::{self, MAX_LIFETIME, MAX_USES},
+};
+
+/// Longest label, in bytes.
+const MAX_LABEL_BYTES: usize = 64;
+/// How long an invite lasts when nothing is said.
+const WEEK: u64 = 7 * 24 * 3600;
+
+/// `GET /api/invites`
+pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Result<Answer<InviteList>, ApiError> {
+    let invites = app.store.invites().await?;
+    let authority = app.network.members.is_authority();
+    Ok(Answer(InviteList { invites: invites.into_iter().map(Into::into).collect(), authority }))
+}
+
+/// `POST /api/invites`
+pub(super) async fn create(
+    State(app): State<App>,
+    SignedInAdministrator(by): SignedInAdministrator,
+    Json(asked): Json<NewInvite>,
+) -> Result<(StatusCode, Answer<InviteAnswer>), ApiError> {
+    if !app.network.members.is_authority() {
+        return Err(ApiError::NotAuthority);
+    }
+    let new = invites::NewInvite { created_by: Some(by.id), ..check(asked)? };
+    let at = app.network.whereabouts();
+    if at.addresses.is_empty() {
+        return Err(ApiError::NoAddress);
+    }
+    let (made, invite) = make_invite(&app.store, at, &new).await?.ok_or(ApiError::TooManyInvites)?;
+    let answer = InviteAnswer { invite: made.into(), text: invite.to_string() };
+    Ok((StatusCode::CREATED, Answer(answer)))
+}
+
+/// `DELETE /api/invites/{id}`
+pub(super) async fn revoke(
+    State(app): State<App>,
+    _: SignedInAdministrator,
+    InPath(id): InPath<InviteId>,
+) -> Result<StatusCode, ApiError> {
+    let was_there = app.store.revoke_invite(id, Timestamp::now()).await?;
+    was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchInvite)
+}
+
+fn check(asked: NewInvite) -> Result<invites::NewInvite, ApiError> {
+    let label = asked.label.unwrap_or_default().trim().to_owned();
+    if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) {
+        return Err(ApiError::field("label", format!("must be at most {MAX_LABEL_BYTES} bytes on one line")));
+    }
+    let max_uses = asked.max_uses.unwrap_or(1);
+    if !(1..=MAX_USES).contains(&max_uses) {
+        return Err(ApiError::field("max_uses", format!("must be 1 to {MAX_USES}")));
+    }
+    let (seconds, most) = (asked.expires_in_seconds.unwrap_or(WEEK), MAX_LIFETIME.as_secs());
+    if !(1..=most).contains(&seconds) {
+        return Err(ApiError::field("expires_in_seconds", format!("must be 1 to {most}")));
+    }
+    Ok(invites::NewInvite {
+        label,
+        role: asked.role.map_or(MemberRole::Node, Into::into),
+        max_uses,
+        lifetime: Duration::from_secs(seconds),
+        created_by: None,
+        printed: false,
+    })
+}

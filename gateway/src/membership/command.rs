@@ -1,0 +1,167 @@
+//! `starling-gateway invite` and `starling-gateway join`.
+
+use std::{path::PathBuf, time::Duration};
+
+use starling_protocol::{
+    join,
+    membership::{Clock, Invite, MemberRole},
+    program::{self, Exit, SwarmOptions},
+    swarm::Role,
+};
+
+use super::{Files, make_invite};
+use crate::{
+    config::database,
+    store::{
+        OpenError, Store,
+        invites::{MAX_LIFETIME, MAX_USES, NewInvite},
+    },
+};
+
+/// The flags of `starling-gateway invite`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct InviteOptions {
+    /// The gateway's folder, as it is started with [default: the platform's own].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How many machines may join with it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_USES)))]
+    pub uses: u32,
+    /// How long it lasts, such as 30m, 12h or 7d.
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_span)]
+    pub expires: Duration,
+    /// For another gateway, in place of nodes.
+    #[arg(long)]
+    pub gateway: bool,
+    /// What it is called in the list of invites.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub label: String,
+}
+
+/// The flags of `starling-gateway join`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct JoinOptions {
+    /// The string that the swarm's gateway has printed.
+    pub invite: String,
+    #[command(flatten)]
+    pub swarm: SwarmOptions,
+    /// What the other gateway calls this one in its list of members.
+    #[arg(long, value_name = "NAME", default_value = "gateway")]
+    pub name: String,
+}
+
+/// Makes an invite in the database of a gateway that may be running, and prints it.
+///
+/// # Errors
+/// When the gateway has never run, or makes no members.
+pub async fn invite(options: &InviteOptions) -> Result<(), Exit> {
+    let data = program::data_dir(options.data.clone(), "gateway")?;
+    let (path, hint) = (database(&data), "start it once with starling-gateway run");
+    let never_ran = || Exit::usage(format!("no gateway has run in {} yet", data.display()), hint);
+    if !path.is_file() {
+        return Err(never_ran());
+    }
+    let store = Store::open(&path).await.map_err(|error| exit_of(&error))?;
+    let at = store.whereabouts().await.map_err(Exit::failed)?.ok_or_else(never_ran)?;
+    if !Files::new(&data).key.is_file() {
+        let hint = "run this on the gateway that founded the swarm, or copy its swarm.key here";
+        return Err(Exit::usage("this gateway has joined a swarm and does not hold its key", hint));
+    }
+    let role = if options.gateway { MemberRole::Gateway } else { MemberRole::Node };
+    let new = NewInvite {
+        label: options.label.clone(),
+        role,
+        max_uses: options.uses,
+        lifetime: options.expires,
+        created_by: None,
+        printed: false,
+    };
+    let made = make_invite(&store, at, &new).await.map_err(Exit::failed)?;
+    let (_, invite) = made.ok_or_else(|| {
+        Exit::usage("there are too many invites that nobody has used", "revoke some of them in the web chat")
+    })?;
+    program::say(invite);
+    store.close().await;
+    Ok(())
+}
+
+/// Makes this gateway one of another's swarm.
+///
+/// # Errors
+/// When the invite is not taken, or this gateway has a swarm of its own already.
+pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
+    program::init_log(&options.swarm.log)?;
+    let invite: Invite = options.invite.parse()?;
+    let data = options.swarm.data_dir("gateway")?;
+    let files = Files::new(&data);
+    refuse_founder(&data, &files).await?;
+    let config = options.swarm.swarm_config(Role::Gateway, &data, false)?;
+    let membership = join::join(config, &invite, &options.name, Clock::default()).await?;
+    let claims = membership.certificate.claims().ok_or_else(|| Exit::failed("the certificate cannot be read"))?;
+    if claims.role != MemberRole::Gateway {
+        let hint = "ask for one that was made with starling-gateway invite --gateway";
+        return Err(Exit::usage("this invite is for a node and not for a gateway", hint));
+    }
+    membership.save(&files.membership).map_err(|error| Exit::failed(format!("the membership: {error}")))?;
+    if files.key.exists() {
+        // Nobody is a member of that swarm; its key is kept aside rather than lost.
+        let aside = files.key.with_extension("key.unused");
+        std::fs::rename(&files.key, aside).map_err(|error| Exit::failed(format!("the swarm's key: {error}")))?;
+    }
+    program::say(format_args!("joined {}", claims.swarm));
+    Ok(())
+}
+
+/// A swarm with members is not left by mistake.
+async fn refuse_founder(data: &std::path::Path, files: &Files) -> Result<(), Exit> {
+    if !files.key.exists() || !database(data).is_file() {
+        return Ok(());
+    }
+    let store = Store::open(&database(data)).await.map_err(|error| exit_of(&error))?;
+    let founder = store.has_members(None).await.map_err(Exit::failed)?;
+    store.close().await;
+    if founder {
+        let hint = "choose another folder for the second gateway with --data DIR";
+        return Err(Exit::usage("this gateway has founded a swarm, and the swarm has members", hint));
+    }
+    Ok(())
+}
+
+fn exit_of(error: &OpenError) -> Exit {
+    Exit::usage(error, error.hint())
+}
+
+/// A number and its unit.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number and s, m, h or d, such as 12h or 7d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let span = Duration::from_secs(number.saturating_mul(seconds));
+    match span {
+        Duration::ZERO => Err("it would be over at once".to_owned()),
+        span if span > MAX_LIFETIME => Err("a year is the longest".to_owned()),
+        span => Ok(span),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time() {
+        for (text, seconds) in [("90s", 90), ("30m", 1_800), ("12h", 43_200), ("7d", 604_800)] {
+            assert_eq!(parse_span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "7", "d", "-1d", "0d", "7w", "1.5h", "366d", "99999999999999999999d", "7ä"] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Who came in through this gateway, and where the gateway is.
+
+use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use starling_protocol::{
+    membership::{MemberRole, SwarmId},
+    swarm::{Multiaddr, PeerId},
+};
+
+use super::{
+    Store, StoreError,
+    invites::{Bearer, Invite},
+    rows::{self, Word},
+};
+use crate::{clock::Timestamp, id::InviteId};
+
+/// Members listed at one time, the newest first.
+const MAX_LISTED: i64 = 10_000;
+
+/// A peer that an invite has let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub peer: PeerId,
+    /// What its owner called it when it joined.
+    pub name: String,
+    pub role: MemberRole,
+    pub joined_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Where a gateway is, for an invite that is made beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    pub peer: PeerId,
+    pub swarm: SwarmId,
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// What became of a peer that came in with the same invite before.
+pub(super) enum Before {
+    Member,
+    TurnedOut,
+}
+
+impl FromRow<'_, SqliteRow> for Member {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            peer: rows::parse("peer", row.try_get("peer")?)?,
+            name: row.try_get("name")?,
+            role: rows::word("role", row.try_get("role")?)?,
+            joined_at: Timestamp(row.try_get("joined_at")?),
+            revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(Timestamp),
+        })
+    }
+}
+
+impl Store {
+    /// Who came in through this gateway, newest first; those turned out since are among them.
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        let members = sqlx::query_as("SELECT * FROM members ORDER BY joined_at DESC, peer LIMIT ?").bind(MAX_LISTED);
+        Ok(members.fetch_all(&self.readers).await?)
+    }
+
+    /// Whether somebody has come in and is still welcome, as a node or at all.
+    pub async fn has_members(&self, role: Option<MemberRole>) -> Result<bool, StoreError> {
+        let (any,): (bool,) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM members WHERE revoked_at IS NULL AND (?1 IS NULL OR role = ?1))",
+        )
+        .bind(role.map(|role| role.word()))
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(any)
+    }
+
+    /// Notes that a member was turned out; false when it is not in the list.
+    pub async fn revoke_member(&self, peer: PeerId, now: Timestamp) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE members SET revoked_at = COALESCE(revoked_at, ?) WHERE peer = ?")
+            .bind(now.0)
+            .bind(peer.to_string())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Where the gateway is now.
+    pub async fn set_whereabouts(&self, now: &Whereabouts) -> Result<(), StoreError> {
+        let lines: Vec<String> = now.addresses.iter().map(ToString::to_string).collect();
+        sqlx::query(
+            "INSERT INTO gateway_addresses (id, peer, swarm, addresses) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET peer = ?1, swarm = ?2, addresses = ?3",
+        )
+        .bind(now.peer.to_string())
+        .bind(now.swarm.to_string())
+        .bind(lines.join("\n"))
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Where the gateway was when it last ran; none when it never has.
+    pub async fn whereabouts(&self) -> Result<Option<Whereabouts>, StoreError> {
+        let row = sqlx::query("SELECT * FROM gateway_addresses").fetch_optional(&self.readers).await?;
+        let read = |row: SqliteRow| -> Result<_, sqlx::Error> {
+            let addresses: String = row.try_get("addresses")?;
+            let addresses = addresses.lines().map(|line| rows::parse("addresses", line)).collect::<Result<_, _>>()?;
+            let (peer, swarm) =
+                (rows::parse("peer", row.try_get("peer")?)?, rows::parse("swarm", row.try_get("swarm")?)?);
+            Ok(Whereabouts { peer, swarm, addresses })
+        };
+        Ok(row.map(read).transpose()?)
+    }
+}
+
+pub(super) async fn came_in_with(
+    write: &mut SqliteConnection,
+    peer: PeerId,
+    invite: InviteId,
+) -> Result<Option<Before>, StoreError> {
+    let row: Option<Member> = sqlx::query_as("SELECT * FROM members WHERE peer = ? AND invite_id = ?")
+        .bind(peer.to_string())
+        .bind(invite.to_string())
+        .fetch_optional(write)
+        .await?;
+    Ok(row.map(|member| if member.revoked_at.is_some() { Before::TurnedOut } else { Before::Member }))
+}
+
+/// A peer that was turned out and comes with a new invite is welcome again.
+pub(super) async fn come_in(
+    write: &mut SqliteConnection,
+    bearer: &Bearer<'_>,
+    invite: &Invite,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO members (peer, name, role, invite_id, joined_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (peer) DO UPDATE
+         SET name = ?2, role = ?3, invite_id = ?4, joined_at = ?5, revoked_at = NULL",
+    )
+    .bind(bearer.peer.to_string())
+    .bind(bearer.name)
+    .bind(invite.role.word())
+    .bind(invite.id.to_string())
+    .bind(now.0)
+    .execute(write)
+    .await?;
+    Ok(())
+}
