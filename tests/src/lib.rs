@@ -51,7 +51,8 @@ pub struct TestSwarm {
     pub data: TempDir,
     /// Where its nodes listen.
     listen: Vec<Multiaddr>,
-    _bootstrap: DropGuard,
+    /// Keeps the first peer running.
+    first: Option<DropGuard>,
 }
 
 /// A node of a test swarm, gone when dropped.
@@ -74,7 +75,8 @@ impl TestSwarm {
         Self::start_with(|config| config.swarm.listen = vec![], vec![]).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut Config), listen: Vec<Multiaddr>) -> Self {
+    /// A swarm whose gateway is as `change` makes it, and whose nodes listen there.
+    pub async fn start_with(change: impl FnOnce(&mut Config), listen: Vec<Multiaddr>) -> Self {
         if let Ok(filter) = std::env::var("STARLING_TEST_LOG") {
             starling_protocol::program::init_log(&filter).unwrap_or_else(|exit| panic!("{exit:?}"));
         }
@@ -85,11 +87,38 @@ impl TestSwarm {
         let Standing::Authority { key: swarm_key, .. } = &config.standing else { panic!("not a founder") };
         let swarm_key = swarm_key.clone();
         change(&mut config);
+        Self::run(config, swarm_key, bootstrap, data, listen, Some(guard)).await
+    }
+
+    /// Another gateway of the same swarm, a member of it like any other, with people and keys of its own.
+    pub async fn another_gateway(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::loopback(data.path()).unwrap();
+        config.swarm.swarm = Some(self.swarm_key.id());
+        config.swarm.bootstrap = vec![self.bootstrap.clone()];
+        config.standing = Standing::Member(self.certify(config.swarm.peer(), MemberRole::Gateway));
+        change(&mut config);
+        Self::run(config, self.swarm_key.clone(), self.bootstrap.clone(), data, self.listen.clone(), None).await
+    }
+
+    async fn run(
+        config: Config,
+        swarm_key: SwarmKey,
+        bootstrap: Multiaddr,
+        data: TempDir,
+        listen: Vec<Multiaddr>,
+        first: Option<DropGuard>,
+    ) -> Self {
         let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let http = reqwest::Client::new();
         let cookie = set_up(&gateway, &http).await;
         let key = make_key(&gateway, &http, &cookie).await;
-        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, _bootstrap: guard }
+        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, first }
+    }
+
+    /// Ends the first peer.
+    pub fn kill_bootstrap(&mut self) {
+        self.first = None;
     }
 
     /// A swarm with one node for each of these options, all of them known to the gateway.
@@ -109,7 +138,11 @@ impl TestSwarm {
 
     /// Adds a node with one scripted model for each of these options, and waits until the gateway has found it.
     pub async fn add_node_of(&self, options: &[&str]) -> TestNode {
-        let config = self.node_config(options);
+        self.add(self.node_config(options)).await
+    }
+
+    /// Starts a node and waits until the gateway has found it.
+    pub async fn add(&self, config: starling_node::Config) -> TestNode {
         let node = starling_node::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
         let peer = node.swarm().local_peer();
         self.sees("the node", |view| view.nodes.iter().any(|node| node.peer == peer && !node.models.is_empty())).await;
@@ -227,7 +260,8 @@ pub fn expected_text(options: &str, prompt: &str, max_tokens: Option<u32>) -> St
     })
 }
 
-async fn start_bootstrap() -> (Multiaddr, DropGuard) {
+/// A first peer and its address; it ends with the guard.
+pub async fn start_bootstrap() -> (Multiaddr, DropGuard) {
     let (handle, _inbound, actor) = swarm::new(peer_config(Role::Bootstrap, vec![])).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(actor.run(stop.clone()));

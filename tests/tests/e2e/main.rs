@@ -9,4 +9,5 @@ mod flood;
 mod membership;
 mod parts;
 mod resume;
+mod several;
 mod strangers;

@@ -26,7 +26,7 @@ const LONG: &str = "seed=1,tokens_per_second=0,answer_tokens=20000,context_token
 const ENDLESS: &str = "seed=1,tokens_per_second=50,answer_tokens=20000,context_tokens=30000,slots=2";
 
 /// A streamed answer, as far as it was read.
-struct Reading {
+pub(crate) struct Reading {
     chunks: BoxStream<'static, reqwest::Result<Vec<u8>>>,
     /// Bytes of an event that is not whole yet.
     rest: Vec<u8>,
@@ -35,7 +35,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn of(swarm: &TestSwarm, prompt: &str) -> Self {
+    pub(crate) async fn of(swarm: &TestSwarm, prompt: &str) -> Self {
         let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         let response = swarm.complete(&body).await;
         assert_eq!(response.status(), 200);
@@ -44,7 +44,7 @@ impl Reading {
     }
 
     /// Reads until the text is that long, or to its end.
-    async fn read(&mut self, bytes: usize) {
+    pub(crate) async fn read(&mut self, bytes: usize) {
         while self.text.len() < bytes && !self.done {
             let chunk = timeout(PATIENCE, self.chunks.next()).await.expect("the answer stands still");
             self.rest.extend(chunk.expect("the answer broke off").unwrap());
@@ -65,7 +65,7 @@ impl Reading {
         }
     }
 
-    async fn read_all(mut self) -> String {
+    pub(crate) async fn read_all(mut self) -> String {
         self.read(usize::MAX).await;
         assert!(self.done);
         self.text
@@ -85,7 +85,7 @@ fn places(count: usize, length: usize, seed: u64) -> Vec<usize> {
     places
 }
 
-fn metric(swarm: &TestSwarm, series: &str) -> u64 {
+pub(crate) fn metric(swarm: &TestSwarm, series: &str) -> u64 {
     let metrics = swarm.gateway.app().metrics.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("starling_{series} ")));
     line.map_or(0, |value| value.parse().unwrap())
