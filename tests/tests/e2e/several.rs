@@ -92,7 +92,7 @@ async fn a_first_peer_goes_and_newcomers_come_by_the_other() {
     let mut several = Several::start().await;
     let readings = begun(&several.one).await;
     several.one.kill_bootstrap();
-    let _node = within("a fourth node", several.add_node()).await;
+    let _node = within("a fourth node", Box::pin(several.add_node())).await;
     within("the other gateway sees it too", several.two.sees("four", |view| in_sight(view) == 4)).await;
     are_untouched(&several.one, readings).await;
 }
@@ -106,7 +106,7 @@ async fn a_gateway_goes_and_the_other_goes_on_and_a_new_one_takes_its_place() {
     answers(&several.two).await;
     // The nodes still have a gateway, and so no hurry to look for another.
     let knows = |config: &mut Config| config.swarm.bootstrap.push(several.bootstrap.clone());
-    let new = within("a new gateway", several.two.another_gateway(knows)).await;
+    let new = within("a new gateway", Box::pin(several.two.another_gateway(knows))).await;
     within("all nodes", new.sees("all nodes", |view| in_sight(view) == 3)).await;
     assert_ne!(new.gateway.swarm().local_peer(), gone);
     answers(&new).await;
