@@ -25,7 +25,11 @@ use self::{
     attempt::{Attempt, Letter},
     table::{Key, Table, Undelivered},
 };
-use crate::{Stops, convert, engines::Models};
+use crate::{
+    Stops, convert,
+    engines::Models,
+    fair::{Seat, Seats},
+};
 
 /// What streams are served with. Cheap to clone.
 #[derive(Clone)]
@@ -33,11 +37,12 @@ pub(crate) struct Jobs {
     models: Models,
     stops: Stops,
     attempts: Table<Letter>,
+    seats: Seats,
 }
 
 impl Jobs {
     pub(crate) fn new(models: Models, stops: Stops) -> Self {
-        Self { models, stops, attempts: Table::default() }
+        Self { models, stops, attempts: Table::default(), seats: Seats::default() }
     }
 
     pub(crate) async fn serve(self, inbound: InboundStream) {
@@ -61,8 +66,9 @@ impl Jobs {
         let Some(place) = self.attempts.enter(key) else {
             return refuse(stream, invalid("attempt", "this attempt has been begun before")).await;
         };
-        match self.admit(request).await {
-            Ok(generation) => {
+        match self.admit(gateway, request).await {
+            // The seat is given back when the attempt is over.
+            Ok((generation, _seat)) => {
                 Box::pin(Attempt::new(place, generation, stream).run(&self.stops)).await;
                 Ok(())
             }
@@ -87,7 +93,7 @@ impl Jobs {
         refuse(stream, refusal).await
     }
 
-    async fn admit(&self, request: JobRequest) -> Result<Generation, Refusal> {
+    async fn admit(&self, gateway: PeerId, request: JobRequest) -> Result<(Generation, Seat), Refusal> {
         if self.stops.accepting.is_cancelled() {
             return Err(Refusal::Stopping);
         }
@@ -99,7 +105,9 @@ impl Jobs {
             }
         };
         // An engine that hangs admits nobody; to the gateway that is a busy node.
-        timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal)
+        let in_time =
+            async { timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal) };
+        self.seats.admit(gateway, model, in_time).await
     }
 }
 

@@ -11,6 +11,7 @@ mod convert;
 pub mod desk;
 pub mod doctor;
 mod engines;
+mod fair;
 pub mod hardware;
 mod job;
 pub mod membership;
