@@ -102,10 +102,10 @@ impl Scheduler {
     }
 
     /// Forgets whoever is no longer a member. True when there was anybody.
-    pub(crate) fn keep(&mut self, is_member: impl Fn(&PeerId) -> bool) -> bool {
-        let before = self.nodes.len();
-        self.nodes.retain(|peer, _| is_member(peer));
-        self.nodes.len() < before
+    pub(crate) fn keep(&mut self, is_member: impl Fn(&PeerId) -> bool, now: Instant) -> bool {
+        let others: Vec<PeerId> = self.nodes.keys().filter(|peer| !is_member(peer)).copied().collect();
+        others.iter().for_each(|peer| self.gone(*peer, now));
+        !others.is_empty()
     }
 
     /// Forgets nodes that have been silent for too long. True when there were any.

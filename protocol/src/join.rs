@@ -95,8 +95,16 @@ impl fmt::Display for List {
 /// Within [`LIMIT`]; each has a [`hint`](JoinError::hint).
 pub async fn join(config: swarm::Config, invite: &Invite, name: &str, clock: Clock) -> Result<Membership, JoinError> {
     let bootstrap = ways(invite).into_iter().chain(config.bootstrap).collect();
-    let config =
-        swarm::Config { swarm: None, listen: vec![], external: vec![], bootstrap, serve_relay: false, ..config };
+    let config = swarm::Config {
+        swarm: None,
+        listen: vec![],
+        external: vec![],
+        bootstrap,
+        serve_relay: false,
+        port_mapping: false,
+        address_book: None,
+        ..config
+    };
     let (handle, _inbound, actor) = swarm::new(config)?;
     let stop = CancellationToken::new();
     let (running, _guard) = (tokio::spawn(actor.run(stop.clone())), stop.clone().drop_guard());

@@ -184,7 +184,7 @@ impl Actor {
         self.stale |= self.scheduler.expire(Instant::now());
         if self.known.roster.has_changed().unwrap_or(false) {
             let roster = self.known.roster.borrow_and_update().clone();
-            self.stale |= self.scheduler.keep(|peer| is_node(&roster, peer));
+            self.stale |= self.scheduler.keep(|peer| is_node(&roster, peer), Instant::now());
         }
         if self.known.peers.has_changed().unwrap_or(false) {
             for (peer, path) in self.known.peers.borrow_and_update().iter() {
