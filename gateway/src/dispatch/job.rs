@@ -73,7 +73,7 @@ pub(super) async fn run(job: Job, need: Need, means: Means) {
     let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
     let events = means.events.clone();
-    let attempts = Attempts { request, need, means, tried: vec![], engines_lost: 0, given: 0 };
+    let attempts = Attempts { request, need, means, tried: vec![], lost: vec![], engines_lost: 0, given: 0 };
     let last = match attempts.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -100,7 +100,9 @@ struct Attempts {
     means: Means,
     /// Nodes that have failed this job.
     tried: Vec<PeerId>,
-    /// Of these, with the end of their engines.
+    /// Nodes that were lost once, before they gave anything.
+    lost: Vec<PeerId>,
+    /// Of the former, with the end of their engines.
     engines_lost: u32,
     /// Tokens that the reader has.
     given: usize,
@@ -131,7 +133,7 @@ impl Attempts {
                     if self.given > 0 {
                         return Err(Trouble::Job(error));
                     }
-                    self.tried.push(peer);
+                    self.note(peer, &error);
                     self.blame(&error)?;
                     last = Some(error);
                 }
@@ -144,6 +146,13 @@ impl Attempts {
             }
         }
         Err(last.map_or(Trouble::Busy, Trouble::Node))
+    }
+
+    /// A node that was lost may only have lost the connection that the job began on, such as the worse one of two
+    /// that were dialled at the same time: it is asked once more, unless another is quicker.
+    fn note(&mut self, peer: PeerId, error: &DispatchError) {
+        let again = *error == DispatchError::NodeLost && !self.lost.contains(&peer);
+        if again { &mut self.lost } else { &mut self.tried }.push(peer);
     }
 
     /// A request that ends one engine after another is not given to the next.
