@@ -17,6 +17,8 @@ use crate::{attack, nodes, now};
 
 /// Between two looks at the gateway's memory.
 const LOOK: Duration = Duration::from_millis(500);
+/// Before anything counts: what is new is tried with one answer at a time, and is new no more by then.
+const WARM_UP: Duration = Duration::from_secs(20);
 /// After the attack: what it held has timed out by then.
 const AFTER: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> Result<Value> {
     let gateway = Gateway::new(&options.gateway)?;
     let mut crowd = Crowd::new(1, &options.nodes)?;
+    answers(options, &gateway, WARM_UP).await?;
     let calm = answers(options, &gateway, Duration::from_secs(options.before_seconds)).await?;
     let attack = Attack::start(&options.attack)?;
     // A node that comes in the middle of it.
