@@ -12,7 +12,7 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
-    ModelId,
+    JobId, ModelId,
     members::Members,
     message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Network, Offer, Private, Task, TokenLogprob},
     swarm::{Handle, InboundStream, PeerId},
@@ -45,6 +45,10 @@ const MAX_JOBS: usize = 8_192;
 /// What is to be computed, for whichever node gets it.
 #[derive(Clone, Debug)]
 pub struct Job {
+    /// The same over all attempts at it.
+    pub id: JobId,
+    /// Attempts that were begun before this process was: its own count on from there.
+    pub attempts: u32,
     /// The model, by content.
     pub model: ModelId,
     /// What to do with it.
@@ -53,6 +57,14 @@ pub struct Job {
     pub priority: Priority,
     /// Among whom the swarm is shared.
     pub owner: UserId,
+}
+
+impl Job {
+    /// One that nobody has begun.
+    #[must_use]
+    pub fn new(model: ModelId, task: Task, priority: Priority, owner: UserId) -> Self {
+        Self { id: JobId::generate(), attempts: 0, model, task, priority, owner }
+    }
 }
 
 /// The swarm as the scheduler sees it now.
@@ -154,6 +166,8 @@ pub enum AnswerEvent {
         placement: Placement,
         /// How to read the answer's text.
         accepted: Accepted,
+        /// Which attempt at the job it is.
+        attempt: u32,
     },
     /// The answer goes on over another path.
     Moved {

@@ -9,7 +9,6 @@ mod vectors;
 use std::time::Duration;
 
 use starling_protocol::{
-    JobId,
     limits::ADMISSION_TIMEOUT,
     members::Members,
     membership::Claims,
@@ -70,10 +69,11 @@ pub(super) struct Means {
 }
 
 pub(super) async fn run(job: Job, need: Need, means: Means) {
-    let request = JobRequest { job: JobId::generate(), attempt: 0, model: job.model, task: job.task };
+    let before = job.attempts;
+    let request = JobRequest { job: job.id, attempt: before, model: job.model, task: job.task };
     let span = info_span!("job", id = %request.job);
     let events = means.events.clone();
-    let attempts = Attempts { request, need, means, tried: vec![], lost: vec![], engines_lost: 0, given: 0 };
+    let attempts = Attempts { request, before, need, means, tried: vec![], lost: vec![], engines_lost: 0, given: 0 };
     let last = match attempts.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -96,6 +96,8 @@ async fn turned_out(members: &Members, shown: Option<Claims>) {
 
 struct Attempts {
     request: JobRequest,
+    /// Attempts that are not ours.
+    before: u32,
     need: Need,
     means: Means,
     /// Nodes that have failed this job.
@@ -116,7 +118,7 @@ impl Attempts {
         self.request.validate().map_err(invalid)?;
         let mut last = None;
         for attempt in 1..=MAX_ATTEMPTS {
-            self.request.attempt = attempt;
+            self.request.attempt = self.before.saturating_add(attempt);
             let cancel = self.means.cancel.clone();
             let lease = cancel.run_until_cancelled(self.lease()).await;
             let mut lease = match lease.unwrap_or(Err(Trouble::Unread)) {
@@ -224,7 +226,7 @@ impl Attempts {
         };
         let relayed = link.path() == Path::Relayed;
         let placement = Placement { relayed, ..lease.placement.clone() };
-        self.tell(AnswerEvent::Started { placement, accepted }).await?;
+        self.tell(AnswerEvent::Started { placement, accepted, attempt: self.request.attempt }).await?;
         match &self.request.task {
             Task::Chat(_) => self.read(link, &mut lease.seen).await,
             Task::Embed(texts) => {

@@ -68,7 +68,7 @@ impl Turns {
         let accepted = self.store.accept(question.user, &place, seat.turn, &question.text).await?;
         let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
         let task = Task::Chat(Chat { messages, ..Chat::default() });
-        let job = Job { model: model.id, task, priority: Priority::Interactive, owner: question.user };
+        let job = Job::new(model.id, task, Priority::Interactive, question.user);
         Ok(self.run(seat, Arc::new(accepted), model.name, job))
     }
 

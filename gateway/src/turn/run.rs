@@ -89,7 +89,7 @@ impl Turn {
         match event {
             Ok(AnswerEvent::Vectors(_)) => {}
             Ok(AnswerEvent::Waiting(estimate)) => self.log.send_modify(|log| log.wait(estimate)),
-            Ok(AnswerEvent::Started { placement, accepted }) => self.started(placement, accepted.style),
+            Ok(AnswerEvent::Started { placement, accepted, .. }) => self.started(placement, accepted.style),
             Ok(AnswerEvent::Moved { relayed }) => self.moved(relayed),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),

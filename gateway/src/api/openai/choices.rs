@@ -103,7 +103,7 @@ impl Choices {
         let of = &mut self.choices[choice];
         match event {
             AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
-            AnswerEvent::Started { placement, accepted } => {
+            AnswerEvent::Started { placement, accepted, .. } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };
                 of.parser = Parser::new(style);

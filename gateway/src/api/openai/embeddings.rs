@@ -82,7 +82,7 @@ pub(in crate::api) async fn create(
         return Err(TurnRefused::Stopping.into());
     }
     let (priority, owner) = (Priority::Background, caller.user.id);
-    let job = Job { model: model.id, task: Task::Embed(texts), priority, owner };
+    let job = Job::new(model.id, Task::Embed(texts), priority, owner);
     let (headers, vectors, done) = until(&app.life.cancel, read(app.dispatch.start(job), model.dimensions)).await?;
     let encoding = request.encoding_format.unwrap_or_default();
     Ok((headers, Answer(embeddings(model.name, vectors, &done, encoding))).into_response())

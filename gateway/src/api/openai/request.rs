@@ -172,7 +172,7 @@ impl Asked {
     pub(super) fn job(&self, model: ModelId, owner: UserId, choice: u32) -> Job {
         let mut chat = self.chat.clone();
         chat.sampling.seed = chat.sampling.seed.map(|seed| seed.wrapping_add(u64::from(choice)));
-        Job { model, task: Task::Chat(chat), priority: self.priority, owner }
+        Job::new(model, Task::Chat(chat), self.priority, owner)
     }
 }
 
