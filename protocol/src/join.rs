@@ -103,6 +103,7 @@ pub async fn join(config: swarm::Config, invite: &Invite, name: &str, clock: Clo
         serve_relay: false,
         port_mapping: false,
         address_book: None,
+        passing: true,
         ..config
     };
     let (handle, _inbound, actor) = swarm::new(config)?;

@@ -143,6 +143,7 @@ impl SwarmOptions {
             serve_relay,
             port_mapping: !self.no_port_mapping && role != Role::Bootstrap,
             address_book: Some(data.join("peers.cbor")),
+            passing: false,
             agent: concat!("starling/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }

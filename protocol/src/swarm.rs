@@ -11,6 +11,7 @@ mod candidates;
 mod dialling;
 mod discovery;
 mod guard;
+mod lives;
 mod paths;
 mod ports;
 mod pulse;
@@ -102,6 +103,8 @@ pub struct Config {
     pub port_mapping: bool,
     /// Where peers worth meeting again are kept over restarts; nowhere without it.
     pub address_book: Option<PathBuf>,
+    /// Here for one errand: it needs no place on a relay, and nobody punches holes towards it.
+    pub passing: bool,
     /// Program and version, shown to other peers.
     pub agent: String,
 }

@@ -34,6 +34,7 @@ fn config(role: Role, listen: &[&str], bootstrap: Vec<Multiaddr>) -> Config {
         serve_relay: role == Role::Bootstrap,
         port_mapping: false,
         address_book: None,
+        passing: false,
         agent: "test".into(),
     }
 }

@@ -37,6 +37,7 @@ fn config(role: Role, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Conf
         serve_relay: role == Role::Bootstrap,
         port_mapping: false,
         address_book: None,
+        passing: false,
         agent: "test".into(),
     }
 }
@@ -266,6 +267,14 @@ async fn a_lost_bootstrap_peer_is_dialled_again() {
     let _guard = stop.clone().drop_guard();
     tokio::spawn(actor.run(stop));
     node.sees("it come back", |peers| peers.get(&id).is_some()).await;
+}
+
+#[tokio::test]
+async fn one_port_serves_ipv4_and_ipv6() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let both = [format!("/ip4/127.0.0.1/udp/{port}/quic-v1"), format!("/ip6/::/udp/{port}/quic-v1")];
+    let listen = both.map(|address| address.parse().unwrap()).to_vec();
+    swarm::new(config(Role::Node, listen, vec![])).unwrap();
 }
 
 #[tokio::test]

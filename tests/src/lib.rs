@@ -281,6 +281,7 @@ fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {
         serve_relay: role == Role::Bootstrap,
         port_mapping: false,
         address_book: None,
+        passing: false,
         agent: "test".to_owned(),
     }
 }

@@ -31,6 +31,7 @@ use super::{
     discovery::Discovery,
     guard::Permits,
     is_loopback,
+    lives::Lives,
     paths::{Action, Paths},
     ports::Ports,
     pulse::Pulse,
@@ -55,6 +56,7 @@ pub struct Actor {
     swarm: Swarm<Behaviour>,
     role: Role,
     serve_relay: bool,
+    passing: bool,
     /// We and those we begin with are on loopback: there, such an address is as good as a public one.
     only_loopback: bool,
     permits: Arc<Permits>,
@@ -66,6 +68,7 @@ pub struct Actor {
     dialling: Dialling,
     paths: Paths,
     pulse: Pulse,
+    lives: Lives,
     discovery: Discovery,
     records: Records,
     reservations: Reservations,
@@ -125,6 +128,7 @@ impl Actor {
         let actor = Self {
             role: config.role,
             serve_relay: config.serve_relay,
+            passing: config.passing,
             only_loopback: config.listen.iter().chain(&config.bootstrap).all(is_loopback),
             permits,
             starting,
@@ -132,6 +136,7 @@ impl Actor {
             dialling: Dialling::default(),
             paths: Paths::default(),
             pulse: Pulse::default(),
+            lives: Lives::default(),
             discovery: Discovery::new(config.swarm, config.role),
             records: Records::new(PROVIDER_TTL),
             reservations: Reservations::default(),
@@ -236,6 +241,7 @@ impl Actor {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, num_established, .. } => {
                 self.pulse.forget(connection_id);
                 self.paths.closed(peer_id, connection_id, now);
+                self.lives.closed(peer_id, connection_id);
                 self.on_disconnected(peer_id, endpoint.is_relayed(), num_established, now);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), connection_id, error } => {

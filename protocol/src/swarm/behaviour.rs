@@ -55,7 +55,7 @@ pub(crate) struct Behaviour {
     ping: ping::Behaviour,
     pub(crate) kademlia: kad::Behaviour<kad::store::MemoryStore>,
     relay_client: relay::client::Behaviour,
-    dcutr: dcutr::Behaviour,
+    dcutr: Toggle<dcutr::Behaviour>,
     autonat_client: autonat::v2::client::Behaviour,
     relay: Toggle<relay::Behaviour>,
     autonat_server: Toggle<autonat::v2::server::Behaviour>,
@@ -70,6 +70,8 @@ pub(crate) fn swarm(
     permits: Arc<Permits>,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let setup = |error: &dyn std::fmt::Display| StartError::Setup(error.to_string());
+    // Tells this process from an earlier one of the same peer, see `lives`.
+    let life = getrandom::u64().map_err(|error| setup(&error))?;
     let swarm = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| direct(key, permits))
@@ -78,7 +80,7 @@ pub(crate) fn swarm(
         .map_err(|error| setup(&error))?
         .with_relay_client(noise::Config::new, multiplex)
         .map_err(|error| setup(&error))?
-        .with_behaviour(|key, relay_client| behaviour(key, relay_client, config, streams))
+        .with_behaviour(|key, relay_client| behaviour(key, relay_client, config, streams, life))
         .map_err(|error| setup(&error))?
         .with_swarm_config(|swarm| {
             swarm
@@ -117,10 +119,12 @@ fn behaviour(
     relay_client: relay::client::Behaviour,
     config: &Config,
     streams: streams::Behaviour,
+    life: u64,
 ) -> Behaviour {
     let me = key.public().to_peer_id();
+    let agent = format!("{} {life:016x}", config.agent);
     let identify = identify::Config::new(FAMILY.to_owned(), key.public())
-        .with_agent_version(config.agent.clone())
+        .with_agent_version(agent)
         .with_push_listen_addr_updates(true);
     Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits()),
@@ -130,7 +134,7 @@ fn behaviour(
         ping: ping::Behaviour::new(ping::Config::new().with_interval(pulse::INTERVAL).with_timeout(pulse::TIMEOUT)),
         kademlia: kademlia(me, config),
         relay_client,
-        dcutr: dcutr::Behaviour::new(me),
+        dcutr: (!config.passing).then(|| dcutr::Behaviour::new(me)).into(),
         autonat_client: autonat::v2::client::Behaviour::default(),
         relay: config.serve_relay.then(|| relay::Behaviour::new(me, relay_limits())).into(),
         autonat_server: config.serve_relay.then(autonat::v2::server::Behaviour::default).into(),

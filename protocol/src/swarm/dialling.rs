@@ -27,8 +27,10 @@ struct Stage {
     addresses: Vec<Multiaddr>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Plan {
+    /// All that was planned to be dialled.
+    known: Vec<Multiaddr>,
     stages: VecDeque<Stage>,
     running: Vec<ConnectionId>,
 }
@@ -48,12 +50,19 @@ pub(super) struct Dialling {
 impl Dialling {
     /// Plans to dial a peer. False when there is nothing to dial.
     pub(super) fn begin(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) -> bool {
-        let stages = stages(addresses, now);
-        if stages.is_empty() {
+        if addresses.is_empty() {
             return false;
         }
-        self.plans.entry(peer).or_insert(Plan { stages, running: vec![] });
+        self.plans.entry(peer).or_default().add(addresses, now);
         true
+    }
+
+    /// More addresses of a peer have become known. They count if it is being dialled: what it was dialled at may lead
+    /// nowhere for seconds.
+    pub(super) fn learned(&mut self, peer: &PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if let Some(plan) = self.plans.get_mut(peer) {
+            plan.add(addresses, now);
+        }
     }
 
     /// What is to be dialled now; each is followed by [`started`](Self::started) where it began.
@@ -110,9 +119,19 @@ impl Dialling {
     }
 }
 
+impl Plan {
+    fn add(&mut self, mut addresses: Vec<Multiaddr>, now: Instant) {
+        addresses.retain(|address| !self.known.contains(address));
+        addresses.truncate(MAX_ADDRESSES.saturating_sub(self.known.len()));
+        self.known.extend(addresses.iter().cloned());
+        self.stages.extend(stages(addresses, now));
+        self.stages.make_contiguous().sort_by_key(|stage| stage.at);
+    }
+}
+
 fn stages(addresses: Vec<Multiaddr>, now: Instant) -> VecDeque<Stage> {
     let (mut quic, mut tcp, mut circuits) = (vec![], vec![], vec![]);
-    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+    for address in addresses {
         match () {
             () if is_relayed(&address) => circuits.push(address),
             () if is_quic(&address) => quic.push(address),
@@ -184,6 +203,21 @@ mod tests {
         dialling.connected(&peer);
         assert_eq!(dialling.due(now + CIRCUIT_DELAY * 2), vec![]);
         assert!(!dialling.failed(peer, first, now), "another dial was faster");
+    }
+
+    #[test]
+    fn what_is_learned_of_a_peer_that_is_being_dialled_is_dialled_too() {
+        let (mut dialling, peer, now) = (Dialling::default(), PeerId::random(), Instant::now());
+        dialling.learned(&peer, addresses(&[QUIC]), now);
+        assert_eq!(dialling.due(now), vec![], "it is not");
+        dialling.begin(peer, addresses(&[QUIC]), now);
+        let (first, _) = dial(&mut dialling, peer, now).unwrap();
+        dialling.learned(&peer, addresses(&[QUIC, CIRCUIT, TCP]), now);
+        assert_eq!(dial(&mut dialling, peer, now).unwrap().1, addresses(&[TCP]));
+        assert!(!dialling.failed(peer, first, now));
+        assert_eq!(dial(&mut dialling, peer, now + CIRCUIT_DELAY).unwrap().1, addresses(&[CIRCUIT]));
+        dialling.learned(&peer, addresses(&[CIRCUIT]), now);
+        assert_eq!(dialling.due(now + CIRCUIT_DELAY * 9), vec![], "once is enough");
     }
 
     #[test]

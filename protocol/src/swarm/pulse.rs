@@ -15,9 +15,9 @@ use std::{
 use libp2p::swarm::ConnectionId;
 
 /// Between two pings on a connection.
-pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 /// How long an answer may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Between two looks no more than this goes by, unless we have been away.
 const AWAY: Duration = Duration::from_secs(1);
@@ -79,8 +79,9 @@ mod tests {
         assert_eq!(pulse.silent(now), vec![]);
         let back = now + (INTERVAL + TIMEOUT) * 4;
         assert_eq!(pulse.silent(back), vec![]);
-        let mut looks = (1..=15).map(|second| pulse.silent(back + Duration::from_secs(second)));
-        assert!(looks.by_ref().take(14).all(|silent| silent.is_empty()));
+        let seconds = (INTERVAL + TIMEOUT).as_secs();
+        let mut looks = (1..=seconds).map(|second| pulse.silent(back + Duration::from_secs(second)));
+        assert!(looks.by_ref().take(seconds as usize - 1).all(|silent| silent.is_empty()));
         assert_eq!(looks.next(), Some(vec![connection]), "and then it counts");
     }
 }

@@ -106,6 +106,9 @@ impl fmt::Debug for Open {
 struct Connection {
     id: ConnectionId,
     path: Path,
+    /// When the peer last answered on it. Of two peers that dial each other at once, one may believe in a connection
+    /// that the other has never had.
+    heard: Option<Instant>,
 }
 
 /// There are as many strangers as there may be.
@@ -136,12 +139,22 @@ impl Behaviour {
         self.refused.clone()
     }
 
-    /// Opens a stream on a direct connection where there is one, else on a relayed one.
+    /// The peer has answered on a connection.
+    pub(crate) fn heard(&mut self, peer: PeerId, id: ConnectionId, now: Instant) {
+        let connections = self.connections.get_mut(&peer).map_or(&mut [][..], Vec::as_mut_slice);
+        if let Some(connection) = connections.iter_mut().find(|connection| connection.id == id) {
+            connection.heard = Some(now);
+        }
+    }
+
+    /// Opens a stream on a connection that works, as far as is known: on a direct one where there is one, else on a
+    /// relayed one; of several on the one that was heard of last.
     ///
     /// The swarm must be polled afterwards.
     pub(crate) fn open(&mut self, peer: PeerId, open: Open) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
-        match connections.iter().find(|c| c.path == Path::Direct).or(connections.first()) {
+        let worth = |c: &&Connection| (c.heard.is_some(), c.path == Path::Direct, c.heard);
+        match connections.iter().rev().max_by_key(worth) {
             Some(connection) => self.orders.push_back((peer, connection.id, open)),
             None => drop(open.reply.send(Err(OpenError::NotConnected))),
         }
@@ -153,7 +166,8 @@ impl Behaviour {
     }
 
     fn established(&mut self, event: &ConnectionEstablished) {
-        let connection = Connection { id: event.connection_id, path: path(event.endpoint.is_relayed()) };
+        let path = path(event.endpoint.is_relayed());
+        let connection = Connection { id: event.connection_id, path, heard: None };
         self.connections.entry(event.peer_id).or_default().push(connection);
         self.strangers.connected(event.peer_id, event.endpoint.is_listener(), Instant::now());
     }

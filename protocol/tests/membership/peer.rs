@@ -54,6 +54,7 @@ impl TestPeer {
             serve_relay: role == Role::Bootstrap,
             port_mapping: false,
             address_book: None,
+            passing: false,
             agent: "test".into(),
         };
         let (handle, inbound, actor) = swarm::new(config).unwrap();

@@ -21,6 +21,7 @@ impl Actor {
         self.dialling.connected(&peer);
         self.redial.connected(peer);
         self.pulse.heard(connection, now);
+        self.lives.connected(peer, connection, now);
         let mut reached = None;
         if path == Path::Direct
             && let ConnectedPoint::Dialer { address, .. } = endpoint
@@ -75,6 +76,7 @@ impl Actor {
         match result {
             Ok(rtt) => {
                 self.pulse.heard(connection, now);
+                self.swarm.behaviour_mut().streams.heard(peer, connection, now);
                 self.peers.send_if_modified(|peers| {
                     peers.0.get_mut(&peer).is_some_and(|peer| peer.rtt.replace(rtt) != Some(rtt))
                 });

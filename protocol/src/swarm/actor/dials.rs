@@ -98,6 +98,8 @@ impl Actor {
         let addresses = self.kademlia_addresses(peer);
         if !addresses.is_empty() {
             self.redial.learned(peer, addresses);
+            let addresses = self.addresses_of(peer);
+            self.dialling.learned(&peer, addresses, now);
         }
         self.dial_due(now);
     }

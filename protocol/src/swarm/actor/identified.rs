@@ -19,6 +19,11 @@ impl Actor {
         let serves_relay = speaks(&relay::HOP_PROTOCOL_NAME);
         let Peer { takes_jobs, takes_status, .. } = seen;
         debug!(peer = %short(&peer), ?connection, takes_jobs, takes_status, serves_relay, observed = %info.observed_addr, "identified");
+        self.swarm.behaviour_mut().streams.heard(peer, connection, now);
+        for dead in self.lives.identified(peer, connection, &info.agent_version, now) {
+            debug!(peer = %short(&peer), connection = ?dead, "was with an earlier process of the peer");
+            self.swarm.close_connection(dead);
+        }
         // Before a reservation: hole punching takes its candidates when a relayed connection opens.
         if let Some(address) = self.swarm.behaviour_mut().candidates.observed(connection, &info.observed_addr) {
             self.observations.seen(peer, address);

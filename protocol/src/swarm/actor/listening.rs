@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashSet,
-    net::{IpAddr, TcpListener, UdpSocket},
+    io,
+    net::{IpAddr, SocketAddr},
     time::Instant,
 };
 
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
+use socket2::{Domain, Socket, Type};
 use tracing::debug;
 
 use super::{Actor, short};
@@ -99,7 +101,7 @@ impl Actor {
     pub(super) fn needs_reservations(&self) -> bool {
         let mut own = self.swarm.listeners().filter(|address| !is_relayed(address));
         let on_loopback = self.only_loopback && own.any(is_loopback);
-        !(self.serve_relay || on_loopback || self.observations.is_open())
+        !(self.passing || self.serve_relay || on_loopback || self.observations.is_open())
     }
 }
 
@@ -121,11 +123,26 @@ fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
         _ => return Ok(()),
     };
     let bound = match parts.next() {
-        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
-        Some(Protocol::Udp(port)) if port != 0 => UdpSocket::bind((ip, port)).map(drop),
+        Some(Protocol::Tcp(port)) if port != 0 => bind(SocketAddr::new(ip, port), Type::STREAM),
+        Some(Protocol::Udp(port)) if port != 0 => bind(SocketAddr::new(ip, port), Type::DGRAM),
         _ => Ok(()),
     };
     bound.map_err(|error| listen_error(address, &error))
+}
+
+/// As libp2p binds it, but for sharing: an IPv6 socket leaves the IPv4 port of the same number to others.
+fn bind(address: SocketAddr, kind: Type) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // As the standard library does: on Unix a port whose last connections are still closing is free.
+    #[cfg(unix)]
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM { socket.listen(1) } else { Ok(()) }
 }
 
 fn listen_error(address: &Multiaddr, error: &dyn std::fmt::Display) -> StartError {

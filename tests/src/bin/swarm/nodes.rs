@@ -101,6 +101,7 @@ async fn start(options: Options, key: SwarmKey) -> Result<Node> {
             serve_relay: false,
             port_mapping: false,
             address_book: None,
+            passing: false,
             agent: "bench".to_owned(),
         },
         name: "bench node".to_owned(),
