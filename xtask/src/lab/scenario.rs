@@ -31,11 +31,13 @@ pub(super) struct Scenario {
 }
 
 #[rustfmt::skip]
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "link-cut-quic", about: "link cut for 20 s: in service again after it heals", limit: secs(15), transport: Transport::Quic, run: link_cut, topology: public },
     Scenario { name: "link-cut-tcp", about: "link cut for 20 s: in service again after it heals", limit: secs(15), transport: Transport::Tcp, run: link_cut, topology: public },
     Scenario { name: "router-reboot-quic", about: "the node's router forgets all: answers again", limit: secs(15), transport: Transport::Quic, run: router_reboot, topology: public },
     Scenario { name: "router-reboot-tcp", about: "the node's router forgets all: answers again", limit: secs(15), transport: Transport::Tcp, run: router_reboot, topology: public },
+    Scenario { name: "node-killed-quic", about: "the node is killed and starts again at once: answers again", limit: secs(5), transport: Transport::Quic, run: node_killed, topology: homes_fair },
+    Scenario { name: "node-killed-tcp", about: "the node is killed and starts again at once: answers again", limit: secs(5), transport: Transport::Tcp, run: node_killed, topology: homes_fair },
     Scenario { name: "relay-restart-quic", about: "the only relay is killed and comes back: in sight again", limit: secs(10), transport: Transport::Quic, run: relay_restart, topology: homes_hard },
     Scenario { name: "relay-restart-tcp", about: "the only relay is killed and comes back: in sight again", limit: secs(10), transport: Transport::Tcp, run: relay_restart, topology: homes_hard },
     Scenario { name: "relay-killed", about: "either relay is killed during a relayed answer: longest gap", limit: secs(10), transport: Transport::Both, run: relay_killed, topology: homes_hard },
@@ -132,12 +134,29 @@ fn router_reboot(network: &mut Network) -> Result<Duration> {
     whole_answer(network, &door, 1)?;
     let rebooted = Instant::now();
     network.natlab.forget(NODE)?;
-    // The gateway notices only when it asks for something; a person would ask again, too.
-    while whole_answer(network, &door, 1).is_err() {
-        ensure!(rebooted.elapsed() < LIMIT, "no answer for {} s", LIMIT.as_secs());
+    answers_again(network, &door, rebooted)
+}
+
+/// It says no good-bye, so that its gateway has connections with nobody.
+fn node_killed(network: &mut Network) -> Result<Duration> {
+    let known = start_others(network, true)?;
+    let door = network.open_door(GATEWAY)?;
+    let started = network.start_node(NODE, &known)?;
+    direct(network, started)?;
+    whole_answer(network, &door, 1)?;
+    network.kill(NODE);
+    let again = network.start_node(NODE, &known)?;
+    answers_again(network, &door, again)
+}
+
+/// How long after `since` an answer of a second was whole. The gateway notices what is lost only when it asks for
+/// something; a person would ask again, too.
+fn answers_again(network: &mut Network, door: &Door, since: Instant) -> Result<Duration> {
+    while whole_answer(network, door, 1).is_err() {
+        ensure!(since.elapsed() < LIMIT, "no answer for {} s", LIMIT.as_secs());
         network.check()?;
     }
-    Ok(rebooted.elapsed())
+    Ok(since.elapsed())
 }
 
 fn relay_restart(network: &mut Network) -> Result<Duration> {
@@ -170,11 +189,7 @@ fn bootstraps_killed(network: &mut Network) -> Result<Duration> {
     let known = start_others(network, true)?;
     let door = network.open_door(GATEWAY)?;
     let started = network.start_node(NODE, &known)?;
-    network.wait_for(GATEWAY, "a direct path", LIMIT, |part| {
-        part.facts()
-            .find(|fact| fact.key == "node" && fact.at >= started && fact.value.ends_with(" direct"))
-            .map(|_| ())
-    })?;
+    direct(network, started)?;
     gap_when(network, &door, |network| BOOTSTRAPS.iter().for_each(|name| network.kill(name)))
 }
 
@@ -213,6 +228,14 @@ fn gateway_killed(network: &mut Network) -> Result<Duration> {
 /// When a gateway said, after that moment, that there is a node.
 fn in_sight(network: &mut Network, gateway: &str, since: Instant) -> Result<Instant> {
     nodes(network, gateway, since, "the node to be in sight", |count| count != "0")
+}
+
+/// Waits until the gateway has said, after that moment, that it reaches the node directly.
+fn direct(network: &mut Network, since: Instant) -> Result<()> {
+    network.wait_for(GATEWAY, "a direct path", LIMIT, |part| {
+        let mut facts = part.facts().filter(|fact| fact.key == "node" && fact.at >= since);
+        facts.find(|fact| fact.value.ends_with(" direct")).map(|_| ())
+    })
 }
 
 fn out_of_sight(network: &mut Network, gateway: &str, since: Instant) -> Result<Instant> {
