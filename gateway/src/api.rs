@@ -13,6 +13,7 @@ mod health;
 mod invites;
 mod keys;
 mod members;
+mod messages;
 mod metrics;
 mod models;
 mod openai;
@@ -66,6 +67,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/conversations/{id}", conversations::show),
         route(Method::PATCH, MethodFilter::PATCH, "/api/conversations/{id}", conversations::rename),
         delete("/api/conversations/{id}", conversations::delete),
+        post("/api/messages/{id}/go-on", messages::go_on),
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),

@@ -28,8 +28,8 @@ use crate::{
     metrics::Metrics,
     password::Passwords,
     setup::{SetupCode, SetupDoor},
-    store::{OpenError, Store, StoreError},
-    turn::{self, Turns},
+    store::{OpenError, Store, StoreError, progress::Unfinished},
+    turn::{self, MAX_TURNS, Turns},
 };
 
 /// How long what was cancelled may take to keep what it has.
@@ -68,14 +68,12 @@ impl App {
         network: Network,
         public_origin: Option<String>,
     ) -> Result<Self, StoreError> {
-        let interrupted = store.interrupt_running(&turn::interrupted()).await?;
-        if interrupted > 0 {
-            tracing::warn!(interrupted, "answers that were running when the gateway last ended are marked");
-        }
         let life = Life::default();
+        let turns = Turns::new(store.clone(), dispatch.clone(), life.clone());
+        turns.take_up(running(&store).await?);
         Ok(Self(Arc::new(Parts {
             setup: SetupDoor::new(store.has_no_users().await?),
-            turns: Turns::new(store.clone(), dispatch.clone(), life.clone()),
+            turns,
             passwords: Passwords::default(),
             doors: Doors::default(),
             sockets: Sockets::default(),
@@ -100,6 +98,16 @@ impl App {
     pub fn is_https(&self) -> bool {
         self.public_origin().is_some_and(|origin| origin.starts_with("https://"))
     }
+}
+
+/// What an earlier process left running, as far as one can go on with it.
+async fn running(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
+    let unfinished = store.unfinished(MAX_TURNS).await?;
+    let interrupted = store.interrupt_running(&unfinished, &turn::interrupted()).await?;
+    if !unfinished.is_empty() || interrupted > 0 {
+        tracing::info!(taken_up = unfinished.len(), interrupted, "answers were running when the gateway last ended");
+    }
+    Ok(unfinished)
 }
 
 impl Deref for App {
@@ -171,12 +179,14 @@ impl Gateway {
         let (joining, dispatching) = (joining.run(inbound.join, stop()), dispatcher.run(stop()));
         let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
         let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
+        let keeping = app.turns.clone().keep(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
         parts.spawn("letting members in", joining.instrument(tracing::info_span!("join")));
         parts.spawn("keeping its addresses", whereabouts);
         parts.spawn("the count of upgrades", counting);
+        parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("the HTTP server", http::serve(listener, router, life));
         Ok(Running { app, http, parts, grace: config.grace })
     }
@@ -229,8 +239,8 @@ impl Running {
         }
     }
 
-    /// Stops in order: takes no more; lets answers end for the grace; cancels the rest, which keeps
-    /// what it has; closes the swarm; closes the database.
+    /// Stops in order: takes no more, and says so; lets answers end for the grace; keeps the rest, which the next start
+    /// takes up; closes the swarm; closes the database.
     pub async fn shutdown(mut self) {
         let life = self.app.life.clone();
         life.drain.cancel();
@@ -240,6 +250,7 @@ impl Running {
             life.cancel.cancel();
             let _ = timeout(LAST_WORDS, life.tasks.wait()).await;
         }
+        life.cancel.cancel();
         // While there is a swarm to tell it through: else nodes would wait for us to come back.
         let _ = timeout(LAST_WORDS, self.app.dispatch.settled()).await;
         self.parts.close.cancel();

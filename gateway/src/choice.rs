@@ -28,6 +28,12 @@ pub enum NoModel {
     /// Nobody serves one that answers, and none was named.
     #[error("no node in the swarm serves a chat model right now, only embedding models")]
     NoChat,
+    /// An answer was begun by this one, and no other can go on with it.
+    #[error("this answer was begun by {model}, which no node serves right now: wait until one does, or ask again")]
+    Gone {
+        /// Its name at that time.
+        model: String,
+    },
     /// Nobody serves this one.
     #[error("no node serves a model {asked:?}; {}", list(*kind, there))]
     Unknown {

@@ -18,8 +18,9 @@ use crate::{
     scheduler::Rules,
 };
 
-/// How long answers may go on when the gateway is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long answers may go on when the gateway is told to stop. What then still runs is kept, and goes on after the next
+/// start; with that and the good-byes it takes no more than half a minute.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// The flags of `starling-gateway run`.
 #[derive(clap::Args, Clone, Debug)]

@@ -42,7 +42,8 @@ pub(crate) fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until `life.drain`; each becomes a task of `life`.
+/// Accepts connections until `life.cancel`; each becomes a task of `life`. Who comes during the drain is told so, and is
+/// not waited for.
 pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -52,12 +53,17 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
-            () = life.drain.cancelled() => return,
+            () = life.cancel.cancelled() => return,
             next = next => next,
         };
         match (place, accepted) {
             (Ok(place), Ok((stream, from))) => {
-                life.tasks.spawn(connection(stream, from, router.clone(), life.clone(), place));
+                let connection = connection(stream, from, router.clone(), life.clone(), place);
+                if life.drain.is_cancelled() {
+                    tokio::spawn(connection);
+                } else {
+                    life.tasks.spawn(connection);
+                }
             }
             (_, Err(error)) => {
                 tracing::warn!(%error, "a connection was not accepted");

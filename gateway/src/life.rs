@@ -7,8 +7,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Life {
     /// Cancelled first: nothing new is begun, what runs may end.
     pub drain: CancellationToken,
-    /// Cancelled when the grace is over: what still runs keeps what it has and ends now.
+    /// Cancelled when nothing runs any more, or the grace is over: what still runs keeps what it has and ends now.
     pub cancel: CancellationToken,
-    /// Turns, sockets and connections.
+    /// Turns, sockets and connections, those that came during the drain apart: nobody waits for them.
     pub tasks: TaskTracker,
 }

@@ -9,6 +9,7 @@ pub mod invites;
 pub mod keys;
 pub mod members;
 pub mod messages;
+pub mod progress;
 mod rows;
 pub mod sessions;
 pub mod turns;

@@ -1,10 +1,13 @@
 //! Turns: a question, and the answer that is being given to it.
 //!
 //! A turn belongs to the gateway and not to a socket: it goes on when its reader leaves, and any of
-//! its user's sockets may follow it. `Turns` knows which run; each is one task (`run.rs`).
+//! its user's sockets may follow it. `Turns` knows which run; each is one task (`run.rs`). What it has of its answer
+//! is kept while it grows (`keep.rs`), so that it also outlives the gateway's process (`resume.rs`).
 
 mod begin;
+mod keep;
 mod log;
+mod resume;
 mod run;
 mod seats;
 
@@ -52,6 +55,9 @@ pub enum TurnRefused {
     /// Nobody serves the model.
     #[error(transparent)]
     NoModel(#[from] NoModel),
+    /// There is no such answer, it is whole, nothing of it is kept, or something was said after it.
+    #[error("this answer cannot go on: it is whole, or nothing is kept to go on from; ask again instead")]
+    NothingToGoOnFrom,
     /// Nothing was asked.
     #[error("the question is empty")]
     Empty,
@@ -81,10 +87,12 @@ pub fn code(error: &DispatchError) -> &'static str {
     }
 }
 
-/// What a person reads when an answer was cut off by the gateway's own end.
+/// What a person reads when an answer was cut off by the gateway's own end, and no node came to go on with it.
 #[must_use]
 pub fn interrupted() -> TurnError {
-    let message = "The gateway was stopped while this answer was being given.".to_owned();
+    let message = "The gateway was stopped while this answer was being given, and no node was there in time to go on \
+        with it."
+        .to_owned();
     TurnError { code: "interrupted".to_owned(), message }
 }
 

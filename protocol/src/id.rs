@@ -39,9 +39,20 @@ impl ModelId {
 /// Why a text is not an identifier.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdError {
+    /// Not a job id.
+    #[error("a job id is a UUID")]
+    Job,
     /// Not a model id.
     #[error("a model id is 64 hexadecimal digits")]
     Model,
+}
+
+impl FromStr for JobId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| IdError::Job)
+    }
 }
 
 impl FromStr for ModelId {
@@ -132,6 +143,8 @@ mod tests {
     #[test]
     fn ids_survive_the_wire() {
         let job = JobId::generate();
+        assert_eq!(job.to_string().parse(), Ok(job));
+        assert_eq!("job 1".parse::<JobId>(), Err(IdError::Job));
         let bytes = minicbor::to_vec(job).unwrap();
         assert_eq!(minicbor::decode::<JobId>(&bytes).unwrap(), job);
         assert!(minicbor::decode::<ModelId>(&bytes).is_err(), "16 bytes are not a model id");

@@ -243,6 +243,8 @@ fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
         TurnRefused::NoModel(NoModel::NoNode | NoModel::NoChat) => (StatusCode::SERVICE_UNAVAILABLE, "no_node"),
         TurnRefused::NoModel(NoModel::Unknown { .. }) => (StatusCode::NOT_FOUND, "model_not_found"),
         TurnRefused::NoModel(NoModel::OtherKind { .. }) => (StatusCode::BAD_REQUEST, "wrong_model_kind"),
+        TurnRefused::NoModel(NoModel::Gone { .. }) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_here"),
+        TurnRefused::NothingToGoOnFrom => (StatusCode::CONFLICT, "cannot_go_on"),
         TurnRefused::Empty => (StatusCode::BAD_REQUEST, "invalid_field"),
         TurnRefused::PromptTooLong { .. } => (StatusCode::BAD_REQUEST, "prompt_too_long"),
         TurnRefused::Store(error) => of_store(error),

@@ -73,13 +73,18 @@ pub struct Message {
     pub status: MessageStatus,
     pub error: Option<ErrorBody>,
     pub answer: Option<Answer>,
+    /// It is cut short, and can go on.
+    pub resumable: bool,
 }
 
 /// Who gave an answer, and how fast.
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct Answer {
+    /// The node that gave the last of it.
     pub node_name: String,
     pub node_peer: String,
+    /// The names of all that gave a part of it, in order.
+    pub nodes: Vec<String>,
     pub device: String,
     pub model: String,
     pub finish_reason: FinishReason,
@@ -370,6 +375,13 @@ pub struct ConversationAnswer {
 pub struct ConversationDetail {
     pub conversation: Conversation,
     pub messages: Vec<Message>,
+}
+
+/// The answer to `POST /api/messages/{id}/go-on`.
+#[derive(Clone, Serialize, TS)]
+pub struct GoOnAnswer {
+    pub conversation: Conversation,
+    pub turn: MessageId,
 }
 
 /// `GET /api/keys`.

@@ -69,6 +69,8 @@ pub struct Message {
     pub error: Option<TurnError>,
     /// Who gave it, if a node did.
     pub answer: Option<Answer>,
+    /// It is cut short, and can go on.
+    pub resumable: bool,
 }
 
 /// What broke, in the words that the reader was told.
@@ -83,10 +85,12 @@ pub struct TurnError {
 /// Who gave an answer, and how fast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The node's name at that time.
+    /// The name at that time of the node that gave the last of it.
     pub node_name: String,
-    /// The node.
+    /// That node.
     pub node_peer: String,
+    /// The names of all nodes that gave a part of it, in order.
+    pub nodes: Vec<String>,
     /// What computed there, in words; empty when it was not said.
     pub device: String,
     /// The model's name at that time.
@@ -113,6 +117,7 @@ impl FromRow<'_, SqliteRow> for Message {
             created_at: Timestamp(row.try_get("created_at")?),
             error: error(row)?,
             answer: answer(row)?,
+            resumable: row.try_get("resumable")?,
         })
     }
 }
@@ -157,9 +162,15 @@ fn error(row: &SqliteRow) -> Result<Option<TurnError>, sqlx::Error> {
 
 fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
     let Some(node_peer) = row.try_get("node_peer")? else { return Ok(None) };
+    let node_name: String = row.try_get("node_name")?;
+    let nodes = match row.try_get::<Option<&str>, _>("nodes")? {
+        Some(nodes) => serde_json::from_str(nodes).map_err(|_| rows::unreadable("nodes"))?,
+        None => vec![node_name.clone()],
+    };
     Ok(Some(Answer {
         node_peer,
-        node_name: row.try_get("node_name")?,
+        node_name,
+        nodes,
         device: row.try_get::<Option<_>, _>("device")?.unwrap_or_default(),
         model: row.try_get("model")?,
         finish_reason: rows::word("finish_reason", row.try_get("finish_reason")?)?,

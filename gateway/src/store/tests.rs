@@ -1,14 +1,16 @@
 //! The store on a real file in a temporary folder.
 
 mod membership;
+mod progress;
 
 use std::time::Duration;
 
 use sqlx::Connection;
-use starling_protocol::message::Private;
+use starling_protocol::{JobId, ModelId, message::Private};
 
 use super::{
-    messages::{Answer, FinishReason, Message, Status, TurnError},
+    messages::{Answer, FinishReason, Message, Status},
+    progress::Progress,
     turns::{Ending, Place},
     users::{Role, User},
     *,
@@ -38,6 +40,7 @@ fn whole(text: &str) -> Ending {
     let answer = Answer {
         node_name: "n".into(),
         node_peer: "p".into(),
+        nodes: vec!["n".into()],
         device: "CPU".into(),
         model: "m".into(),
         finish_reason: FinishReason::Stop,
@@ -46,13 +49,18 @@ fn whole(text: &str) -> Ending {
         first_token_ms: Some(1.5),
         tokens_per_second: None,
     };
-    Ending { text: Private(text.into()), status: Status::Complete, error: None, answer: Some(answer) }
+    Ending { text: Private(text.into()), status: Status::Complete, error: None, answer: Some(answer), progress: None }
 }
 
 async fn ask(store: &Store, user: &User, place: Place) -> (ConversationId, TurnId) {
     let turn = TurnId::generate();
-    let accepted = store.accept(user.id, &place, turn, &text("question")).await.unwrap().unwrap();
+    let accepted = store.accept(user.id, &place, turn, &text("question"), &fresh()).await.unwrap().unwrap();
     (accepted.conversation.id, turn)
+}
+
+/// Of an answer that nobody has begun.
+pub(crate) fn fresh() -> Progress {
+    Progress::new(JobId::generate(), ModelId::new([7; 32]), "m".to_owned(), Some(u64::MAX))
 }
 
 fn new_place() -> Place {
@@ -140,19 +148,6 @@ async fn a_turn_is_a_question_and_then_an_answer() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_process_left_running_is_marked() {
-    let (store, dir) = store().await;
-    let user = user(&store, "a").await;
-    let (conversation, turn) = ask(&store, &user, new_place()).await;
-    store.close().await;
-    let store = Store::open(&dir.path().join("starling.db")).await.unwrap();
-    let error = TurnError { code: "interrupted".into(), message: "m".into() };
-    assert_eq!(store.interrupt_running(&error).await.unwrap(), 1);
-    let message = store.message(user.id, conversation, turn).await.unwrap().unwrap();
-    assert_eq!((message.status, message.error), (Status::Partial, Some(error)));
-}
-
-#[tokio::test]
 async fn anothers_conversation_is_not_there() {
     let (store, _dir) = store().await;
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
@@ -161,7 +156,7 @@ async fn anothers_conversation_is_not_there() {
     assert_eq!(store.rename_conversation(b.id, id, &text("x")).await.unwrap(), None);
     assert_eq!(store.message(b.id, id, turn).await.unwrap(), None);
     assert!(!store.delete_conversation(b.id, id).await.unwrap());
-    assert!(store.accept(b.id, &Place::In(id), TurnId::generate(), &text("x")).await.unwrap().is_none());
+    assert!(store.accept(b.id, &Place::In(id), TurnId::generate(), &text("x"), &fresh()).await.unwrap().is_none());
     assert_eq!(store.rename_conversation(a.id, id, &text("x")).await.unwrap().unwrap().title, text("x"));
     assert!(store.delete_conversation(a.id, id).await.unwrap());
     assert!(store.messages(id).await.unwrap().is_empty());
@@ -206,7 +201,7 @@ async fn a_full_disk_is_full_not_broken() {
     let user = user(&store, "a").await;
     sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
     let long = text(&"x".repeat(1 << 20));
-    assert!(matches!(store.accept(user.id, &new_place(), TurnId::generate(), &long).await, Err(StoreError::Full(_))));
+    assert!(matches!(store.accept(user.id, &new_place(), TurnId::generate(), &long, &fresh()).await, Err(StoreError::Full(_))));
     assert!(store.conversations(user.id, None, 9).await.unwrap().is_empty(), "nothing of it was kept");
     sqlx::query("PRAGMA max_page_count = 100000").execute(&store.writer).await.unwrap();
     ask(&store, &user, new_place()).await;
@@ -239,6 +234,6 @@ async fn what_people_say_stays_out_of_debug_output() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
     let place = Place::New { id: ConversationId::generate(), title: text("a marked title") };
-    let accepted = store.accept(user.id, &place, TurnId::generate(), &text("a marked text")).await.unwrap();
+    let accepted = store.accept(user.id, &place, TurnId::generate(), &text("a marked text"), &fresh()).await.unwrap();
     assert!(!format!("{accepted:?} {place:?} {:?}", whole("a marked answer")).contains("marked"));
 }

@@ -1,4 +1,5 @@
-//! A turn's two writes: the question before anything is computed, the answer when it has ended.
+//! A turn's first write and its last: the question before anything is computed, the answer when it has ended. What is
+//! kept between the two is `progress`.
 
 use sqlx::{Sqlite, Transaction};
 use starling_protocol::message::{Private, Role};
@@ -7,6 +8,7 @@ use super::{
     Store, StoreError,
     conversations::{self, Conversation},
     messages::{Answer, Message, Status, TurnError},
+    progress::{self, Progress},
     rows::Word,
 };
 use crate::{
@@ -58,6 +60,8 @@ pub struct Ending {
     pub error: Option<TurnError>,
     /// Who gave it, if a node did.
     pub answer: Option<Answer>,
+    /// What it takes to go on, if one can.
+    pub progress: Option<Progress>,
 }
 
 impl Store {
@@ -68,6 +72,7 @@ impl Store {
         place: &Place,
         turn: TurnId,
         text: &Private,
+        progress: &Progress,
     ) -> Result<Option<Accepted>, StoreError> {
         let now = Timestamp::now();
         let mut write = self.write().await?;
@@ -80,6 +85,7 @@ impl Store {
             created_at: now,
             error: None,
             answer: None,
+            resumable: false,
         };
         let answer = Message {
             id: turn,
@@ -88,8 +94,10 @@ impl Store {
             status: Status::Running,
             ..question.clone()
         };
+        progress::close_earlier(&mut write, conversation.id).await?;
         insert(&mut write, conversation.id, &question).await?;
         insert(&mut write, conversation.id, &answer).await?;
+        progress::insert(&mut write, turn, progress).await?;
         write.commit().await?;
         Ok(Some(Accepted { conversation, question }))
     }
@@ -97,10 +105,16 @@ impl Store {
     /// Stores how a turn ended; `None` when its conversation has been deleted meanwhile.
     pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
+        let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
+        let mut write = self.write().await?;
+        match &ending.progress {
+            Some(progress) => progress::update(&mut write, turn, progress).await?,
+            None => progress::forget(&mut write, turn).await?,
+        }
         let message = sqlx::query_as(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
                  node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
-                 first_token_ms = ?, tokens_per_second = ?
+                 first_token_ms = ?, tokens_per_second = ?, nodes = ?, resumable = ?
              WHERE id = ? AND status = 'running' RETURNING *",
         )
         .bind(&ending.text.0)
@@ -116,22 +130,13 @@ impl Store {
         .bind(answer.map(|answer| answer.completion_tokens))
         .bind(answer.and_then(|answer| answer.first_token_ms))
         .bind(answer.and_then(|answer| answer.tokens_per_second))
+        .bind(nodes.map(|nodes| serde_json::to_string(nodes).unwrap_or_default()))
+        .bind(ending.progress.is_some())
         .bind(turn.to_string())
-        .fetch_optional(&self.writer)
+        .fetch_optional(&mut *write)
         .await?;
+        write.commit().await?;
         Ok(message)
-    }
-
-    /// At the start: the answers that an earlier process left running are marked as cut short by `error`.
-    pub async fn interrupt_running(&self, error: &TurnError) -> Result<u64, StoreError> {
-        let done = sqlx::query(
-            "UPDATE messages SET status = 'partial', error_code = ?, error_message = ? WHERE status = 'running'",
-        )
-        .bind(&error.code)
-        .bind(&error.message)
-        .execute(&self.writer)
-        .await?;
-        Ok(done.rows_affected())
     }
 }
 

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 
 use starling_protocol::{
+    JobId,
     limits::{MAX_MESSAGES, MAX_PROMPT_BYTES},
-    message::{Chat, ChatMessage, Kind, Private, Role, Style, Task},
+    message::{Chat, ChatMessage, Kind, Private, Role, Sampling, Task},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    Log, Running, TurnRefused, Turns,
-    run::{Facts, Reading, Turn},
-    seats::Seat,
+    Log, Running, TurnRefused, Turns, run::Turn, seats::Seat,
 };
 use crate::{
     choice::choose,
-    dispatch::{Job, Priority},
+    dispatch::{Answer, Job, Priority},
     id::{ConversationId, TurnId, UserId},
     store::{
         Store,
-        messages::Message,
+        messages::{Message, TurnError},
+        progress::Progress,
         turns::{Accepted, Place},
     },
 };
@@ -63,33 +63,45 @@ impl Turns {
         }
         let model = choose(&self.dispatch.view().borrow(), Kind::Chat, question.model.as_deref())?;
         let place = place(&question);
-        let seat = self.seats.reserve(question.user, place.id())?;
+        let seat = self.seats.reserve(TurnId::generate(), question.user, place.id())?;
         let messages = conversation(&self.store, &question).await?;
-        let accepted = self.store.accept(question.user, &place, seat.turn, &question.text).await?;
+        let progress = Progress::new(JobId::generate(), model.id, model.name, None);
+        let accepted = self.store.accept(question.user, &place, seat.turn, &question.text, &progress).await?;
         let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
-        let task = Task::Chat(Chat { messages, ..Chat::default() });
-        let job = Job::new(model.id, task, Priority::Interactive, question.user);
-        Ok(self.run(seat, Arc::new(accepted), model.name, job))
+        let answer = self.dispatch.start(job(&progress, messages, question.user));
+        Ok(self.run(seat, Arc::new(accepted), progress, async { Ok(answer) }))
     }
 
-    fn run(&self, seat: Seat, accepted: Arc<Accepted>, model: String, job: Job) -> Begun {
-        let (sender, log) = watch::channel(Log::default());
-        let stop = CancellationToken::new();
-        seat.show(Running { accepted: Arc::clone(&accepted), log: log.clone(), stop: stop.clone() });
-        let begun = Begun { turn: seat.turn, accepted, log };
-        let turn = Turn {
-            facts: Facts::new(model),
-            reading: Reading::new(Style::default()),
-            cancel: self.life.cancel.clone(),
-            store: self.store.clone(),
-            log: sender,
-            seat,
-            stop,
-        };
-        let span = tracing::info_span!("turn", id = ?begun.turn);
-        self.life.tasks.spawn(turn.run(self.dispatch.start(job)).instrument(span));
-        begun
+    /// Shows a turn and spawns its task.
+    pub(super) fn run(
+        &self,
+        seat: Seat,
+        accepted: Arc<Accepted>,
+        progress: Progress,
+        answer: impl Future<Output = Result<Answer, TurnError>> + Send + 'static,
+    ) -> Begun {
+        let (log, shown) = watch::channel(Log::default());
+        let (stop, turn) = (CancellationToken::new(), seat.turn);
+        let task = Turn::new(self, log, progress, stop.clone());
+        let progress = task.progress.subscribe();
+        seat.show(Running { accepted: Arc::clone(&accepted), log: shown.clone(), progress, stop });
+        let span = tracing::info_span!("turn", id = ?turn);
+        self.life.tasks.spawn(task.run(seat, answer).instrument(span));
+        Begun { turn, accepted, log: shown }
     }
+}
+
+/// The job of an answer, behind what there is of it.
+pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, owner: UserId) -> Job {
+    let task = Task::Chat(Chat {
+        messages,
+        sampling: Sampling { seed: progress.seed, ..Sampling::default() },
+        max_tokens: progress.max_tokens,
+        continue_from: progress.tokens.clone(),
+        ..Chat::default()
+    });
+    let job = Job::new(progress.model, task, Priority::Interactive, owner);
+    Job { id: progress.job, attempts: progress.attempts, ..job }
 }
 
 fn place(question: &Question) -> Place {
@@ -107,7 +119,7 @@ fn title(text: &str) -> Private {
     Private(format!("{}…", &line[..whole_words]))
 }
 
-/// All that was said, and the question behind it. Never cut: what is too long is refused.
+/// All that was said, and the question behind it.
 async fn conversation(store: &Store, question: &Question) -> Result<Vec<ChatMessage>, TurnRefused> {
     let mut said = Vec::new();
     if let Some(id) = question.conversation {
@@ -115,8 +127,19 @@ async fn conversation(store: &Store, question: &Question) -> Result<Vec<ChatMess
         found.ok_or(TurnRefused::NoSuchConversation)?;
         said = store.messages(id).await?;
     }
-    let said = said.into_iter().map(|Message { role, text, .. }| ChatMessage::new(role, text.0));
-    let messages = alternating(said.chain([ChatMessage::new(Role::User, question.text.0.clone())]));
+    let asked = ChatMessage::new(Role::User, question.text.0.clone());
+    prompt(said.into_iter().map(Into::into).chain([asked]))
+}
+
+impl From<Message> for ChatMessage {
+    fn from(message: Message) -> Self {
+        Self::new(message.role, message.text.0)
+    }
+}
+
+/// What a model is given to read. Never cut: what is too long is refused.
+pub(super) fn prompt(said: impl Iterator<Item = ChatMessage>) -> Result<Vec<ChatMessage>, TurnRefused> {
+    let messages = alternating(said);
     let bytes = messages.iter().map(|message| message.content.0.len()).sum();
     if bytes > MAX_PROMPT_BYTES || messages.len() > MAX_MESSAGES {
         return Err(TurnRefused::PromptTooLong { bytes });

@@ -18,11 +18,13 @@ use crate::{
 pub struct Log {
     text: String,
     waiting: Option<Estimate>,
-    /// The model has begun to think; what it thinks is kept nowhere.
+    /// The model has begun to think; what it thinks is shown nowhere.
     thinking: bool,
     /// Who answers, and how many have begun so far.
     started: Option<(u32, Arc<Started>)>,
     ended: Option<Arc<Ended>>,
+    /// The gateway stops; the next one goes on with it.
+    suspended: bool,
 }
 
 /// Who answers.
@@ -36,6 +38,8 @@ pub struct Started {
     pub relayed: bool,
     /// The model's name.
     pub model: String,
+    /// The names of all nodes that have given a part of the answer, in order; this one is the last.
+    pub nodes: Vec<String>,
 }
 
 /// How a turn ended.
@@ -56,8 +60,11 @@ pub enum News {
     Started(Arc<Started>),
     /// Nothing to read yet, but the model thinks.
     Thinking,
-    /// The text up to `seq`, from where the reader was.
+    /// The text from `from` up to `seq`. From 0 it stands for all that the reader had: after a restart that may have
+    /// been more than what is there.
     Piece {
+        /// Bytes of the text before it.
+        from: u64,
         /// Bytes of the text so far.
         seq: u64,
         /// What is new.
@@ -92,6 +99,11 @@ impl Log {
         self.text.push_str(text);
     }
 
+    /// Its readers see neither more of it nor an end.
+    pub(super) fn suspend(&mut self) {
+        self.suspended = true;
+    }
+
     pub(super) fn end(&mut self, ended: Ended) {
         self.ended = Some(Arc::new(ended));
     }
@@ -115,11 +127,15 @@ impl Reader {
         Self { log, seen, told_waiting: None, told_thinking: false, told_starts: 0, done: false }
     }
 
-    /// What is new, or waits for it. `None` after the end.
+    /// What is new, or waits for it. `None` after the end, or when the gateway stops before it.
     pub async fn next(&mut self) -> Option<News> {
         while !self.done {
             if let Some(news) = self.look() {
                 return Some(news);
+            }
+            if self.log.borrow().suspended {
+                self.done = true;
+                return None;
             }
             if self.log.changed().await.is_err() {
                 self.done = true;
@@ -145,9 +161,9 @@ impl Reader {
             return Some(News::Thinking);
         }
         if log.text.len() > self.seen {
-            let text = log.text[self.seen..].to_owned();
+            let (from, text) = (self.seen as u64, log.text[self.seen..].to_owned());
             self.seen = log.text.len();
-            return Some(News::Piece { seq: self.seen as u64, text });
+            return Some(News::Piece { from, seq: self.seen as u64, text });
         }
         let ended = Arc::clone(log.ended.as_ref()?);
         self.done = true;
@@ -168,7 +184,7 @@ mod tests {
     use super::*;
 
     fn started() -> Started {
-        Started { node_name: "n".into(), node_peer: "p".into(), relayed: false, model: "m".into() }
+        Started { node_name: "n".into(), node_peer: "p".into(), relayed: false, model: "m".into(), nodes: vec![] }
     }
 
     fn now(reader: &mut Reader) -> String {
@@ -178,7 +194,7 @@ mod tests {
             Some(Some(News::Waiting(estimate))) => format!("waiting {}", estimate.position),
             Some(Some(News::Thinking)) => "thinking".into(),
             Some(Some(News::Started(who))) => format!("started {}", who.node_name),
-            Some(Some(News::Piece { seq, text })) => format!("{seq} {text}"),
+            Some(Some(News::Piece { from, seq, text })) => format!("{from}-{seq} {text}"),
             Some(Some(News::Ended(_))) => "ended".into(),
         }
     }
@@ -202,11 +218,11 @@ mod tests {
         assert_eq!(now(&mut reader), "thinking");
         assert_eq!(now(&mut reader), "nothing");
         log.send_modify(|log| log.push("grü"));
-        assert_eq!(now(&mut reader), "4 grü");
+        assert_eq!(now(&mut reader), "0-4 grü");
         log.send_modify(|log| log.push("ß"));
         log.send_modify(|log| log.push("e"));
         log.send_modify(|log| log.end(Ended { message: None, error: None }));
-        assert_eq!(now(&mut reader), "7 ße", "a slow reader gets it in one piece");
+        assert_eq!(now(&mut reader), "4-7 ße", "a slow reader gets it in one piece");
         assert_eq!(now(&mut reader), "ended");
         assert_eq!(now(&mut reader), "gone");
     }
@@ -218,11 +234,22 @@ mod tests {
         log.send_modify(|log| log.start(started()));
         log.send_if_modified(Log::think);
         log.send_modify(|log| log.push("grüße"));
-        for (seen, expected) in [(0, "7 grüße"), (4, "7 ße"), (7, "nothing"), (3, "7 grüße"), (99, "7 grüße")] {
+        for (seen, expected) in [(0, "0-7 grüße"), (4, "4-7 ße"), (7, "nothing"), (3, "0-7 grüße"), (99, "0-7 grüße")] {
             let mut reader = Reader::new(log.subscribe(), seen);
             assert_eq!(now(&mut reader), "started n", "and not that it once waited, or thought");
             assert_eq!(now(&mut reader), expected, "after {seen}");
         }
+    }
+
+    #[test]
+    fn a_gateway_that_stops_leaves_the_answer_open() {
+        let log = watch::Sender::new(Log::default());
+        let mut reader = Reader::new(log.subscribe(), 0);
+        log.send_modify(|log| log.push("a"));
+        log.send_modify(Log::suspend);
+        drop(log);
+        assert_eq!(now(&mut reader), "0-1 a");
+        assert_eq!(now(&mut reader), "gone", "and no end");
     }
 
     #[test]
@@ -231,7 +258,7 @@ mod tests {
         let mut reader = Reader::new(log.subscribe(), 0);
         log.send_modify(|log| log.push("a"));
         drop(log);
-        assert_eq!(now(&mut reader), "1 a");
+        assert_eq!(now(&mut reader), "0-1 a");
         assert_eq!(now(&mut reader), "ended");
         assert_eq!(now(&mut reader), "gone");
     }

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use starling_protocol::message::{Done, Finish, Private, Style};
+use starling_protocol::message::{Done, Finish, Private, Reasoning, Style};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Log, MAX_ANSWER_BYTES, Started, code, interrupted, seats::Seat};
+use super::{Ended, Log, MAX_ANSWER_BYTES, Started, Turns, code, seats::Seat};
 use crate::{
     dispatch::{Answer, AnswerEvent, DispatchError, Placement},
     store::{
         Store, StoreError,
         messages::{self, FinishReason, Message, Status, TurnError},
+        progress::{Node, Progress},
         turns::Ending,
     },
     style::{Parser, Part},
@@ -20,33 +21,41 @@ use crate::{
 /// The waits between tries to store an answer while the database is busy or full.
 const STORE_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+/// Nodes of one answer that are remembered.
+const MAX_NODES: usize = 16;
 
 /// A turn that runs.
 pub(super) struct Turn {
-    pub(super) seat: Seat,
-    pub(super) log: watch::Sender<Log>,
-    pub(super) store: Store,
-    pub(super) facts: Facts,
-    pub(super) reading: Reading,
+    log: watch::Sender<Log>,
+    /// What is kept of it while it runs.
+    pub(super) progress: watch::Sender<Progress>,
+    store: Store,
+    facts: Facts,
+    reading: Reading,
     /// The reader wants no more.
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
     /// The gateway's grace is over.
-    pub(super) cancel: CancellationToken,
+    cancel: CancellationToken,
 }
 
 /// The model's text, as it is taken apart.
-pub(super) struct Reading {
+struct Reading {
     parser: Parser,
     /// Of all the text, thoughts included.
     bytes: usize,
+    /// All of it is in the progress.
+    kept: bool,
 }
 
 /// What is measured here, where the reader is.
-pub(super) struct Facts {
-    model: String,
+struct Facts {
     began: Instant,
     placed: Option<Placement>,
-    tokens: u32,
+    /// What an earlier run of the turn has given.
+    tokens_before: usize,
+    tokens: usize,
+    /// Tokens of all runs when the last node began.
+    tokens_at_start: usize,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -55,15 +64,42 @@ enum Outcome {
     Done(Done),
     Stopped,
     Broken(TurnError),
+    /// The gateway stops: the next one goes on.
+    Suspended,
 }
 
 impl Turn {
-    pub(super) async fn run(mut self, answer: Answer) {
-        let outcome = self.follow(answer).await;
+    /// One that goes on behind `progress`.
+    pub(super) fn new(turns: &Turns, log: watch::Sender<Log>, progress: Progress, stop: CancellationToken) -> Self {
+        let mut turn = Self {
+            log,
+            store: turns.store.clone(),
+            facts: Facts::new(progress.tokens.len()),
+            reading: Reading::new(progress.reasoning),
+            progress: watch::Sender::new(progress),
+            stop,
+            cancel: turns.life.cancel.clone(),
+        };
+        let before = turn.progress.borrow().text.clone();
+        turn.reading.bytes = before.0.len();
+        let parts = turn.reading.parser.push(&before.0);
+        turn.show(parts);
+        turn
+    }
+
+    pub(super) async fn run(mut self, seat: Seat, answer: impl Future<Output = Result<Answer, TurnError>>) {
+        let outcome = match self.unless_told(answer).await {
+            Ok(Ok(answer)) => self.follow(answer).await,
+            Ok(Err(error)) => Outcome::Broken(error),
+            Err(told) => told,
+        };
+        if let Outcome::Suspended = outcome {
+            return self.suspend(&seat).await;
+        }
         let rest = self.reading.parser.end();
         self.show(rest);
         let ending = self.ending(outcome);
-        let Self { seat, log, store, .. } = self;
+        let Self { log, store, .. } = self;
         let ended = finish(&store, &seat, ending).await;
         // Who reads of the end may ask the next question at once.
         drop(seat);
@@ -73,11 +109,9 @@ impl Turn {
     /// Owns the answer: the node's slot is free before the disk is asked anything.
     async fn follow(&mut self, mut answer: Answer) -> Outcome {
         loop {
-            let event = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Outcome::Stopped,
-                () = self.cancel.cancelled() => return Outcome::Broken(interrupted()),
-                event = answer.next() => event,
+            let event = match self.unless_told(answer.next()).await {
+                Ok(event) => event,
+                Err(told) => return told,
             };
             if let Some(outcome) = self.take(event) {
                 return outcome;
@@ -85,11 +119,32 @@ impl Turn {
         }
     }
 
+    /// What is waited for, or how the turn ends without it.
+    async fn unless_told<T>(&self, work: impl Future<Output = T>) -> Result<T, Outcome> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Outcome::Stopped),
+            () = self.cancel.cancelled() => Err(Outcome::Suspended),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Keeps what there is for the gateway's next start; in the database the turn runs on.
+    async fn suspend(self, seat: &Seat) {
+        let progress = self.progress.borrow().clone();
+        if let Err(error) = self.store.keep(&[(seat.turn, progress)]).await {
+            tracing::warn!(%error, "the last of an answer could not be kept");
+        }
+        self.log.send_modify(Log::suspend);
+    }
+
     fn take(&mut self, event: Result<AnswerEvent, DispatchError>) -> Option<Outcome> {
         match event {
             Ok(AnswerEvent::Vectors(_)) => {}
             Ok(AnswerEvent::Waiting(estimate)) => self.log.send_modify(|log| log.wait(estimate)),
-            Ok(AnswerEvent::Started { placement, accepted, .. }) => self.started(placement, accepted.style),
+            Ok(AnswerEvent::Started { placement, accepted, attempt }) => {
+                self.started(placement, accepted.style.reasoning, attempt);
+            }
             Ok(AnswerEvent::Moved { relayed }) => self.moved(relayed),
             Ok(AnswerEvent::Piece { tokens, text, .. }) => return self.piece(&tokens, &text),
             Ok(AnswerEvent::Done(done)) => return Some(Outcome::Done(done)),
@@ -101,8 +156,26 @@ impl Turn {
         None
     }
 
-    fn started(&mut self, placement: Placement, style: Style) {
-        self.reading = Reading::new(style);
+    /// Again when another node goes on, and then behind the text that there is.
+    fn started(&mut self, placement: Placement, reasoning: Reasoning, attempt: u32) {
+        if self.reading.bytes == 0 {
+            self.reading = Reading::new(reasoning);
+        }
+        let node = Node {
+            name: placement.node_name.clone(),
+            peer: placement.peer.to_string(),
+            device: placement.device.clone(),
+        };
+        let gave_nothing = self.facts.tokens_at_start == self.facts.all_tokens();
+        self.facts.tokens_at_start = self.facts.all_tokens();
+        let first_of_all = self.reading.bytes == 0;
+        self.progress.send_modify(|progress| {
+            if first_of_all {
+                progress.reasoning = reasoning;
+            }
+            progress.attempts = attempt;
+            note(&mut progress.nodes, node, gave_nothing);
+        });
         self.show_who(placement);
     }
 
@@ -113,18 +186,22 @@ impl Turn {
     }
 
     fn show_who(&mut self, placement: Placement) {
+        let progress = self.progress.borrow();
         let who = Started {
             node_name: placement.node_name.clone(),
             node_peer: placement.peer.to_string(),
             relayed: placement.relayed,
-            model: self.facts.model.clone(),
+            model: progress.model_name.clone(),
+            nodes: names(&progress.nodes),
         };
+        drop(progress);
         self.facts.placed = Some(placement);
         self.log.send_modify(|log| log.start(who));
     }
 
     fn piece(&mut self, tokens: &[u32], text: &Private) -> Option<Outcome> {
         self.facts.count(tokens.len());
+        self.keep(tokens, &text.0);
         self.reading.bytes = self.reading.bytes.saturating_add(text.0.len());
         if self.reading.bytes > MAX_ANSWER_BYTES {
             let message = format!("the answer was longer than {MAX_ANSWER_BYTES} bytes");
@@ -133,6 +210,14 @@ impl Turn {
         let parts = self.reading.parser.push(&text.0);
         self.show(parts);
         None
+    }
+
+    fn keep(&mut self, tokens: &[u32], text: &str) {
+        let (kept, first_token_ms) = (&mut self.reading.kept, self.facts.first_token_ms());
+        self.progress.send_modify(|progress| {
+            *kept = *kept && progress.grow(tokens, text);
+            progress.first_token_ms = progress.first_token_ms.or(first_token_ms);
+        });
     }
 
     /// A reader is told that the model thinks, and not what: thoughts are neither shown nor kept.
@@ -154,54 +239,93 @@ impl Turn {
         let text = Private(self.log.borrow().text().to_owned());
         let (status, reason, error, done) = match outcome {
             Outcome::Done(done) => (Status::Complete, finish_reason(done.finish), None, Some(done)),
-            Outcome::Stopped => (Status::Partial, FinishReason::Cancelled, None, None),
+            Outcome::Stopped | Outcome::Suspended => (Status::Partial, FinishReason::Cancelled, None, None),
             Outcome::Broken(error) if text.0.is_empty() => (Status::Failed, FinishReason::Error, Some(error), None),
             Outcome::Broken(error) => (Status::Partial, FinishReason::Error, Some(error), None),
         };
-        let answer = self.facts.answer(reason, done.as_ref());
-        Ending { text, status, error, answer }
+        let progress = self.progress.borrow();
+        let answer = self.facts.answer(&progress, reason, done.as_ref());
+        let goes_on = status != Status::Complete && !progress.tokens.is_empty();
+        Ending { text, status, error, answer, progress: goes_on.then(|| progress.clone()) }
     }
 }
 
 impl Reading {
-    pub(super) fn new(style: Style) -> Self {
-        Self { parser: Parser::new(Style { tool_calls: false, ..style }), bytes: 0 }
+    fn new(reasoning: Reasoning) -> Self {
+        // The model was not told of any tools.
+        Self { parser: Parser::new(Style { reasoning, tool_calls: false }), bytes: 0, kept: true }
     }
 }
 
 impl Facts {
-    pub(super) fn new(model: String) -> Self {
-        Self { model, began: Instant::now(), placed: None, tokens: 0, first: None, last: None }
+    fn new(tokens_before: usize) -> Self {
+        let began = Instant::now();
+        Self { began, placed: None, tokens_before, tokens: 0, tokens_at_start: 0, first: None, last: None }
     }
 
     fn count(&mut self, tokens: usize) {
         let now = Instant::now();
-        self.tokens = self.tokens.saturating_add(u32::try_from(tokens).unwrap_or(u32::MAX));
+        self.tokens = self.tokens.saturating_add(tokens);
         self.first.get_or_insert(now);
         self.last = Some(now);
     }
 
-    fn answer(&self, finish_reason: FinishReason, done: Option<&Done>) -> Option<messages::Answer> {
-        let placed = self.placed.as_ref()?;
+    fn all_tokens(&self) -> usize {
+        self.tokens_before.saturating_add(self.tokens)
+    }
+
+    fn answer(
+        &self,
+        progress: &Progress,
+        finish_reason: FinishReason,
+        done: Option<&Done>,
+    ) -> Option<messages::Answer> {
+        let last = progress.nodes.last()?;
+        let all_tokens = u32::try_from(self.all_tokens()).unwrap_or(u32::MAX);
         Some(messages::Answer {
-            node_name: placed.node_name.clone(),
-            node_peer: placed.peer.to_string(),
-            device: placed.device.clone(),
-            model: self.model.clone(),
+            node_name: last.name.clone(),
+            node_peer: last.peer.clone(),
+            nodes: names(&progress.nodes),
+            device: last.device.clone(),
+            model: progress.model_name.clone(),
             finish_reason,
             prompt_tokens: done.map_or(0, |done| done.usage.prompt_tokens),
-            completion_tokens: done.map_or(self.tokens, |done| done.usage.completion_tokens),
-            first_token_ms: self.first.map(|first| (first - self.began).as_secs_f64() * 1000.0),
+            completion_tokens: done.map_or(all_tokens, |done| done.usage.completion_tokens),
+            first_token_ms: progress.first_token_ms,
             tokens_per_second: self.speed(),
         })
+    }
+
+    /// Of an answer that goes on, this is not the first token.
+    fn first_token_ms(&self) -> Option<f64> {
+        let first = self.first.filter(|_| self.tokens_before == 0)?;
+        Some((first - self.began).as_secs_f64() * 1000.0)
     }
 
     /// After the first token; of one token there is none.
     fn speed(&self) -> Option<f64> {
         let span = (self.last? - self.first?).as_secs_f64();
         let more = self.tokens.checked_sub(1).filter(|more| *more > 0)?;
-        (span > 0.0).then(|| f64::from(more) / span)
+        (span > 0.0).then(|| u32::try_from(more).map_or(f64::INFINITY, f64::from) / span)
     }
+}
+
+/// One more node; one that was lost before it gave anything is not remembered.
+fn note(nodes: &mut Vec<Node>, node: Node, last_gave_nothing: bool) {
+    if last_gave_nothing {
+        nodes.pop();
+    }
+    if nodes.last().is_some_and(|last| last.peer == node.peer) {
+        nodes.pop();
+    }
+    nodes.push(node);
+    if nodes.len() > MAX_NODES {
+        nodes.remove(0);
+    }
+}
+
+fn names(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().map(|node| node.name.clone()).collect()
 }
 
 fn finish_reason(finish: Finish) -> FinishReason {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Log, MAX_TURNS, MAX_TURNS_PER_USER, TurnRefused};
 use crate::{
     id::{ConversationId, TurnId, UserId},
-    store::turns::Accepted,
+    store::{progress::Progress, turns::Accepted},
 };
 
 /// The turns that run. Cheap to clone.
@@ -36,6 +36,8 @@ pub struct Running {
     pub accepted: Arc<Accepted>,
     /// What was answered so far.
     pub log: watch::Receiver<Log>,
+    /// What it would take to go on with it.
+    pub(super) progress: watch::Receiver<Progress>,
     pub(super) stop: CancellationToken,
 }
 
@@ -65,13 +67,24 @@ impl Seats {
         })
     }
 
+    /// All that run.
+    pub(super) fn running(&self) -> Vec<(TurnId, Running)> {
+        self.with(|running| {
+            running.iter().filter_map(|(turn, entry)| Some((*turn, entry.running.clone()?))).collect()
+        })
+    }
+
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.with(|running| running.len())
     }
 
-    pub(super) fn reserve(&self, user: UserId, conversation: ConversationId) -> Result<Seat, TurnRefused> {
-        let turn = TurnId::generate();
+    pub(super) fn reserve(
+        &self,
+        turn: TurnId,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Seat, TurnRefused> {
         self.with(|running| {
             if running.values().any(|entry| entry.conversation == conversation) {
                 return Err(TurnRefused::TurnRunning);
@@ -86,6 +99,12 @@ impl Seats {
             Ok(())
         })?;
         Ok(Seat { seats: self.clone(), turn })
+    }
+
+    /// A place for one that had it already, before the gateway was started: there were no more then than may be.
+    pub(super) fn take(&self, turn: TurnId, user: UserId, conversation: ConversationId) -> Seat {
+        self.with(|running| running.insert(turn, Entry { user, conversation, running: None }));
+        Seat { seats: self.clone(), turn }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<TurnId, Entry>) -> T) -> T {
@@ -114,23 +133,27 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    fn reserve(turns: &Seats, user: UserId, conversation: ConversationId) -> Result<Seat, TurnRefused> {
+        turns.reserve(TurnId::generate(), user, conversation)
+    }
+
     #[test]
     fn a_user_has_so_many_turns_and_a_conversation_one() {
         let turns = Seats::default();
         let (a, b) = (UserId::generate(), UserId::generate());
         let same = ConversationId::generate();
-        let mut seats = vec![turns.reserve(a, same).unwrap()];
-        assert!(matches!(turns.reserve(a, same), Err(TurnRefused::TurnRunning)));
+        let mut seats = vec![reserve(&turns, a, same).unwrap()];
+        assert!(matches!(reserve(&turns, a, same), Err(TurnRefused::TurnRunning)));
         for _ in 1..MAX_TURNS_PER_USER {
-            seats.push(turns.reserve(a, ConversationId::generate()).unwrap());
+            seats.push(reserve(&turns, a, ConversationId::generate()).unwrap());
         }
-        assert!(matches!(turns.reserve(a, ConversationId::generate()), Err(TurnRefused::TooManyTurns)));
+        assert!(matches!(reserve(&turns, a, ConversationId::generate()), Err(TurnRefused::TooManyTurns)));
         assert!(
-            turns.reserve(b, ConversationId::generate()).is_ok(),
+            reserve(&turns, b, ConversationId::generate()).is_ok(),
             "others are not held up, and a seat is given back"
         );
         assert_eq!(turns.count(), MAX_TURNS_PER_USER);
         seats.remove(0);
-        assert!(turns.reserve(a, same).is_ok());
+        assert!(reserve(&turns, a, same).is_ok());
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     id::{ConversationId, TurnId},
     store::{StoreError, messages::Status},
-    turn::{self, Begun, Ended, Question},
+    turn::{self, Begun, Ended, Question, TurnRefused},
 };
 
 /// How often the page is asked whether it is there.
@@ -74,7 +74,7 @@ impl Reader {
     async fn hear(&mut self, message: Message) -> Result<(), Over> {
         let parsed = match message {
             Message::Text(text) if text.len() <= MAX_FRAME => extract::parse(text.as_bytes()),
-            Message::Text(_) => Err(ApiError::field("frame", format!("is over the limit of {MAX_FRAME} bytes"))),
+            Message::Text(_) => Err(too_long("frame", MAX_FRAME)),
             Message::Binary(_) => Err(ApiError::field("frame", "must be text")),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return Ok(()),
         };
@@ -88,12 +88,19 @@ impl Reader {
         self.check_session().await?;
         match frame {
             ClientFrame::Ask { request, .. } if request.len() > MAX_REQUEST_BYTES => {
-                let reason = format!("is over the limit of {MAX_REQUEST_BYTES} bytes");
-                self.bad_frame(&ApiError::field("request", reason)).await
+                self.bad_frame(&too_long("request", MAX_REQUEST_BYTES)).await
             }
             ClientFrame::Ask { request, conversation, text, model } => {
                 let question = Question { user: self.by.user.id, conversation, text: Private(text), model };
-                self.ask(request, question).await
+                let begun = self.app.turns.begin(question).await;
+                self.begun(begun, request, conversation).await
+            }
+            ClientFrame::GoOn { request, .. } if request.len() > MAX_REQUEST_BYTES => {
+                self.bad_frame(&too_long("request", MAX_REQUEST_BYTES)).await
+            }
+            ClientFrame::GoOn { request, conversation, turn } => {
+                let begun = self.app.turns.go_on(self.by.user.id, turn).await;
+                self.begun(begun, request, Some(conversation)).await
             }
             ClientFrame::Stop { turn } => {
                 // A turn that has ended meanwhile needs no stopping.
@@ -104,9 +111,13 @@ impl Reader {
         }
     }
 
-    async fn ask(&self, request: String, question: Question) -> Result<(), Over> {
-        let conversation = question.conversation;
-        match self.app.turns.begin(question).await {
+    async fn begun(
+        &self,
+        begun: Result<Begun, TurnRefused>,
+        request: String,
+        conversation: Option<ConversationId>,
+    ) -> Result<(), Over> {
+        match begun {
             Ok(begun) => self.follow(begun, Some(request), 0).await,
             Err(refused) => {
                 let error = told(&refused.into());
@@ -190,6 +201,10 @@ impl Reader {
 
 fn told(error: &ApiError) -> ErrorBody {
     error.refusal().body()
+}
+
+fn too_long(field: &str, limit: usize) -> ApiError {
+    ApiError::field(field, format!("is over the limit of {limit} bytes"))
 }
 
 fn ticks() -> Interval {

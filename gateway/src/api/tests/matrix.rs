@@ -47,6 +47,8 @@ fn rows() -> Vec<Row> {
         get("/api/conversations/{id}", [401, 404, 200, 401]),
         row(Method::PATCH, "/api/conversations/{id}", Some(json!({"title": "t"})), [401, 404, 200, 401]),
         row(Method::DELETE, "/api/conversations/{id}", Some(json!({})), [401, 404, 204, 401]),
+        // 409: let in, and then there is no such answer.
+        post("/api/messages/{id}/go-on", json!({}), [401, 409, 409, 401]),
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),

@@ -81,14 +81,14 @@ async fn a_page_is_greeted_and_told_that_there_is_no_node() {
 
 #[tokio::test]
 async fn the_end_of_a_turn_that_was_missed_is_told() {
-    use crate::store::{messages::Status, turns};
+    use crate::store::{messages::Status, tests::fresh, turns};
     let site = Site::new().await;
     let anna = site.user("anna").await;
     let (user, _) = site.app.store.credentials("anna").await.unwrap().unwrap();
     let (place, turn) = (super::turn_place(), crate::id::TurnId::generate());
-    site.app.store.accept(user.id, &place, turn, &"q".to_owned().into()).await.unwrap();
+    site.app.store.accept(user.id, &place, turn, &"q".to_owned().into(), &fresh()).await.unwrap();
     let text = "all of it".to_owned().into();
-    let ending = turns::Ending { text, status: Status::Complete, error: None, answer: None };
+    let ending = turns::Ending { text, status: Status::Complete, error: None, answer: None, progress: None };
     site.app.store.finish(turn, &ending).await.unwrap();
     let address = serve(&site).await;
     let join = json!({"type": "join", "conversation": place.id(), "turn": turn, "last_seq": 3});

@@ -94,6 +94,7 @@ impl From<messages::Message> for Message {
             },
             error: message.error.map(Into::into),
             answer: message.answer.map(Into::into),
+            resumable: message.resumable,
         }
     }
 }
@@ -109,6 +110,7 @@ impl From<messages::Answer> for Answer {
         Self {
             node_name: answer.node_name,
             node_peer: answer.node_peer,
+            nodes: answer.nodes,
             device: answer.device,
             model: answer.model,
             finish_reason: match answer.finish_reason {
@@ -230,9 +232,10 @@ pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFr
             node_peer: who.node_peer.clone(),
             path: path(who.relayed),
             model: who.model.clone(),
+            nodes: who.nodes.clone(),
         },
         News::Thinking => ServerFrame::Thinking { turn },
-        News::Piece { seq, text } => ServerFrame::Piece { turn, seq, text },
+        News::Piece { from, seq, text } => ServerFrame::Piece { turn, from, seq, text },
         News::Ended(ended) => end(turn, conversation, &ended),
     }
 }

@@ -63,6 +63,7 @@ fn typescript() -> String {
         RenameConversation,
         ConversationAnswer,
         ConversationDetail,
+        GoOnAnswer,
         KeyList,
         NewKey,
         KeyAnswer,

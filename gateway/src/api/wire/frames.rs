@@ -6,8 +6,8 @@ use ts_rs::TS;
 use super::{Conversation, ErrorBody, Message, Path};
 use crate::id::{ConversationId, TurnId};
 
-/// The version of this protocol, said in `hello`.
-pub const VERSION: u32 = 1;
+/// The version of this protocol, said in `hello`. 2: a page must look at `from` of a piece.
+pub const VERSION: u32 = 2;
 
 /// What the page says.
 #[derive(Deserialize, TS)]
@@ -17,6 +17,8 @@ pub enum ClientFrame {
     Ask { request: String, conversation: Option<ConversationId>, text: String, model: Option<String> },
     /// No more of this answer; what there is of it is kept.
     Stop { turn: TurnId },
+    /// More of an answer that was cut short.
+    GoOn { request: String, conversation: ConversationId, turn: TurnId },
     /// Follow the turn that runs in a conversation, from behind `last_seq` of `turn`.
     Join { conversation: ConversationId, turn: Option<TurnId>, last_seq: u64 },
 }
@@ -40,7 +42,7 @@ pub enum ServerFrame {
     Accepted { request: Option<String>, conversation: Conversation, message: Message, turn: TurnId },
     /// Every node is busy; the turn waits for one. Again when its place in the line (from 1) or the estimate changes.
     Waiting { turn: TurnId, position: u32, seconds: u32 },
-    /// A node answers. Again, with another node, when one was lost before its first token.
+    /// A node answers. Again when another node goes on; `nodes` names all that have given a part, in order.
     Started {
         turn: TurnId,
         conversation: ConversationId,
@@ -48,11 +50,12 @@ pub enum ServerFrame {
         node_peer: String,
         path: Path,
         model: String,
+        nodes: Vec<String>,
     },
     /// The model thinks; of that nothing is shown.
     Thinking { turn: TurnId },
-    /// The text between the reader's previous `seq` and this one.
-    Piece { turn: TurnId, seq: u64, text: String },
+    /// The text from byte `from` up to byte `seq`. From 0 it stands for all that the reader had.
+    Piece { turn: TurnId, from: u64, seq: u64, text: String },
     /// The answer has ended as it should, or was stopped.
     Done { turn: TurnId, conversation: ConversationId, message: Message },
     /// The question was refused (no turn), or its answer broke off (`message` has what there is of it).

@@ -1,0 +1,318 @@
+//! What it takes to go on with an answer that is not whole, after a restart or when a person asks for it.
+//!
+//! A running answer is kept while it grows, behind every token that came, so that another node can go on where it
+//! stood. What is whole needs none of this.
+
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row, Sqlite, Transaction, sqlite::SqliteRow};
+use starling_protocol::{
+    JobId, ModelId,
+    limits::MAX_CONTINUE_TOKENS,
+    message::{Private, Reasoning},
+};
+
+use super::{
+    Store, StoreError,
+    messages::{Message, TurnError},
+    rows::{self, Word, words},
+    turns::Accepted,
+};
+use crate::{
+    clock::Timestamp,
+    id::{ConversationId, TurnId, UserId},
+};
+
+words!(Reasoning { Reasoning::Never = "never", Reasoning::Marked = "marked", Reasoning::Open = "open" });
+
+/// An answer so far. What its model wrote is never shown by `Debug`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The job: the same over all attempts.
+    pub job: JobId,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// The model, by content: no other can go on from its tokens.
+    pub model: ModelId,
+    /// The model's name at that time.
+    pub model_name: String,
+    /// What makes the answer repeatable.
+    pub seed: Option<u64>,
+    /// Most tokens in the answer; `None` is as many as the context holds.
+    pub max_tokens: Option<u32>,
+    /// Where the model's thoughts are in its text.
+    pub reasoning: Reasoning,
+    /// Who has given it, in order.
+    pub nodes: Vec<Node>,
+    /// From question to first token, in milliseconds.
+    pub first_token_ms: Option<f64>,
+    /// All tokens, those of thoughts too, up to what a request may continue from: what comes behind those is
+    /// computed anew.
+    pub tokens: Vec<u32>,
+    /// What these tokens say, thoughts and all.
+    pub text: Private,
+}
+
+/// A node that has given a part of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name at that time.
+    pub name: String,
+    /// The node.
+    pub peer: String,
+    /// What computes there, in words.
+    pub device: String,
+}
+
+/// An answer that can go on.
+#[derive(Clone, Debug)]
+pub struct Unfinished {
+    /// The turn.
+    pub turn: TurnId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What was asked.
+    pub accepted: Accepted,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+impl Progress {
+    /// Of an answer that nobody has begun.
+    #[must_use]
+    pub fn new(job: JobId, model: ModelId, model_name: String, seed: Option<u64>) -> Self {
+        Self {
+            job,
+            attempts: 0,
+            model,
+            model_name,
+            seed,
+            max_tokens: None,
+            reasoning: Reasoning::default(),
+            nodes: vec![],
+            first_token_ms: None,
+            tokens: vec![],
+            text: Private::default(),
+        }
+    }
+
+    /// More of it; false when there is no more room, and then it must not grow again.
+    #[must_use]
+    pub fn grow(&mut self, tokens: &[u32], text: &str) -> bool {
+        let fits = self.tokens.len() + tokens.len() <= MAX_CONTINUE_TOKENS;
+        if fits {
+            self.tokens.extend_from_slice(tokens);
+            self.text.0.push_str(text);
+        }
+        fits
+    }
+
+    /// What it takes in the database, in bytes, more or less.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        4 * self.tokens.len() + self.text.0.len()
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Progress {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let unreadable = rows::unreadable;
+        let model: Vec<u8> = row.try_get("model_id")?;
+        let tokens: Vec<u8> = row.try_get("tokens")?;
+        let (tokens, rest) = tokens.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(unreadable("tokens"));
+        }
+        Ok(Self {
+            job: rows::parse("job_id", row.try_get("job_id")?)?,
+            attempts: row.try_get("attempts")?,
+            model: ModelId::new(model.try_into().map_err(|_| unreadable("model_id"))?),
+            model_name: row.try_get("model")?,
+            seed: row.try_get::<Option<i64>, _>("seed")?.map(i64::cast_unsigned),
+            max_tokens: row.try_get("max_tokens")?,
+            reasoning: rows::word("reasoning", row.try_get("reasoning")?)?,
+            nodes: serde_json::from_str(row.try_get("nodes")?).map_err(|_| unreadable("nodes"))?,
+            first_token_ms: row.try_get("first_token_ms")?,
+            tokens: tokens.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect(),
+            text: Private(row.try_get("text")?),
+        })
+    }
+}
+
+impl Store {
+    /// Keeps how far running answers have come, all or none. One that has ended meanwhile is left as it is.
+    pub async fn keep(&self, batch: &[(TurnId, Progress)]) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        for (turn, progress) in batch {
+            update(&mut write, *turn, progress).await?;
+        }
+        Ok(write.commit().await?)
+    }
+
+    /// At the start: the answers that an earlier process left running, with what it takes to go on, the oldest first.
+    pub async fn unfinished(&self, limit: usize) -> Result<Vec<Unfinished>, StoreError> {
+        let rows = sqlx::query("SELECT progress.* FROM progress JOIN messages ON id = message_id
+             WHERE status = 'running' ORDER BY id LIMIT ?")
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await?;
+        let mut unfinished = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.unfinished_of(&row).await {
+                Ok(found) => unfinished.push(found),
+                Err(StoreError::Broken(error)) => tracing::error!(%error, "an answer cannot be taken up again"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// At the start: the answers that an earlier process left running, but for those in `taken_up`, are marked as
+    /// cut short by `error`.
+    pub async fn interrupt_running(&self, taken_up: &[Unfinished], error: &TurnError) -> Result<u64, StoreError> {
+        let taken_up: Vec<String> = taken_up.iter().map(|unfinished| unfinished.turn.to_string()).collect();
+        let done = sqlx::query(
+            "UPDATE messages SET status = 'partial', error_code = ?, error_message = ?
+             WHERE status = 'running' AND id NOT IN (SELECT value FROM json_each(?))",
+        )
+        .bind(&error.code)
+        .bind(&error.message)
+        .bind(serde_json::to_string(&taken_up).unwrap_or_default())
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// What it takes to go on with one of a user's answers; `None` when there is none that can.
+    pub async fn resumable(&self, user: UserId, turn: TurnId) -> Result<Option<Unfinished>, StoreError> {
+        let row = sqlx::query(
+            "SELECT progress.* FROM progress JOIN messages ON messages.id = message_id
+                 JOIN conversations ON conversations.id = conversation_id
+             WHERE messages.id = ? AND user_id = ? AND resumable = 1",
+        )
+        .bind(turn.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        match row {
+            Some(row) => Ok(Some(self.unfinished_of(&row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// An answer runs again, as this job; false when it cannot any more.
+    pub async fn reopen(&self, unfinished: &Unfinished) -> Result<bool, StoreError> {
+        let turn = unfinished.turn.to_string();
+        let mut write = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE messages SET status = 'running', resumable = 0, error_code = NULL, error_message = NULL
+             WHERE id = ? AND resumable = 1",
+        )
+        .bind(&turn)
+        .execute(&mut *write)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE progress SET job_id = ?, attempts = ? WHERE message_id = ?")
+            .bind(unfinished.progress.job.to_string())
+            .bind(unfinished.progress.attempts)
+            .bind(&turn)
+            .execute(&mut *write)
+            .await?;
+        sqlx::query("UPDATE conversations SET updated_at = ? WHERE id = ?")
+            .bind(Timestamp::now().0)
+            .bind(unfinished.accepted.conversation.id.to_string())
+            .execute(&mut *write)
+            .await?;
+        write.commit().await?;
+        Ok(true)
+    }
+
+    async fn unfinished_of(&self, row: &SqliteRow) -> Result<Unfinished, StoreError> {
+        let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
+        let progress = Progress::from_row(row)?;
+        let question: Message = sqlx::query_as(
+            "SELECT question.* FROM messages question JOIN messages answer USING (conversation_id)
+             WHERE answer.id = ? AND question.position = answer.position - 1",
+        )
+        .bind(turn.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        let place = sqlx::query(
+            "SELECT user_id, conversations.id FROM conversations JOIN messages ON conversations.id = conversation_id
+             WHERE messages.id = ?",
+        )
+        .bind(turn.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        let user: UserId = rows::parse("user_id", place.try_get("user_id")?)?;
+        let id: ConversationId = rows::parse("id", place.try_get("id")?)?;
+        let conversation = self.conversation(user, id).await?.ok_or(StoreError::Broken(sqlx::Error::RowNotFound))?;
+        Ok(Unfinished { turn, user, accepted: Accepted { conversation, question }, progress })
+    }
+}
+
+/// The progress of a question that was just taken.
+pub(super) async fn insert(
+    write: &mut Transaction<'static, Sqlite>,
+    turn: TurnId,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO progress (message_id, job_id, attempts, model_id, model, seed, max_tokens, reasoning, nodes,
+             tokens, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '')",
+    )
+    .bind(turn.to_string())
+    .bind(progress.job.to_string())
+    .bind(progress.attempts)
+    .bind(&progress.model.as_bytes()[..])
+    .bind(&progress.model_name)
+    .bind(progress.seed.map(u64::cast_signed))
+    .bind(progress.max_tokens)
+    .bind(progress.reasoning.word())
+    .execute(&mut **write)
+    .await
+    .map(drop)
+}
+
+/// Never less than is there, and nothing of an answer that does not run: a write may come late.
+pub(super) async fn update(
+    write: &mut Transaction<'static, Sqlite>,
+    turn: TurnId,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    sqlx::query(
+        "UPDATE progress SET attempts = ?2, reasoning = ?3, nodes = ?4, first_token_ms = ?5, tokens = ?6, text = ?7
+         WHERE message_id = ?1 AND length(tokens) <= length(?6)
+             AND EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND status = 'running')",
+    )
+    .bind(turn.to_string())
+    .bind(progress.attempts)
+    .bind(progress.reasoning.word())
+    .bind(serde_json::to_string(&progress.nodes).unwrap_or_default())
+    .bind(progress.first_token_ms)
+    .bind(tokens)
+    .bind(&progress.text.0)
+    .execute(&mut **write)
+    .await
+    .map(drop)
+}
+
+/// The progress of an answer that nobody can go on with any more.
+pub(super) async fn forget(write: &mut Transaction<'static, Sqlite>, turn: TurnId) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM progress WHERE message_id = ?").bind(turn.to_string());
+    delete.execute(&mut **write).await.map(drop)
+}
+
+/// Nothing more is said in answers that something else follows.
+pub(super) async fn close_earlier(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    let id = conversation.to_string();
+    let delete = "DELETE FROM progress WHERE message_id IN (SELECT id FROM messages WHERE conversation_id = ?)";
+    sqlx::query(delete).bind(&id).execute(&mut **write).await?;
+    let update = "UPDATE messages SET resumable = 0 WHERE conversation_id = ? AND resumable = 1";
+    sqlx::query(update).bind(&id).execute(&mut **write).await.map(drop)
+}
