@@ -241,11 +241,17 @@ impl Running {
 
     /// Stops in order: takes no more, and says so; lets answers end for the grace; keeps the rest, which the next start
     /// takes up; closes the swarm; closes the database.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(self) {
+        let grace = self.grace;
+        self.shutdown_within(grace).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), with another grace than the configured one.
+    pub async fn shutdown_within(mut self, grace: Duration) {
         let life = self.app.life.clone();
         life.drain.cancel();
         life.tasks.close();
-        if timeout(self.grace, life.tasks.wait()).await.is_err() {
+        if timeout(grace, life.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = life.tasks.len(), "the grace is over");
             life.cancel.cancel();
             let _ = timeout(LAST_WORDS, life.tasks.wait()).await;

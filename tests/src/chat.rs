@@ -10,6 +10,32 @@ use tokio_tungstenite::{
 
 use crate::PATIENCE;
 
+/// An answer as a page has it.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Its turn, once it was accepted.
+    pub turn: Value,
+    /// All of it so far.
+    pub text: String,
+    /// Of the last piece.
+    pub seq: u64,
+}
+
+impl Answer {
+    /// One more piece: it has to follow on the one before it, or to stand for all of them.
+    pub fn take(&mut self, piece: &Value) {
+        let (from, seq) = (piece["from"].as_u64().unwrap(), piece["seq"].as_u64().unwrap());
+        if from == 0 {
+            self.text.clear();
+        } else {
+            assert_eq!(from, self.seq, "a gap, or a double");
+        }
+        self.text.push_str(piece["text"].as_str().unwrap());
+        self.seq = seq;
+        assert_eq!(self.text.len() as u64, seq);
+    }
+}
+
 /// One open socket.
 pub struct Chat(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
@@ -33,6 +59,17 @@ impl Chat {
             .await;
     }
 
+    /// The next frame; `None` when the gateway has closed the socket.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("nothing came")? {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
     /// The next frame of one of these types; others are passed over.
     pub async fn wait_for(&mut self, types: &[&str]) -> Value {
         let next = async {
@@ -46,6 +83,40 @@ impl Chat {
             }
         };
         timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("none of {types:?} came"))
+    }
+
+    /// As [`connect`](Self::connect), when the gateway is there again.
+    pub async fn connect_again(url: &str, cookie: &str) -> Self {
+        let tries = async {
+            loop {
+                let mut request = url.into_client_request().unwrap();
+                request.headers_mut().insert("cookie", cookie.parse().unwrap());
+                match tokio_tungstenite::connect_async(request).await {
+                    Ok((socket, _)) => return Self(socket),
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, tries).await.expect("the gateway never came back")
+    }
+
+    /// Follows a conversation's turn behind what is there of it.
+    pub async fn join(&mut self, conversation: &Value, answer: &Answer) {
+        let Answer { turn, seq, .. } = answer;
+        self.send(&json!({"type": "join", "conversation": conversation, "turn": turn, "last_seq": seq})).await;
+    }
+
+    /// Reads pieces until the answer has so many bytes, or to its end; the frame that ended it.
+    pub async fn read(&mut self, answer: &mut Answer, bytes: usize) -> Option<Value> {
+        while answer.text.len() < bytes {
+            let frame = self.wait_for(&["accepted", "piece", "done", "failed"]).await;
+            match frame["type"].as_str().unwrap() {
+                "accepted" => answer.turn = frame["turn"].clone(),
+                "piece" => answer.take(&frame),
+                _ => return Some(frame),
+            }
+        }
+        None
     }
 
     /// Every piece until the turn ends, put together, and the frame that ended it.

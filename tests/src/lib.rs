@@ -5,6 +5,7 @@
 mod chat;
 pub mod figures;
 mod peer;
+mod restart;
 
 use std::time::Duration;
 
@@ -25,7 +26,11 @@ use starling_protocol::{
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::{chat::Chat, peer::MemberPeer};
+pub use self::{
+    chat::{Answer, Chat},
+    peer::MemberPeer,
+    restart::Headless,
+};
 
 /// How long anything in a test may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,6 +58,8 @@ pub struct TestSwarm {
     listen: Vec<Multiaddr>,
     /// Keeps the first peer running.
     first: Option<DropGuard>,
+    /// Where the gateway runs, if it can be killed.
+    runtime: Option<restart::Own>,
 }
 
 /// A node of a test swarm, gone when dropped.
@@ -80,14 +87,27 @@ impl TestSwarm {
         if let Ok(filter) = std::env::var("STARLING_TEST_LOG") {
             starling_protocol::program::init_log(&filter).unwrap_or_else(|exit| panic!("{exit:?}"));
         }
+        let (config, swarm_key, bootstrap, data, guard) = Self::founder(change).await;
+        Box::pin(Self::run(config, swarm_key, bootstrap, data, listen, Some(guard))).await
+    }
+
+    /// A swarm whose gateway can be killed and started again.
+    pub async fn start_killable() -> Self {
+        let (config, swarm_key, bootstrap, data, guard) = Self::founder(|_| {}).await;
+        let (gateway, runtime) = restart::Own::start(config).await;
+        let listen = vec![loopback()];
+        let swarm = Self::with_gateway(gateway, swarm_key, bootstrap, data, listen, Some(guard)).await;
+        Self { runtime: Some(runtime), ..swarm }
+    }
+
+    async fn founder(change: impl FnOnce(&mut Config)) -> (Config, SwarmKey, Multiaddr, TempDir, DropGuard) {
         let data = tempfile::tempdir().unwrap();
         let (bootstrap, guard) = start_bootstrap().await;
         let mut config = Config::loopback(data.path()).unwrap();
         config.swarm.bootstrap = vec![bootstrap.clone()];
-        let Standing::Authority { key: swarm_key, .. } = &config.standing else { panic!("not a founder") };
-        let swarm_key = swarm_key.clone();
+        let swarm_key = key_of(&config);
         change(&mut config);
-        Self::run(config, swarm_key, bootstrap, data, listen, Some(guard)).await
+        (config, swarm_key, bootstrap, data, guard)
     }
 
     /// Another gateway of the same swarm, a member of it like any other, with people and keys of its own.
@@ -98,7 +118,8 @@ impl TestSwarm {
         config.swarm.bootstrap = vec![self.bootstrap.clone()];
         config.standing = Standing::Member(self.certify(config.swarm.peer(), MemberRole::Gateway));
         change(&mut config);
-        Self::run(config, self.swarm_key.clone(), self.bootstrap.clone(), data, self.listen.clone(), None).await
+        let listen = self.listen.clone();
+        Box::pin(Self::run(config, self.swarm_key.clone(), self.bootstrap.clone(), data, listen, None)).await
     }
 
     async fn run(
@@ -110,10 +131,21 @@ impl TestSwarm {
         first: Option<DropGuard>,
     ) -> Self {
         let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
+        Self::with_gateway(gateway, swarm_key, bootstrap, data, listen, first).await
+    }
+
+    async fn with_gateway(
+        gateway: Running,
+        swarm_key: SwarmKey,
+        bootstrap: Multiaddr,
+        data: TempDir,
+        listen: Vec<Multiaddr>,
+        first: Option<DropGuard>,
+    ) -> Self {
         let http = reqwest::Client::new();
         let cookie = set_up(&gateway, &http).await;
         let key = make_key(&gateway, &http, &cookie).await;
-        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, first }
+        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, first, runtime: None }
     }
 
     /// Ends the first peer.
@@ -268,6 +300,11 @@ pub async fn start_bootstrap() -> (Multiaddr, DropGuard) {
     let mut addresses = handle.addresses();
     let address = addresses.wait_for(|addresses| !addresses.is_empty()).await.unwrap()[0].clone();
     (address, stop.drop_guard())
+}
+
+fn key_of(config: &Config) -> SwarmKey {
+    let Standing::Authority { key, .. } = &config.standing else { panic!("not a founder") };
+    key.clone()
 }
 
 fn peer_config(role: Role, bootstrap: Vec<Multiaddr>) -> swarm::Config {

@@ -127,7 +127,7 @@ server.on('upgrade', (request, socket, head) => {
     state.sockets.add(ws)
     ws.on('close', () => state.sockets.delete(ws))
     ws.on('message', (data) => onFrame(ws, JSON.parse(String(data))))
-    ws.send(JSON.stringify({ type: 'hello', version: 1, swarm: summary() }))
+    ws.send(JSON.stringify({ type: 'hello', version: 2, swarm: summary() }))
   })
 })
 
@@ -141,14 +141,14 @@ function onFrame(ws, frame) {
   if (!turn) return send({ type: 'idle', conversation: frame.conversation })
   send({ type: 'accepted', request: null, conversation: turn.chat.conversation, message: turn.message, turn: turn.id })
   if (turn.started) send(turn.started)
-  if (turn.pieces.length > frame.last_seq) send({ type: 'piece', turn: turn.id, seq: turn.pieces.length, text: turn.pieces.slice(frame.last_seq).join('') })
+  if (turn.pieces.length > frame.last_seq) send({ type: 'piece', turn: turn.id, from: frame.last_seq, seq: turn.pieces.length, text: turn.pieces.slice(frame.last_seq).join('') })
   turn.listeners.add(send)
 }
 
 async function ask({ request, conversation, text, model: wanted }, send) {
   const kind = text.split(' ')[0].toLowerCase()
   const chat = state.conversations.get(conversation ?? addConversation(text.split(/\s+/).slice(0, 7).join(' ')).id)
-  const message = { id: newId(), role: 'user', text, created_at: now(), status: 'complete', error: null, answer: null }
+  const message = { id: newId(), role: 'user', text, created_at: now(), status: 'complete', error: null, answer: null, resumable: false }
   chat.messages.push(message)
   chat.conversation.updated_at = now()
   const by = state.swarm.nodes.find((n) => n.models.includes(wanted)) ?? state.swarm.nodes[0]
@@ -156,7 +156,7 @@ async function ask({ request, conversation, text, model: wanted }, send) {
   const emit = (frame) => { for (const listener of turn.listeners) listener(frame) }
   send({ type: 'accepted', request, conversation: chat.conversation, message, turn: turn.id })
   if (!by) return send({ type: 'failed', turn: turn.id, request, conversation: turn.conversation, error: { code: 'no_node', message: 'No node of this swarm is here.' }, message: null })
-  turn.started = { type: 'started', turn: turn.id, conversation: turn.conversation, node_name: by.name, node_peer: by.peer, path: by.path, model: by.models[0] }
+  turn.started = { type: 'started', turn: turn.id, conversation: turn.conversation, node_name: by.name, node_peer: by.peer, path: by.path, model: by.models[0], nodes: [by.name] }
   state.turns.set(turn.id, turn)
   if (kind === 'wait') {
     for (const position of [3, 2, 1]) { send({ type: 'waiting', turn: turn.id, position, seconds: position * 2 }); await sleep(2000) }
@@ -171,7 +171,7 @@ async function stream(turn, text, emit, kind) {
   for (const piece of text.match(/\s*\S+/g)) {
     if (turn.stopped || (kind === 'lost' && turn.pieces.length > 30) || kind === 'fail') return
     turn.pieces.push(piece)
-    emit({ type: 'piece', turn: turn.id, seq: turn.pieces.length, text: piece })
+    emit({ type: 'piece', turn: turn.id, from: turn.pieces.length - 1, seq: turn.pieces.length, text: piece })
     await sleep(kind === 'long' ? 8 : kind === 'slow' ? 60 : 14)
   }
 }
@@ -179,8 +179,8 @@ async function stream(turn, text, emit, kind) {
 function finish(turn, chat, by, kind, emit) {
   const broken = kind === 'lost' || kind === 'fail'
   const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
-  const answer = { node_name: by.name, node_peer: by.peer, device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
-  const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer }
+  const answer = { node_name: by.name, node_peer: by.peer, nodes: [by.name], device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
+  const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer, resumable: turn.pieces.length > 0 && (broken || turn.stopped) }
   chat.messages.push(message)
   state.turns.delete(turn.id)
   if (broken) emit({ type: 'failed', turn: turn.id, request: null, conversation: turn.conversation, error, message })

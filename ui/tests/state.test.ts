@@ -31,7 +31,12 @@ describe('a conversation', () => {
   })
 
   it('drops a piece that it has seen', () => {
-    expect(after(accepted(), piece(2, 'ab'), piece(2, 'ab'), piece(1, 'a'), piece(3, 'c')).turn?.text).toBe('abc')
+    expect(after(accepted(), piece(2, 'ab'), piece(4, 'cd'), piece(4, 'cd'), piece(3, 'c'), piece(5, 'e')).turn?.text).toBe('abcde')
+  })
+
+  it('takes what stands for all of it, also when that is less: the gateway was killed', () => {
+    const chat = after(accepted(), piece(4, 'abcd'), accepted(null), started(), piece(3, 'abc'), piece(5, 'de'))
+    expect(chat.turn).toMatchObject({ text: 'abcde', seq: 5 })
   })
 
   it('takes all text so far in the first piece after a join', () => {

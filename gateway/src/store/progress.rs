@@ -150,11 +150,13 @@ impl Store {
 
     /// At the start: the answers that an earlier process left running, with what it takes to go on, the oldest first.
     pub async fn unfinished(&self, limit: usize) -> Result<Vec<Unfinished>, StoreError> {
-        let rows = sqlx::query("SELECT progress.* FROM progress JOIN messages ON id = message_id
-             WHERE status = 'running' ORDER BY id LIMIT ?")
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT progress.* FROM progress JOIN messages ON id = message_id
+             WHERE status = 'running' ORDER BY id LIMIT ?",
+        )
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await?;
         let mut unfinished = Vec::with_capacity(rows.len());
         for row in rows {
             match self.unfinished_of(&row).await {

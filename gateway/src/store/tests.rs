@@ -201,7 +201,10 @@ async fn a_full_disk_is_full_not_broken() {
     let user = user(&store, "a").await;
     sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
     let long = text(&"x".repeat(1 << 20));
-    assert!(matches!(store.accept(user.id, &new_place(), TurnId::generate(), &long, &fresh()).await, Err(StoreError::Full(_))));
+    assert!(matches!(
+        store.accept(user.id, &new_place(), TurnId::generate(), &long, &fresh()).await,
+        Err(StoreError::Full(_))
+    ));
     assert!(store.conversations(user.id, None, 9).await.unwrap().is_empty(), "nothing of it was kept");
     sqlx::query("PRAGMA max_page_count = 100000").execute(&store.writer).await.unwrap();
     ask(&store, &user, new_place()).await;

@@ -12,9 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{
-    Log, Running, TurnRefused, Turns, run::Turn, seats::Seat,
-};
+use super::{Log, Running, TurnRefused, Turns, run::Turn, seats::Seat};
 use crate::{
     choice::choose,
     dispatch::{Answer, Job, Priority},

@@ -123,9 +123,14 @@ mod tests {
         assert!(!kept.is_due(turn, &progress(0, 0), start), "the question has made its row");
         assert!(kept.is_due(turn, &progress(0, 1), start), "that a node was asked is worth knowing");
         kept.note(turn, &progress(1, 1), start);
-        for (tokens, attempts, ms, due) in
-            [(1, 1, 9_000, false), (2, 1, 700, false), (2, 1, 800, true), (64, 1, 1, false), (65, 1, 1, true), (1, 2, 1, true)]
-        {
+        for (tokens, attempts, ms, due) in [
+            (1, 1, 9_000, false),
+            (2, 1, 700, false),
+            (2, 1, 800, true),
+            (64, 1, 1, false),
+            (65, 1, 1, true),
+            (1, 2, 1, true),
+        ] {
             assert_eq!(kept.is_due(turn, &progress(tokens, attempts), at(ms)), due, "{tokens} after {ms} ms");
         }
         kept.forget(|_| false);

@@ -234,7 +234,8 @@ mod tests {
         log.send_modify(|log| log.start(started()));
         log.send_if_modified(Log::think);
         log.send_modify(|log| log.push("grüße"));
-        for (seen, expected) in [(0, "0-7 grüße"), (4, "4-7 ße"), (7, "nothing"), (3, "0-7 grüße"), (99, "0-7 grüße")] {
+        for (seen, expected) in [(0, "0-7 grüße"), (4, "4-7 ße"), (7, "nothing"), (3, "0-7 grüße"), (99, "0-7 grüße")]
+        {
             let mut reader = Reader::new(log.subscribe(), seen);
             assert_eq!(now(&mut reader), "started n", "and not that it once waited, or thought");
             assert_eq!(now(&mut reader), expected, "after {seen}");

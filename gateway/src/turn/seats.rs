@@ -69,9 +69,7 @@ impl Seats {
 
     /// All that run.
     pub(super) fn running(&self) -> Vec<(TurnId, Running)> {
-        self.with(|running| {
-            running.iter().filter_map(|(turn, entry)| Some((*turn, entry.running.clone()?))).collect()
-        })
+        self.with(|running| running.iter().filter_map(|(turn, entry)| Some((*turn, entry.running.clone()?))).collect())
     }
 
     #[cfg(test)]

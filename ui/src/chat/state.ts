@@ -79,7 +79,7 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting', line: lineOf(event) }))
     case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event), line: null }))
     case 'thinking': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'thinking' }))
-    case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event.seq, event.text))
+    case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event))
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)
     case 'idle': return { ...chat, checking: false }
@@ -164,8 +164,10 @@ export function isOpenEnded(chat: Chat): boolean {
   return last?.status === 'partial' && last.error === null && last.answer === null
 }
 
-/** A piece that was seen before comes again after a quick reconnect: it is dropped by its number. */
-function grown(turn: Turn, seq: number, text: string): Turn {
+/** From 0 it stands for all there is: a gateway that was killed may have less than this page. A piece that was seen
+ * before comes again after a quick reconnect: it is dropped by its number. */
+function grown(turn: Turn, { from, seq, text }: Extract<ServerFrame, { type: 'piece' }>): Turn {
+  if (from === 0) return { ...turn, phase: 'answering', text, seq }
   if (seq <= turn.seq) return turn
   return { ...turn, phase: 'answering', text: turn.text + text, seq }
 }

@@ -10,7 +10,7 @@ import { noteExpiry } from './useSession'
 import { useSwarm } from './useSwarm'
 
 /** From this version of the protocol on, this page would misread frames. */
-const VERSION = 1
+const VERSION = 2
 
 const link = shallowRef<Link>({ state: 'closed' })
 const outdated = shallowRef(false)

@@ -25,9 +25,21 @@ export type MessageStatus = "complete" | "partial" | "failed";
 
 export type FinishReason = "stop" | "length" | "cancelled" | "error";
 
-export type Message = { id: MessageId, role: MessageRole, text: string, created_at: Timestamp, status: MessageStatus, error: ErrorBody | null, answer: Answer | null, };
+export type Message = { id: MessageId, role: MessageRole, text: string, created_at: Timestamp, status: MessageStatus, error: ErrorBody | null, answer: Answer | null, 
+/**
+ * It is cut short, and can go on.
+ */
+resumable: boolean, };
 
-export type Answer = { node_name: string, node_peer: string, device: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
+export type Answer = { 
+/**
+ * The node that gave the last of it.
+ */
+node_name: string, node_peer: string, 
+/**
+ * The names of all that gave a part of it, in order.
+ */
+nodes: Array<string>, device: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
 
 export type ErrorBody = { code: string, message: string, field?: string, };
 
@@ -113,6 +125,8 @@ export type ConversationAnswer = { conversation: Conversation, };
 
 export type ConversationDetail = { conversation: Conversation, messages: Array<Message>, };
 
+export type GoOnAnswer = { conversation: Conversation, turn: MessageId, };
+
 export type KeyList = { keys: Array<ApiKey>, };
 
 export type NewKey = { label: string, };
@@ -147,8 +161,8 @@ export type MemberList = {
  */
 swarm: string, members: Array<Member>, refused: Array<RefusedPeers>, };
 
-export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
+export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
 
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 
-export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };
+export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };

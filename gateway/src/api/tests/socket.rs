@@ -63,7 +63,7 @@ async fn a_page_is_greeted_and_told_that_there_is_no_node() {
     let site = Site::new().await;
     let anna = site.user("anna").await;
     let mut page = Page::open(serve(&site).await, &anna).await.unwrap();
-    let hello = json!({"type": "hello", "version": 1, "swarm": {"nodes": 0, "models": []}});
+    let hello = json!({"type": "hello", "version": 2, "swarm": {"nodes": 0, "models": []}});
     assert_eq!(page.hear().await.unwrap(), hello);
     page.say(json!({"type": "ask", "request": "r1", "conversation": null, "text": "hi", "model": null})).await;
     let refused = page.hear().await.unwrap();

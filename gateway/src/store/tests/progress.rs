@@ -148,7 +148,10 @@ async fn a_database_of_the_release_before_is_taken_over() {
     let last = include_str!("../../../../migrations/sqlite/0004_progress.sql");
     sqlx::raw_sql(last).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
-    let store = Store { writer: pool(1).connect_with(options(&path)).await.unwrap(), readers: pool(1).connect_with(options(&path)).await.unwrap() };
+    let store = Store {
+        writer: pool(1).connect_with(options(&path)).await.unwrap(),
+        readers: pool(1).connect_with(options(&path)).await.unwrap(),
+    };
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);
     let messages = store.messages("019ac000-0000-7000-8000-000000000002".parse().unwrap()).await.unwrap();
