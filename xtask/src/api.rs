@@ -69,6 +69,15 @@ impl Session {
         &self.cookie
     }
 
+    /// What a GET answers.
+    pub(crate) fn get(&self, path: &str) -> Result<Response<Body>> {
+        let mut response = self.agent.get(format!("{}{path}", self.url)).header("cookie", &self.cookie).call()?;
+        if response.status() != 200 {
+            return Err(refusal(&mut response));
+        }
+        Ok(response)
+    }
+
     /// A new API key.
     pub(crate) fn make_key(&self, label: &str) -> Result<String> {
         let request = self.agent.post(format!("{}/api/keys", self.url)).header("cookie", &self.cookie);

@@ -10,7 +10,6 @@ mod natlab;
 mod network;
 mod plan;
 mod scenario;
-mod scripted;
 mod table;
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! The repository's own commands: `cargo xtask up` runs a whole swarm on this computer, `cargo xtask
-//! test` runs every check there is, `cargo xtask lab` tries every NAT, `cargo xtask bench` measures.
+//! test` runs every check there is, `cargo xtask lab` tries every NAT, `cargo xtask faults` breaks everything,
+//! `cargo xtask bench` measures.
 //!
 //! It knows the programs only by what they show from outside: flags, lines on stdout, HTTP. So it
 //! is compiled in seconds, without any of the workspace's other crates.
@@ -10,6 +11,8 @@ mod bench;
 mod binaries;
 mod blocked;
 mod embedding_model;
+#[cfg(unix)]
+mod faults;
 mod hold;
 mod instructions;
 mod lab;
@@ -17,6 +20,7 @@ mod node_js;
 mod places;
 mod process;
 mod say;
+mod scripted;
 mod stop;
 mod suite;
 mod swarm;
@@ -46,6 +50,9 @@ enum Command {
     Test(suite::Options),
     /// Run the programs behind NATs of every kind, and say who reaches whom how.
     Lab(lab::Options),
+    /// Kill, hang, cut off and overload the programs, and say what their readers see of it.
+    #[cfg(unix)]
+    Faults(faults::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::What),
@@ -80,6 +87,8 @@ fn work(command: Command) -> anyhow::Result<()> {
         Command::Up(options) => up::run(&options, &stop),
         Command::Test(options) => suite::run(&options, &stop),
         Command::Lab(options) => lab::run(&options, &stop),
+        #[cfg(unix)]
+        Command::Faults(options) => faults::run(&options, &stop),
         Command::Bench(what) => bench::run(&what, &stop),
         Command::LabClient(_) | Command::Hold { .. } => unreachable!("handled before"),
     }

@@ -6,6 +6,8 @@
 
 use std::ffi::OsStr;
 use std::io;
+#[cfg(unix)]
+use std::io::Write as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,14 @@ impl Running {
 
     pub(crate) fn stdout(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Writes a line to its stdin.
+    #[cfg(unix)]
+    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("its stdin is not ours")?;
+        writeln!(stdin, "{line}")?;
+        Ok(stdin.flush()?)
     }
 
     /// How it ended, if it did. What it left behind in its group is killed at that moment, while

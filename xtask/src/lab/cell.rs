@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::network::{Ground, Network};
 use super::plan::{BOOTSTRAPS, Cell, GATEWAY, NODE};
-use super::scripted::TOKENS_PER_SECOND;
+use crate::scripted::TOKENS_PER_SECOND;
 use crate::swarm::part::Fact;
 
 /// After this a node that is not in sight never will be.

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::scripted;
 use crate::api::{self, Login, Session};
 use crate::say;
+use crate::scripted;
 
 /// The longest answer that is asked for takes half a minute; a lab may be slow.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::natlab::{Natlab, ourselves};
 use super::plan::Transport;
-use super::scripted;
 use crate::places::Places;
+use crate::scripted;
 use crate::stop::Stop;
 use crate::swarm::part::{Fact, Part};
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cell::start_others;
 use super::network::{Door, Ground, Network};
 use super::plan::{BOOTSTRAPS, GATEWAY, NODE, Transport};
-use super::scripted::TOKENS_PER_SECOND;
+use crate::scripted::TOKENS_PER_SECOND;
 
 /// How long a cut link stays so.
 const CUT: Duration = Duration::from_secs(20);

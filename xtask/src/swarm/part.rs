@@ -44,6 +44,16 @@ impl Part {
     /// Starts the program with its stderr in `logs/NAME.log`; the log of the run before is kept as
     /// `NAME.log.1`.
     pub(crate) fn start(name: &str, program: &Path, args: &[OsString], logs: &Path) -> Result<Self> {
+        Self::begin(name, program, args, logs, Stdio::null())
+    }
+
+    /// One that takes [orders](Self::order).
+    #[cfg(unix)]
+    pub(crate) fn start_obedient(name: &str, program: &Path, args: &[OsString], logs: &Path) -> Result<Self> {
+        Self::begin(name, program, args, logs, Stdio::piped())
+    }
+
+    fn begin(name: &str, program: &Path, args: &[OsString], logs: &Path, stdin: Stdio) -> Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let open = || {
             fs::create_dir_all(logs)?;
@@ -52,7 +62,7 @@ impl Part {
         };
         let file = open().with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = process::command(program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(file);
         let mut running = Running::start(command)?;
         let stdout = running.stdout().context("stdout was asked for")?;
         let (sender, lines) = sync_channel(UNREAD_LINES);
@@ -108,6 +118,12 @@ impl Part {
         let (words, log) = (last_lines(&self.log), self.log.display());
         let seconds = limit.as_secs();
         anyhow!("{} did not say `{key}` within {seconds} s; its last words:\n{words}\nnext: read {log}", self.name)
+    }
+
+    /// A line on its stdin.
+    #[cfg(unix)]
+    pub(crate) fn order(&mut self, line: &str) -> Result<()> {
+        self.running.tell(line).with_context(|| format!("{} takes no orders", self.name))
     }
 
     pub(crate) fn ask_to_end(&self) {

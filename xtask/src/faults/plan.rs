@@ -1,0 +1,68 @@
+//! Which faults there are, how often each is tried, and what it may cost.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::rig::{Ground, Rig};
+use super::{database, gateway, links, nodes};
+
+/// Something that goes wrong, on purpose.
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    /// What is done, and what must come of it.
+    pub(super) about: &'static str,
+    /// How often it is tried.
+    pub(super) times: usize,
+    /// How often in the short form; 0 leaves it out.
+    pub(super) short: usize,
+    /// Within this, of a hundred next tokens ninety-five have come.
+    pub(super) limit: Duration,
+    /// Makes the swarm that it befalls; all trials of a row share it.
+    pub(super) start: for<'a> fn(&'a Ground, &str) -> Result<Rig<'a>>,
+    pub(super) trial: fn(&mut Rig) -> Result<Tried>,
+}
+
+/// What came of one trial.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    /// The longest time between two tokens.
+    pub(super) gap: Duration,
+    /// From the fault to the next token, where one was due.
+    pub(super) next: Option<Duration>,
+    /// What was not as it should be.
+    pub(super) broke: Vec<String>,
+    /// What is worth knowing besides.
+    pub(super) note: Option<String>,
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+#[rustfmt::skip]
+pub(super) const FAULTS: &[Fault] = &[
+    Fault { name: "node-kill", about: "kill -9 of the node at a random token", times: 40, short: 3, limit: ms(2_000), start: nodes::three, trial: nodes::kill },
+    Fault { name: "node-hang", about: "SIGSTOP of the node, SIGCONT once another goes on: late tokens are refused", times: 8, short: 1, limit: ms(6_000), start: nodes::three_long, trial: nodes::hang },
+    Fault { name: "node-stop", about: "SIGTERM of the node: it hands over within a second and leaves", times: 15, short: 1, limit: ms(1_000), start: nodes::three_long, trial: nodes::stop },
+    Fault { name: "engine-kill", about: "kill -9 of the engine's process", times: 15, short: 1, limit: ms(2_000), start: nodes::apart, trial: nodes::kill_engine },
+    Fault { name: "engine-hang", about: "SIGSTOP of the engine's process", times: 5, short: 0, limit: ms(6_000), start: nodes::apart, trial: nodes::hang_engine },
+    Fault { name: "node-oom", about: "the engine has no memory at a random token", times: 10, short: 0, limit: ms(2_000), start: nodes::one, trial: nodes::out_of_memory },
+    Fault { name: "last-node", about: "kill -9 of the only node: the text and a typed error stay", times: 8, short: 1, limit: Duration::MAX, start: nodes::one, trial: nodes::last },
+    Fault { name: "bootstrap-restart", about: "kill -9 of the bootstrap, which comes back", times: 5, short: 0, limit: ms(1_000), start: nodes::three, trial: nodes::restart_bootstrap },
+    Fault { name: "link-delay-tcp", about: "150 ms each way from some token on", times: 3, short: 0, limit: ms(1_000), start: links::tcp, trial: links::delay },
+    Fault { name: "link-delay-quic", about: "150 ms each way from some token on", times: 3, short: 0, limit: ms(1_000), start: links::quic, trial: links::delay },
+    Fault { name: "link-stall-tcp", about: "nothing gets through for 3 s", times: 4, short: 0, limit: ms(6_000), start: links::tcp, trial: links::stall },
+    Fault { name: "link-stall-quic", about: "nothing gets through for 3 s", times: 4, short: 0, limit: ms(6_000), start: links::quic, trial: links::stall },
+    Fault { name: "link-cut-tcp", about: "nothing gets through any more; the abandoned node stops within 10 s", times: 4, short: 1, limit: ms(10_000), start: links::tcp, trial: links::cut },
+    Fault { name: "link-cut-quic", about: "nothing gets through any more; the abandoned node stops within 10 s", times: 4, short: 0, limit: ms(10_000), start: links::quic, trial: links::cut },
+    Fault { name: "link-mute-tcp", about: "half open: nothing that the node says gets through", times: 4, short: 0, limit: ms(10_000), start: links::tcp, trial: links::mute },
+    Fault { name: "link-mute-quic", about: "half open: nothing that the node says gets through", times: 4, short: 0, limit: ms(10_000), start: links::quic, trial: links::mute },
+    Fault { name: "link-deaf-tcp", about: "half open: the node hears nothing", times: 4, short: 0, limit: ms(10_000), start: links::tcp, trial: links::deaf },
+    Fault { name: "link-deaf-quic", about: "half open: the node hears nothing", times: 4, short: 0, limit: ms(10_000), start: links::quic, trial: links::deaf },
+    Fault { name: "link-byte-tcp", about: "the connection breaks at a random byte", times: 10, short: 1, limit: ms(2_000), start: links::tcp, trial: links::break_at_byte },
+    Fault { name: "gateway-kill", about: "kill -9 of the gateway while questions come: ready in 3 s, none lost, each goes on or is marked", times: 20, short: 2, limit: Duration::MAX, start: gateway::two, trial: gateway::kill },
+    Fault { name: "gateway-stop", about: "SIGTERM of the gateway: gone within 30 s, and what ran is whole or marked", times: 8, short: 1, limit: Duration::MAX, start: gateway::two, trial: gateway::stop },
+    Fault { name: "database-locked", about: "another process holds the write lock for 5 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::locked },
+    Fault { name: "database-gone", about: "the database is renamed away for 2 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::gone },
+];
