@@ -34,6 +34,7 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use openai::Tapes;
 pub use sockets::Sockets;
 
 use crate::app::App;
@@ -81,6 +82,7 @@ pub fn routes() -> Vec<Route> {
         // A model's name may hold slashes.
         get("/v1/models/{*id}", openai::models::show),
         post("/v1/chat/completions", openai::chat_completions),
+        get("/v1/chat/completions/{id}/events", openai::chat_events),
         post("/v1/embeddings", openai::embeddings::create),
     ]
 }

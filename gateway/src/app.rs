@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    api::{self, Sockets},
+    api::{self, Sockets, Tapes},
     clock::Timestamp,
     config::Config,
     dispatch::{self, Dispatch},
@@ -52,6 +52,7 @@ pub struct Parts {
     pub metrics: Metrics,
     pub network: Network,
     pub sockets: Sockets,
+    pub tapes: Tapes,
     pub life: Life,
     pub began: Timestamp,
     public_origin: Option<String>,
@@ -77,6 +78,7 @@ impl App {
             passwords: Passwords::default(),
             doors: Doors::default(),
             sockets: Sockets::default(),
+            tapes: Tapes::default(),
             began: Timestamp::now(),
             metrics: Metrics::new(&dispatch, network.swarm.clone()),
             store,

@@ -73,6 +73,12 @@ pub enum ApiError {
     TooManyTries(Duration),
     #[error("too many sockets are open: close some of the chat's windows")]
     TooManySockets,
+    #[error("there is no such answer, or it was not resumable, or it is too late: ask anew")]
+    NoSuchCompletion,
+    #[error("the events behind that one are gone, or were never there: ask anew")]
+    EventsGone,
+    #[error("too many resumable answers are running or kept: wait until some are over, or ask without resuming")]
+    TooManyResumable,
     #[error(transparent)]
     Turn(#[from] TurnRefused),
     #[error(transparent)]
@@ -144,6 +150,9 @@ impl ApiError {
             Self::NoAddress => (StatusCode::SERVICE_UNAVAILABLE, "no_address"),
             Self::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
             Self::TooManySockets => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets"),
+            Self::NoSuchCompletion => (StatusCode::NOT_FOUND, "no_such_completion"),
+            Self::EventsGone => (StatusCode::GONE, "events_gone"),
+            Self::TooManyResumable => (StatusCode::TOO_MANY_REQUESTS, "too_many_resumable"),
             Self::Turn(refused) => of_turn(refused),
             Self::Dispatch(error) => (of_dispatch(error), turn::code(error)),
             Self::Store(error) => of_store(error),

@@ -8,12 +8,13 @@ pub(super) mod embeddings;
 pub(super) mod error;
 mod logprobs;
 pub(super) mod models;
+mod replay;
 mod request;
 mod stream;
 
 use axum::{
     Json as Answer,
-    extract::State,
+    extract::{RawPathParams, State},
     http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
@@ -27,12 +28,17 @@ use crate::{
 };
 use answer::Head;
 use choices::{Choices, News};
+pub use replay::Tapes;
 use request::ChatRequest;
 use starling_protocol::message::Kind;
+use stream::Flow;
 use tokio_util::sync::CancellationToken;
 
 const NODE: HeaderName = HeaderName::from_static("x-starling-node");
 const DEVICE: HeaderName = HeaderName::from_static("x-starling-device");
+/// Set to `true` by a client that wants to come back for the rest of a streamed answer.
+const RESUMABLE: HeaderName = HeaderName::from_static("x-starling-resumable");
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
 
 /// Answers, of one of which the first token is here.
@@ -45,6 +51,7 @@ struct Begun {
 pub(super) async fn chat_completions(
     State(app): State<App>,
     caller: Caller,
+    asked_headers: HeaderMap,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
@@ -58,9 +65,36 @@ pub(super) async fn chat_completions(
     let begun = until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id, caller.user.id))).await?;
     let headers = headers(begun.choices.placement(begun.first.choice));
     if streamed {
-        return Ok((headers, stream::events(head, begun, usage, cancel)).into_response());
+        let (id, flow) = (head.id.clone(), Flow::new(head, begun, usage, cancel));
+        if asked_headers.get(RESUMABLE).is_none_or(|wish| wish != "true") {
+            return Ok((headers, stream::body(id, flow.events())).into_response());
+        }
+        let events = app.tapes.record(caller.user.id, flow, &app.life)?;
+        return Ok((headers, stream::body(id, events)).into_response());
     }
     Ok((headers, Answer(until(&cancel, answer::whole(&head, begun)).await?)).into_response())
+}
+
+/// `GET /v1/chat/completions/{id}/events`: the events of a resumable answer behind the one that the header
+/// `Last-Event-ID` names, or all of them.
+pub(super) async fn chat_events(
+    State(app): State<App>,
+    caller: Caller,
+    params: RawPathParams,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned()).unwrap_or_default();
+    let seen = match headers.get(LAST_EVENT) {
+        Some(event) => number(&id, event).ok_or(ApiError::field("Last-Event-ID", "is no event of this answer"))?,
+        None => 0,
+    };
+    let events = app.tapes.follow(caller.user.id, &id, seen)?;
+    Ok(stream::body(id, events).into_response())
+}
+
+/// The number in an event's id.
+fn number(id: &str, event: &HeaderValue) -> Option<u64> {
+    event.to_str().ok()?.strip_prefix(id)?.strip_prefix(':')?.parse().ok()
 }
 
 /// The gateway's end is an answer too, and not a line that is cut.

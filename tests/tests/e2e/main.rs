@@ -8,6 +8,7 @@ mod figures;
 mod flood;
 mod membership;
 mod parts;
+mod readers;
 mod restart;
 mod resume;
 mod several;

@@ -56,7 +56,7 @@ impl Reading {
     }
 
     fn take(&mut self, event: &str) {
-        let data = event.trim().strip_prefix("data: ").unwrap_or_default();
+        let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
         if data == "[DONE]" {
             self.done = true;
         } else if let Ok(chunk) = serde_json::from_str::<Value>(data) {

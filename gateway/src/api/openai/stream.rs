@@ -1,6 +1,7 @@
 //! A streamed answer: server-sent events, a chunk each, and `[DONE]` after an answer that is whole.
 //!
-//! One that breaks off ends with an error and without `[DONE]`: never a clean-looking end.
+//! One that breaks off ends with an error and without `[DONE]`: never a clean-looking end. Each event has an id, the
+//! answer's own and a number from 1, which a client of a resumable answer (`replay`) can ask for the rest with.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -8,7 +9,7 @@ use axum::response::{
     IntoResponse,
     sse::{Event, KeepAlive, Sse},
 };
-use futures::stream;
+use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use starling_protocol::message::TokenLogprob;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,13 @@ use crate::{api::error::ApiError, dispatch::DispatchError, style::Part};
 /// A comment goes out when nothing else did for so long, so that proxies do not take the line for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-struct Flow {
+/// A streamed answer, event by event.
+pub(super) struct Flow {
     head: Head,
     /// `None` after the end.
     choices: Option<Choices>,
     said: Vec<Said>,
-    ready: VecDeque<Event>,
+    ready: VecDeque<String>,
     include_usage: bool,
     cancel: CancellationToken,
 }
@@ -43,21 +45,38 @@ struct Said {
     calls: u32,
 }
 
-/// The body of a streamed answer. Dropping it drops the jobs.
-pub(super) fn events(head: Head, begun: Begun, include_usage: bool, cancel: CancellationToken) -> impl IntoResponse {
-    let Begun { choices, first } = begun;
-    let said = vec![Said::default(); choices.count()];
-    let mut flow = Flow { head, choices: Some(choices), said, ready: VecDeque::new(), include_usage, cancel };
-    flow.take(first);
-    let events = stream::unfold(flow, |mut flow| async move {
-        let event = flow.next().await?;
-        Some((Ok::<_, Infallible>(event), flow))
-    });
+/// The body of a streamed answer: numbered events. Dropping it drops what they come from.
+pub(super) fn body(id: String, events: impl Stream<Item = (u64, String)> + Send + 'static) -> impl IntoResponse {
+    // JSON has no line breaks of its own, so one event is one line.
+    let event = move |(number, data)| Event::default().id(format!("{id}:{number}")).data(data);
+    let events = events.map(move |numbered| Ok::<_, Infallible>(event(numbered)));
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 impl Flow {
-    async fn next(&mut self) -> Option<Event> {
+    pub(super) fn new(head: Head, begun: Begun, include_usage: bool, cancel: CancellationToken) -> Self {
+        let Begun { choices, first } = begun;
+        let said = vec![Said::default(); choices.count()];
+        let mut flow = Self { head, choices: Some(choices), said, ready: VecDeque::new(), include_usage, cancel };
+        flow.take(first);
+        flow
+    }
+
+    /// The answer's id.
+    pub(super) fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    /// Its events, numbered from 1. Dropping them drops the jobs.
+    pub(super) fn events(self) -> impl Stream<Item = (u64, String)> + Send {
+        stream::unfold((self, 1), |(mut flow, number)| async move {
+            let event = flow.next().await?;
+            Some(((number, event), (flow, number + 1)))
+        })
+    }
+
+    /// The next event; cancel safe.
+    pub(super) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
@@ -98,7 +117,7 @@ impl Flow {
         if self.include_usage {
             self.ready.push_back(event(&self.head.chunk(None, Some(Some(choices.usage().into())))));
         }
-        self.ready.push_back(Event::default().data("[DONE]"));
+        self.ready.push_back("[DONE]".to_owned());
     }
 
     fn broken(&mut self, error: DispatchError) {
@@ -133,8 +152,6 @@ impl Said {
     }
 }
 
-fn event(data: &impl Serialize) -> Event {
-    let json = serde_json::to_string(data).expect("an event is plain data");
-    // JSON has no line breaks of its own, so one event is one line.
-    Event::default().data(json)
+fn event(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("an event is plain data")
 }

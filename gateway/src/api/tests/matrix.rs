@@ -64,6 +64,7 @@ fn rows() -> Vec<Row> {
         get("/v1/models", [401, 200, 200, 200]),
         get("/v1/models/{*id}", [401, 503, 503, 503]),
         post("/v1/chat/completions", chat, [401, 503, 503, 503]),
+        get("/v1/chat/completions/{id}/events", [401, 404, 404, 404]),
         post("/v1/embeddings", texts, [401, 503, 503, 503]),
         // Last: it ends the session of whoever asks.
         row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),

@@ -1,0 +1,215 @@
+//! Streamed answers that outlive their connection, for clients that ask for it.
+//!
+//! A client that goes away wants no more, as everywhere in this API, unless it has said otherwise with the header
+//! `x-starling-resumable: true`. Then a task of the gateway reads the answer onto a [`Tape`], and the client reads the
+//! tape: if its connection breaks it has a few seconds to ask for the events behind the last it has seen. What nobody
+//! has read yet is bounded, and so the node waits for a slow reader; what was read is kept for a while, since
+//! written does not mean arrived.
+
+mod tape;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{Stream, stream};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+
+use self::tape::{Look, Tape};
+use super::stream::Flow;
+use crate::{api::error::ApiError, id::UserId, life::Life};
+
+/// How long an answer goes on without its reader, and how long a whole one is kept.
+const GRACE: Duration = Duration::from_secs(15);
+/// Resumable answers of one user, running or kept.
+const MAX_PER_USER: usize = 8;
+/// Of all users: with two MiB each, 128 MiB at the worst.
+const MAX_TAPES: usize = 64;
+
+/// The answers that can be asked for again, by their id. Cheap to clone.
+///
+/// The lock is held for a look into the map and never while anything is awaited.
+#[derive(Clone, Default)]
+pub struct Tapes(Arc<Mutex<HashMap<String, Arc<Shared>>>>);
+
+/// One answer, between the task that records it and who reads it.
+struct Shared {
+    owner: UserId,
+    tape: watch::Sender<Tape>,
+    /// The reader has made room.
+    room: Notify,
+    /// Since when nobody reads.
+    alone_since: watch::Sender<Option<Instant>>,
+}
+
+/// A tape's place among all; dropping it makes room for another.
+struct Place {
+    tapes: Tapes,
+    id: String,
+}
+
+impl Tapes {
+    /// Records an answer, and follows it from its beginning.
+    ///
+    /// # Errors
+    /// When there are as many as may be.
+    pub(super) fn record(
+        &self,
+        owner: UserId,
+        flow: Flow,
+        life: &Life,
+    ) -> Result<impl Stream<Item = (u64, String)> + Send + use<>, ApiError> {
+        let id = flow.id().to_owned();
+        let (tape, alone_since) = (watch::Sender::new(Tape::default()), watch::Sender::new(None));
+        let shared = Arc::new(Shared { owner, tape, room: Notify::new(), alone_since });
+        self.with(|tapes| {
+            let of_user = tapes.values().filter(|tape| tape.owner == owner).count();
+            if of_user >= MAX_PER_USER || tapes.len() >= MAX_TAPES {
+                return Err(ApiError::TooManyResumable);
+            }
+            tapes.insert(id.clone(), Arc::clone(&shared));
+            Ok(())
+        })?;
+        let place = Place { tapes: self.clone(), id };
+        let reader = Reader::new(&shared, 0)?;
+        life.tasks.spawn(record(shared, flow, place, life.clone()));
+        Ok(reader.events())
+    }
+
+    /// The events of a user's answer behind number `seen`. Whoever read it before reads no more.
+    ///
+    /// # Errors
+    /// When there is no such answer, or not these events of it.
+    pub(super) fn follow(
+        &self,
+        owner: UserId,
+        id: &str,
+        seen: u64,
+    ) -> Result<impl Stream<Item = (u64, String)> + Send + use<>, ApiError> {
+        let found = self.with(|tapes| tapes.get(id).filter(|tape| tape.owner == owner).cloned());
+        Ok(Reader::new(&found.ok_or(ApiError::NoSuchCompletion)?, seen)?.events())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Arc<Shared>>) -> T) -> T {
+        // A panic under the lock cannot leave the map half changed: each use is one insert or remove.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.tapes.with(|tapes| tapes.remove(&self.id));
+    }
+}
+
+/// From the node onto the tape, until the answer has ended or nobody wants it any more.
+async fn record(shared: Arc<Shared>, mut flow: Flow, _place: Place, life: Life) {
+    loop {
+        let next = async {
+            // At the gateway's end the answer has one more event, whether there is room or not.
+            let _ = life.cancel.run_until_cancelled(shared.has_room()).await;
+            flow.next().await
+        };
+        let event = tokio::select! {
+            event = next => event,
+            () = shared.abandoned() => return tracing::debug!("nobody has come back for an answer"),
+        };
+        let Some(event) = event else { break };
+        shared.tape.send_modify(|tape| tape.push(event));
+    }
+    drop(flow);
+    shared.tape.send_modify(Tape::end);
+    tokio::select! {
+        () = shared.abandoned() => {}
+        // A reader that is there has the tape; one that is not cannot come any more.
+        () = life.drain.cancelled() => {}
+    }
+}
+
+impl Shared {
+    async fn has_room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.tape.borrow().has_room() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Waits until nobody has read for the grace.
+    async fn abandoned(&self) {
+        let mut alone_since = self.alone_since.subscribe();
+        loop {
+            let since = *alone_since.borrow_and_update();
+            let over = async {
+                match since {
+                    Some(since) => sleep_until(since + GRACE).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // It cannot be closed: we hold the sender.
+                _ = alone_since.changed() => {}
+            }
+        }
+    }
+}
+
+/// Who reads a tape.
+struct Reader {
+    shared: Arc<Shared>,
+    changes: watch::Receiver<Tape>,
+    /// Which of its readers.
+    turn: u64,
+}
+
+impl Reader {
+    fn new(shared: &Arc<Shared>, seen: u64) -> Result<Self, ApiError> {
+        let changes = shared.tape.subscribe();
+        let mut turn = Err(ApiError::EventsGone);
+        // Others are woken: the one before sees that it is not its turn any more.
+        shared.tape.send_modify(|tape| turn = tape.rewind(seen).ok_or(ApiError::EventsGone));
+        let turn = turn?;
+        shared.alone_since.send_replace(None);
+        Ok(Self { shared: Arc::clone(shared), changes, turn })
+    }
+
+    fn events(self) -> impl Stream<Item = (u64, String)> + Send {
+        stream::unfold(self, |mut reader| async move { Some((reader.next().await?, reader)) })
+    }
+
+    async fn next(&mut self) -> Option<(u64, String)> {
+        loop {
+            let mut look = Look::End;
+            self.changes.borrow_and_update();
+            let turn = self.turn;
+            self.shared.tape.send_if_modified(|tape| {
+                look = tape.read(turn);
+                false
+            });
+            match look {
+                Look::Event(number, event) => {
+                    self.shared.room.notify_one();
+                    return Some((number, event));
+                }
+                Look::End => return None,
+                Look::Nothing => self.changes.changed().await.ok()?,
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.shared.tape.borrow().is_turn_of(self.turn) {
+            self.shared.alone_since.send_replace(Some(Instant::now()));
+        }
+    }
+}
