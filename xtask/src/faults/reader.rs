@@ -163,6 +163,9 @@ impl Page {
             "piece" => {
                 let overlap = std::mem::take(&mut self.rejoined);
                 let end = usize::try_from(frame["seq"].as_u64().context("a piece without seq")?)?;
+                if frame["from"] == 0 {
+                    self.with(|seen| begin_anew(seen, &text("text")));
+                }
                 self.with(|seen| place(seen, end, &text("text"), overlap, now));
             }
             "done" => self.with(|seen| seen.ends.push(End::Done)),
@@ -187,6 +190,14 @@ impl Page {
 
     fn with<T>(&self, what: impl FnOnce(&mut Seen) -> T) -> T {
         what(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A piece from the first byte on stands for all there was: a gateway that was killed may have less. What it has must
+/// be what was said.
+fn begin_anew(seen: &mut Seen, piece: &str) {
+    if seen.text.starts_with(piece) {
+        seen.text.truncate(piece.len());
     }
 }
 
