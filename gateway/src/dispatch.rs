@@ -32,6 +32,7 @@ use crate::{
     metrics::{Jobs, Meter},
     prefix::Labels,
     scheduler::{Need, Rules, Scheduler},
+    secret,
 };
 
 /// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
@@ -160,7 +161,8 @@ pub struct Placement {
 pub enum AnswerEvent {
     /// The job waits for a slot. Again whenever its place in the line or the time changes, at most once a second.
     Waiting(Estimate),
-    /// A node has begun. Again, with another node, when one is lost before its first token.
+    /// A node has begun. Again, with another attempt, when a node is lost. The answer goes on where it stood: what was
+    /// given stays valid and is not given again.
     Started {
         /// Which one.
         placement: Placement,
@@ -217,7 +219,7 @@ pub enum DispatchError {
         /// What the context holds.
         limit: u32,
     },
-    /// The node said that it failed, after tokens had been given.
+    /// The last node that there was for it said that it failed.
     #[error("{0}")]
     NodeFailed(JobFailure),
     /// The engines of two nodes have died or hung over it, before the first token.
@@ -226,7 +228,7 @@ pub enum DispatchError {
         or tell the model's operator"
     )]
     RequestCrashesEngines,
-    /// The node was lost or broke the protocol after tokens had been given.
+    /// The last node that there was for it was lost or broke the protocol.
     #[error("the node was lost in mid-answer")]
     NodeLost,
     /// The gateway is stopping.
@@ -293,6 +295,11 @@ impl Dispatch {
     pub fn start(&self, mut job: Job) -> Answer {
         let mut labels = vec![];
         if let Task::Chat(chat) = &mut job.task {
+            if chat.sampling.seed.is_none() {
+                // Every attempt has to choose its tokens alike.
+                chat.sampling.seed = Some(u64::from_le_bytes(secret::random()));
+                chat.sampling.drawn = true;
+            }
             labels = self.labels.of(&job.model, chat);
             chat.prefixes = labels.iter().map(|label| label.label).collect();
         }
@@ -302,8 +309,10 @@ impl Dispatch {
         let reader = cancel.clone().drop_guard();
         let fallback = if self.swarm.is_some() { DispatchError::Stopping } else { DispatchError::NoNode };
         if let Some((swarm, members)) = self.swarm.clone() {
-            let (commands, jobs) = (self.commands.clone(), self.jobs.clone());
-            self.tasks.spawn(job::run(job, need, job::Means { swarm, members, commands, events, jobs, cancel }));
+            let (view, commands) = (self.view.clone(), self.commands.clone());
+            let (jobs, tasks) = (self.jobs.clone(), self.tasks.clone());
+            let means = job::Means { swarm, members, view, commands, events, jobs, tasks, cancel };
+            self.tasks.spawn(job::run(job, need, means));
         }
         Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }
     }

@@ -122,7 +122,7 @@ impl Scheduler {
     /// A job asks for a slot on a node it has not tried.
     pub fn ask(&mut self, need: Need, tried: Vec<PeerId>, now: Instant) -> Choice {
         let model = need.model;
-        if self.serving(model, &tried).next().is_none() {
+        if self.suiting(&need, &tried).next().is_none() {
             return Choice::Nobody;
         }
         if let Some((tokens, limit)) = self.too_long(&need, &tried) {

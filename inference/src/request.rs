@@ -111,6 +111,8 @@ pub struct Sampling {
     pub repetition_penalty: f32,
     /// The random number of a position depends on this and the position only. `None`: the engine picks one.
     pub seed: Option<u64>,
+    /// Nobody asked for that seed: it was drawn, so that an answer can go on elsewhere as it began here.
+    pub drawn: bool,
     /// Taken from a token's logit for each time the answer has it already; -2 to 2, 0 is off.
     pub frequency_penalty: f32,
     /// Taken from a token's logit once the answer has it; -2 to 2, 0 is off.
@@ -194,6 +196,7 @@ impl Default for Sampling {
             min_p: 0.05,
             repetition_penalty: 1.0,
             seed: None,
+            drawn: false,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
             logit_bias: Vec::new(),

@@ -58,6 +58,7 @@ fn sampling(sampling: wire::Sampling) -> engine::Sampling {
         min_p: sampling.min_p.unwrap_or(default.min_p),
         repetition_penalty: sampling.repetition_penalty.unwrap_or(default.repetition_penalty),
         seed: sampling.seed.or(default.seed),
+        drawn: sampling.drawn,
         frequency_penalty: sampling.frequency_penalty.unwrap_or(default.frequency_penalty),
         presence_penalty: sampling.presence_penalty.unwrap_or(default.presence_penalty),
         logit_bias: sampling.logit_bias.into_iter().map(|entry| (entry.token, entry.bias)).collect(),

@@ -8,7 +8,7 @@ mod link;
 mod log;
 mod table;
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures::AsyncWriteExt;
 use starling_inference::Generation;
@@ -30,6 +30,9 @@ use crate::{
     engines::Models,
     fair::{Seat, Seats},
 };
+
+/// How soon the slot of an attempt that was ended is free: after the step that runs.
+const FREED_IN: Duration = Duration::from_secs(1);
 
 /// What streams are served with. Cheap to clone.
 #[derive(Clone)]
@@ -63,9 +66,12 @@ impl Jobs {
     async fn begin(&self, gateway: PeerId, request: JobRequest, stream: Stream) -> io::Result<()> {
         Span::current().record("id", field::display(request.job));
         let key = Key { gateway, job: request.job, attempt: request.attempt };
-        let Some(place) = self.attempts.enter(key) else {
-            return refuse(stream, invalid("attempt", "this attempt has been begun before")).await;
+        let Some((place, ended)) = self.attempts.enter(key) else {
+            return refuse(stream, invalid("attempt", "this attempt, or a newer one, has been begun before")).await;
         };
+        if ended {
+            self.is_free(&request).await;
+        }
         match self.admit(gateway, request).await {
             // The seat is given back when the attempt is over.
             Ok((generation, _seat)) => {
@@ -74,6 +80,15 @@ impl Jobs {
             }
             Err(refusal) => refuse(stream, refusal).await,
         }
+    }
+
+    /// An older attempt at this job was ended, and its slot will be free in a moment.
+    async fn is_free(&self, request: &JobRequest) {
+        let Some(model) = self.models.iter().find(|model| model.id == request.model) else { return };
+        let mut load = model.engine.load();
+        let free = load.wait_for(|load| load.slots_free > 0);
+        // Otherwise the engine says what it has to say.
+        let _ = timeout(FREED_IN, free).await;
     }
 
     async fn resume(&self, gateway: PeerId, resume: Resume, stream: Stream) -> io::Result<()> {

@@ -119,6 +119,8 @@ impl Policy for Ours {
             labels: labels.collect(),
             answered: 0,
             max_tokens: None,
+            continues: false,
+            context_over: 0,
         };
         match self.scheduler.ask(need, vec![], self.at(at)) {
             Choice::Place(placed) => self.placed(job, placed),

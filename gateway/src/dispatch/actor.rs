@@ -146,6 +146,10 @@ impl Actor {
     }
 
     fn on_ask(&mut self, need: Need, tried: Vec<PeerId>, reply: oneshot::Sender<Reply>) {
+        // Whoever asks again has just said how the last attempt ended.
+        while let Ok(end) = self.ends.1.try_recv() {
+            self.on_end(&end);
+        }
         let answer = match self.scheduler.ask(need, tried, Instant::now()) {
             Choice::Place(placed) => Reply::Now(Box::new(self.lease(placed))),
             Choice::Full(retry_after) => Reply::Now(Box::new(Err(DispatchError::AllBusy { retry_after }))),

@@ -22,6 +22,9 @@ type Outcome = [(&'static str, &'static str); 1];
 /// The path that an answer goes over to.
 type Target = [(&'static str, &'static str); 1];
 
+/// Why an answer left its node.
+type Reason = [(&'static str, &'static str); 1];
+
 /// The counts of all jobs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jobs {
@@ -32,6 +35,7 @@ pub struct Jobs {
     first_token: Histogram,
     moves: Family<Target, Counter>,
     resumes: Family<Outcome, Counter>,
+    continued: Family<Reason, Counter>,
 }
 
 impl Default for Jobs {
@@ -44,6 +48,7 @@ impl Default for Jobs {
             first_token: Histogram::new(FIRST_TOKEN_SECONDS),
             moves: Family::default(),
             resumes: Family::default(),
+            continued: Family::default(),
         }
     }
 }
@@ -60,6 +65,8 @@ impl Jobs {
         registry.register("job_moves", help, self.moves.clone());
         let help = "Answers whose stream broke, by what became of them";
         registry.register("job_resumes", help, self.resumes.clone());
+        let help = "Answers that left their node in their midst, by why";
+        registry.register("answers_continued", help, self.continued.clone());
     }
 
     /// An answer goes on over this path.
@@ -74,6 +81,11 @@ impl Jobs {
     /// An answer's stream broke, and this came of it.
     pub(crate) fn resumed(&self, outcome: &'static str) {
         self.resumes.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// An answer that has begun leaves its node, for this reason.
+    pub(crate) fn continued(&self, reason: &'static str) {
+        self.continued.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A job begins.

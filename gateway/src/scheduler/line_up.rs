@@ -6,9 +6,9 @@ use starling_protocol::ModelId;
 
 use super::{
     MAX_WAITING, Scheduler,
-    need::{Choice, Estimate, Fate, Ticket},
+    need::{Choice, Estimate, Fate, Need, Ticket},
     node::count,
-    place::wait,
+    place::{context, wait},
     queue::Waiting,
 };
 
@@ -65,8 +65,11 @@ impl Scheduler {
     pub(super) fn send_away(&mut self, now: Instant) {
         let models: Vec<ModelId> = self.queues.keys().copied().collect();
         for model in models {
-            let served: Vec<_> = self.serving(model, &[]).map(|(peer, ..)| *peer).collect();
-            let is_lost = |waiting: &Waiting| served.iter().all(|peer| waiting.tried.contains(peer));
+            let served: Vec<_> = self.serving(model, &[]).map(|(peer, _, offer)| (*peer, context(offer))).collect();
+            let suits = |need: &Need, context: u32| context > need.context_over;
+            let is_lost = |waiting: &Waiting| {
+                served.iter().all(|(peer, context)| waiting.tried.contains(peer) || !suits(&waiting.need, *context))
+            };
             let Some(queue) = self.queues.get(&model) else { continue };
             if !queue.any(|waiting| is_lost(waiting) || waiting.is_overdue(now)) {
                 continue;

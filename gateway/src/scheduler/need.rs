@@ -58,6 +58,11 @@ pub struct Need {
     pub answered: u32,
     /// Most tokens in the answer; 0 where there is none, as for vectors.
     pub max_tokens: Option<u32>,
+    /// Its reader has a part of the answer and sees it stand still: it goes before those who wait, and takes the first
+    /// slot there is.
+    pub continues: bool,
+    /// Only contexts of more tokens than this are of use to it.
+    pub context_over: u32,
 }
 
 impl Need {
@@ -79,7 +84,19 @@ impl Need {
         // What is longer is refused before it gets here.
         let [prompt_bytes, longest_bytes] = [bytes, longest].map(|bytes| bytes.min(MAX_PROMPT_BYTES) as u64);
         let answered = u32::try_from(answered).unwrap_or(u32::MAX);
-        Self { model, priority, owner, prompt_bytes, longest_bytes, labels, answered, max_tokens }
+        let (continues, context_over) = (false, 0);
+        Self {
+            model,
+            priority,
+            owner,
+            prompt_bytes,
+            longest_bytes,
+            labels,
+            answered,
+            max_tokens,
+            continues,
+            context_over,
+        }
     }
 }
 

@@ -57,7 +57,8 @@ impl Scheduler {
         for ticket in line {
             let Some(queue) = self.queues.get(&model) else { return };
             let Some(waiting) = queue.get(ticket).filter(|_| slots.free > 0) else { return };
-            if waiting.need.priority == Priority::Background && !(queue.is_quiet() && slots.has_left_over()) {
+            let waits_for_all = waiting.need.priority == Priority::Background && !waiting.need.continues;
+            if waits_for_all && !(queue.is_quiet() && slots.has_left_over()) {
                 return;
             }
             match self.best(waiting, &hopes, now) {
@@ -73,7 +74,7 @@ impl Scheduler {
 
     /// No context that is here holds that prompt, however its text is written. Its tokens and the limit.
     pub(super) fn too_long(&self, need: &Need, tried: &[PeerId]) -> Option<(u32, u32)> {
-        let longest = self.serving(need.model, tried).map(|(_, _, offer)| context(offer)).max()?;
+        let longest = self.suiting(need, tried).map(|(_, _, offer)| context(offer)).max()?;
         let sure = need.longest_bytes > LONG_PROMPT && need.longest_bytes / MOST_BYTES_PER_TOKEN > u64::from(longest);
         sure.then(|| (self.knowledge(need.model).tokens(need.longest_bytes) as u32, longest))
     }
@@ -86,6 +87,16 @@ impl Scheduler {
     ) -> impl Iterator<Item = (&'a PeerId, &'a Node, &'a Offer)> {
         let offers = self.nodes.iter().filter_map(move |(peer, node)| Some((peer, node, node.offer(model)?)));
         offers.filter(|(peer, ..)| !tried.contains(peer))
+    }
+
+    /// Nodes that may do a job, apart from these.
+    pub(super) fn suiting<'a>(
+        &'a self,
+        need: &Need,
+        tried: &'a [PeerId],
+    ) -> impl Iterator<Item = (&'a PeerId, &'a Node, &'a Offer)> + use<'a> {
+        let over = need.context_over;
+        self.serving(need.model, tried).filter(move |(_, _, offer)| context(offer) > over)
     }
 
     fn slots(&self, model: ModelId, now: Instant) -> Slots {
@@ -103,7 +114,7 @@ impl Scheduler {
     fn best(&self, waiting: &Waiting, hopes: &BTreeMap<PeerId, usize>, now: Instant) -> Option<Best> {
         let (need, known) = (&waiting.need, self.knowledge(waiting.need.model));
         let least = self.least_context(need, &waiting.tried, &known);
-        let fitting = self.serving(need.model, &waiting.tried).filter(|(_, _, offer)| context(offer) >= least);
+        let fitting = self.suiting(need, &waiting.tried).filter(|(_, _, offer)| context(offer) >= least);
         let (mut free, mut busy): (Option<Best>, Option<Best>) = (None, None);
         for (peer, node, offer) in fitting.filter(|(_, node, _)| !node.rests(now)) {
             let room = node.room(offer, self.rules.trials);
@@ -124,7 +135,7 @@ impl Scheduler {
         let free = free?;
         // The time that it has held out already counts, so that it does not hold out for ever.
         let waited = waiting.waited(now).as_secs_f64();
-        let holds_out = |busy: &Best| busy.seconds + waited < free.seconds * WORTH_WAITING;
+        let holds_out = |busy: &Best| !need.continues && busy.seconds + waited < free.seconds * WORTH_WAITING;
         Some(busy.filter(holds_out).unwrap_or(free))
     }
 
@@ -132,7 +143,7 @@ impl Scheduler {
     fn least_context(&self, need: &Need, tried: &[PeerId], known: &Knowledge) -> u32 {
         let answer = need.max_tokens.map_or_else(|| known.answer(need), f64::from);
         let wanted = (known.tokens(need.longest_bytes) + f64::from(need.answered) + answer) as u32;
-        let longest = self.serving(need.model, tried).map(|(_, _, offer)| context(offer)).max();
+        let longest = self.suiting(need, tried).map(|(_, _, offer)| context(offer)).max();
         wanted.min(longest.unwrap_or(0))
     }
 
@@ -187,6 +198,6 @@ pub(super) fn wait(times: &[f64], before: usize, job_seconds: f64) -> f64 {
 }
 
 /// A node that does not say how much it holds may hold anything.
-fn context(offer: &Offer) -> u32 {
+pub(super) fn context(offer: &Offer) -> u32 {
     if offer.context_tokens == 0 { u32::MAX } else { offer.context_tokens }
 }

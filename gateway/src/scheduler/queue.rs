@@ -140,8 +140,14 @@ impl Queue {
         self.len > 0 && accounts.any(|account| account.waiting.iter().any(&mut is))
     }
 
-    /// The line, first to last.
+    /// The line, first to last. Answers that have begun and stand still come before everybody.
     pub(super) fn line(&self) -> Vec<&Waiting> {
+        let mut line = self.in_turn();
+        line.sort_by_key(|waiting| !waiting.need.continues);
+        line
+    }
+
+    fn in_turn(&self) -> Vec<&Waiting> {
         let [people, programs, rest] = [0, 1, 2].map(|class: usize| self.classes[class].line());
         let (mut people, mut programs) = (people.into_iter().peekable(), programs.into_iter().peekable());
         let (mut line, mut passed) = (Vec::with_capacity(self.len), self.passed);

@@ -29,6 +29,8 @@ fn need(model: ModelId) -> Need {
         labels: vec![],
         answered: 0,
         max_tokens: None,
+        continues: false,
+        context_over: 0,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
 use crate::prefix::{Plan as Place, Prefixes};
-use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Style, TokenLogprob};
+use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Sampling, Style, TokenLogprob};
 
 pub use embedder::ScriptedEmbedder;
 pub use options::{Fault, FaultKind, Options, OptionsError};
@@ -120,7 +120,7 @@ impl Engine for Scripted {
         };
         self.prefixes.begin(slot, &sequence, keep);
         let prompt = sequence.tokens.len() - sequence.answered;
-        let seed = self.options.answer_seed(sequence.sampling.seed, &sequence.tokens[..prompt]);
+        let seed = self.options.answer_seed(&sequence.sampling, &sequence.tokens[..prompt]);
         let reading = seconds(sequence.tokens.len() - keep, self.options.prefill_tokens_per_second);
         let index = u32::try_from(sequence.answered).unwrap_or(u32::MAX);
         let top_logprobs = sequence.sampling.top_logprobs;
@@ -166,7 +166,7 @@ impl Options {
     /// cuts it: what a test compares with.
     pub fn expected_text(&self, request: &Request) -> String {
         let prompt = encode(&request.messages);
-        let seed = self.answer_seed(request.sampling.seed, &prompt);
+        let seed = self.answer_seed(&request.sampling, &prompt);
         let room = self.context_tokens.saturating_sub(u32::try_from(prompt.len()).unwrap_or(u32::MAX));
         let length = self.length().min(room).min(request.max_tokens.unwrap_or(u32::MAX));
         let mut bytes = Vec::new();
@@ -192,8 +192,9 @@ impl Options {
         }
     }
 
-    /// The seed of one answer: the request's, or a hash of its prompt.
-    fn answer_seed(&self, asked: Option<u64>, prompt: &[u32]) -> u64 {
+    /// The seed of one answer: the one that was asked for, or a hash of its prompt.
+    fn answer_seed(&self, sampling: &Sampling, prompt: &[u32]) -> u64 {
+        let asked = sampling.seed.filter(|_| !sampling.drawn);
         let own = asked.unwrap_or_else(|| prompt.iter().fold(0, |hash, &token| mix(hash ^ u64::from(token))));
         mix(self.seed ^ mix(own))
     }

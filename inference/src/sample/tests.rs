@@ -181,6 +181,7 @@ fn the_fast_way_chooses_as_the_simple_one() {
             presence_penalty: pick(&[0.0, 0.0, -2.0, 1.1]) as f32,
             logit_bias: vec![(3, pick(&[-100.0, 0.0, 5.0]) as f32)],
             seed: Some(case),
+            drawn: false,
             top_logprobs: None,
         };
         let (size, spread) = (pick(&[1.0, 4.0, 70.0, 500.0, 3000.0]) as usize, pick(&[0.0, 1.0, 6.0, 30.0]));

@@ -88,7 +88,7 @@ impl Attempt {
                     self.detach();
                 }
                 Step::Letter(Some(letter)) => self.on_letter(letter),
-                Step::Letter(None) => return debug!("newer answers need the room"),
+                Step::Letter(None) => return debug!("a newer one needs its place"),
                 Step::Late if self.is_stuck() => {
                     debug!("the stream takes nothing");
                     self.detach();

@@ -62,15 +62,21 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// A place for a new attempt; none when there is one of that key.
-    pub(crate) fn enter(&self, key: Key) -> Option<Place<T>> {
+    /// A place for a new attempt, and whether an older one at the same job has lost its own for it; none when there is
+    /// one of that key, or a newer one.
+    pub(crate) fn enter(&self, key: Key) -> Option<(Place<T>, bool)> {
         let mut inner = self.lock();
-        if inner.attempts.contains_key(&key) {
+        let of_job = |other: &Key| (other.gateway, other.job) == (key.gateway, key.job);
+        if inner.attempts.keys().any(|other| of_job(other) && other.attempt >= key.attempt) {
             return None;
         }
+        let before = inner.attempts.len();
+        inner.attempts.retain(|other, _| !of_job(other));
+        inner.over.retain(|other| !of_job(other));
+        let ended = inner.attempts.len() < before;
         let (sender, letters) = mpsc::channel(MAX_LETTERS);
         inner.attempts.insert(key, sender);
-        Some(Place { key, letters, table: self.clone() })
+        Some((Place { key, letters, table: self.clone() }, ended))
     }
 
     /// Gives a letter to an attempt, or gives it back.
@@ -88,7 +94,8 @@ impl<T> Table<T> {
 }
 
 impl<T> Place<T> {
-    /// The next letter; none when the attempt has lost its place to newer ones. Cancel safe.
+    /// The next letter; none when the attempt has lost its place: to a newer one at its job, or when it was over, to
+    /// those of other jobs. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<T> {
         self.letters.recv().await
     }
@@ -137,7 +144,7 @@ mod tests {
     #[test]
     fn a_letter_reaches_its_attempt_and_nobody_elses() {
         let (table, ours) = (Table::default(), key(1));
-        let mut place = table.enter(ours).unwrap();
+        let (mut place, _) = table.enter(ours).unwrap();
         assert!(table.enter(ours).is_none(), "a second one of that key");
         table.send(&ours, "a letter").unwrap();
         assert_eq!(place.next().now_or_never(), Some(Some("a letter")));
@@ -153,7 +160,7 @@ mod tests {
     #[test]
     fn a_flood_of_letters_is_given_back() {
         let (table, ours) = (Table::default(), key(1));
-        let _place = table.enter(ours).unwrap();
+        let (_place, _) = table.enter(ours).unwrap();
         for letter in 0..MAX_LETTERS {
             table.send(&ours, letter).unwrap();
         }
@@ -163,21 +170,38 @@ mod tests {
     #[test]
     fn of_those_that_are_over_the_oldest_go() {
         let table = Table::<()>::default();
-        let running = table.enter(key(1)).unwrap();
-        let mut places: Vec<_> = (0..=MAX_OVER as u32).map(|attempt| table.enter(key(attempt)).unwrap()).collect();
+        let (running, _) = table.enter(key(1)).unwrap();
+        let mut places: Vec<_> = (0..=MAX_OVER as u32).map(|attempt| table.enter(key(attempt)).unwrap().0).collect();
         places.iter().for_each(Place::over);
         assert_eq!(places[0].next().now_or_never(), Some(None), "the oldest has lost its place");
         places[1].is_read();
         places[2].over();
-        let last = table.enter(key(1)).unwrap();
+        let (last, _) = table.enter(key(1)).unwrap();
         last.over();
         assert_eq!(places[1].next().now_or_never(), None, "one that is read keeps it");
         assert_eq!(places[2].next().now_or_never(), None, "so there was room for one more");
-        let again = table.enter(places[0].key).unwrap();
+        let (again, _) = table.enter(places[0].key).unwrap();
         places.clear();
         assert!(table.send(&again.key, ()).is_ok(), "the old one takes nothing along");
         assert!(table.send(&running.key, ()).is_ok());
         drop((again, last, running));
         assert!(table.lock().attempts.is_empty() && table.lock().over.is_empty());
+    }
+
+    #[test]
+    fn a_newer_attempt_takes_the_place_of_an_older_one_and_never_the_other_way_round() {
+        let table = Table::<()>::default();
+        let ours = key(2);
+        let (mut older, ended) = table.enter(ours).unwrap();
+        assert!(!ended);
+        let (mut stranger, ended) = table.enter(Key { gateway: PeerId::random(), attempt: 9, ..ours }).unwrap();
+        assert!(!ended, "another gateway's job is another job");
+        assert!(table.enter(Key { attempt: 1, ..ours }).is_none(), "an attempt that came late");
+        let (mut newer, ended) = table.enter(Key { attempt: 4, ..ours }).unwrap();
+        assert!(ended);
+        assert_eq!(older.next().now_or_never(), Some(None), "its place is gone");
+        drop(older);
+        assert_eq!((newer.next().now_or_never(), stranger.next().now_or_never()), (None, None));
+        assert!(table.send(&newer.key, ()).is_ok());
     }
 }

@@ -97,6 +97,11 @@ pub struct Sampling {
     /// `Some(n)`: the log-probability of each token is wanted, and those of the n likeliest.
     #[n(9)]
     pub top_logprobs: Option<u32>,
+    /// Nobody asked for that seed: the gateway has drawn it, so that every attempt chooses alike. A node that does
+    /// not know this field takes it for a seed that was asked for, which comes to the same.
+    #[n(10)]
+    #[cbor(default)]
+    pub drawn: bool,
 }
 
 /// What is added to a token's logit.

@@ -13,3 +13,4 @@ mod restart;
 mod resume;
 mod several;
 mod strangers;
+mod takeover;

@@ -278,6 +278,29 @@ async fn an_attempt_belongs_to_the_gateway_that_began_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_newer_attempt_ends_an_older_one_that_still_runs() {
+    let (swarm, nodes) = TestSwarm::with_nodes(&["seed=1,tokens_per_second=50,answer_tokens=20000,slots=1"]).await;
+    let node = &nodes[0];
+    let gateway = Bare::connected(&swarm, node.peer).await;
+    let (mut older, request) = gateway.begin(node).await;
+    assert_eq!(pieces(&mut older, 3).await, [0, 1, 2]);
+    // As a gateway does that was restarted and knows of the job only what it has stored.
+    let again = JobRequest { attempt: 5, ..request.clone() };
+    let mut newer = gateway.open(node, JobOpening::Begin(again)).await;
+    let accepted = event(&mut newer).await;
+    assert!(matches!(accepted, Some(JobEvent::Accepted(_))), "the only slot is its own: {accepted:?}");
+    while event(&mut older).await.is_some() {}
+    assert_eq!(pieces(&mut newer, 3).await, [0, 1, 2]);
+    let mut late = gateway.open(node, JobOpening::Begin(JobRequest { attempt: 4, ..request.clone() })).await;
+    let refused = event(&mut late).await;
+    assert!(matches!(refused, Some(JobEvent::Refused(Refusal::Invalid { .. }))), "{refused:?}");
+    let (_, resumed) = gateway.resume(node, &request, 0).await;
+    assert_eq!(resumed, Some(JobEvent::Refused(Refusal::NotHere)), "there is no older one any more");
+    frame::write(&mut newer, &JobOrder::End).await.unwrap();
+    is_idle_within(&swarm, Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_resumes_harms_nobody() {
     let (swarm, nodes) = TestSwarm::with_nodes(&[ENDLESS]).await;
     let node = &nodes[0];

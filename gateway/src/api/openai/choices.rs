@@ -27,6 +27,8 @@ pub(super) struct Choices {
 
 struct Choice {
     parser: Parser,
+    /// Whether it has any token: a node that goes on with it goes on with its text.
+    begun: bool,
     /// Who answers.
     placement: Option<Placement>,
     /// Once it is whole.
@@ -53,7 +55,7 @@ pub(super) struct News {
 impl Choices {
     pub(super) fn start(dispatch: &Dispatch, asked: &Asked, model: ModelId, owner: UserId) -> Self {
         let start = |choice: u32| read(choice as usize, dispatch.start(asked.job(model, owner, choice)));
-        let choice = |_| Choice { parser: Parser::new(Style::default()), placement: None, usage: None };
+        let choice = |_| Choice { parser: Parser::new(Style::default()), begun: false, placement: None, usage: None };
         Self {
             events: (0..asked.choices).map(start).collect(),
             choices: (0..asked.choices).map(choice).collect(),
@@ -106,11 +108,14 @@ impl Choices {
             AnswerEvent::Started { placement, accepted, .. } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };
-                of.parser = Parser::new(style);
+                if !of.begun {
+                    of.parser = Parser::new(style);
+                }
                 of.placement = Some(placement);
                 None
             }
             AnswerEvent::Piece { text, logprobs, .. } => {
+                of.begun = true;
                 let logprobs = if self.asked.logprobs { logprobs } else { vec![] };
                 Some(News { choice, parts: of.parser.push(&text.0), logprobs, finish: None })
             }

@@ -134,6 +134,7 @@ impl ChatRequest {
             repetition_penalty: self.repetition_penalty,
             // Any number is a seed; a negative one is just another.
             seed: self.seed.map(i64::cast_unsigned),
+            drawn: false,
             frequency_penalty: self.frequency_penalty,
             presence_penalty: self.presence_penalty,
             logit_bias: self.logit_bias.iter().flatten().map(bias).collect::<Result<_, _>>()?,

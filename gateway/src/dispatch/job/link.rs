@@ -25,8 +25,8 @@ use super::{DispatchError, Lease, Trouble};
 use crate::metrics::Jobs;
 
 /// How long an answer may be without a stream before its node counts as lost: long enough for a node to dial again
-/// and show its certificate, and half of what the node waits.
-const RESUME_PATIENCE: Duration = Duration::from_secs(10);
+/// and show its certificate, and less than what the node waits.
+const RESUME_PATIENCE: Duration = Duration::from_secs(6);
 /// The same before the first token, where another node can begin anew and nobody sees it.
 const EARLY_PATIENCE: Duration = Duration::from_secs(3);
 /// A try to resume: a stream, a frame, and the first one back.

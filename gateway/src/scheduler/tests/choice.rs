@@ -184,6 +184,23 @@ fn a_large_prompt_goes_where_it_fits() {
 }
 
 #[test]
+fn a_prompt_that_a_node_has_refused_goes_to_longer_contexts_only() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 1), (1, 1), (1, 1)], now);
+    for (peer, tokens) in peers.iter().zip([2_000, 4_000, 4_000]) {
+        scheduler.status(*peer, with_context(tokens, 1), now);
+    }
+    let over = |tokens| Need { context_over: tokens, ..need(MODEL) };
+    assert_eq!(scheduler.placed(over(2_000), now).peer, peers[1]);
+    assert_eq!(scheduler.placed(over(2_000), now).peer, peers[2]);
+    let ticket = scheduler.waits(over(2_000), now);
+    assert_eq!(scheduler.ask(over(4_000), vec![], now), Choice::Nobody);
+    scheduler.gone(peers[1], now);
+    scheduler.gone(peers[2], now);
+    assert_eq!(scheduler.placements(now), [(ticket, Fate::Nobody)], "the short one is of no use to it");
+}
+
+#[test]
 fn what_fits_nowhere_is_left_to_the_nodes_unless_it_is_sure() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 1), (1, 1)], now);

@@ -67,6 +67,24 @@ fn people_go_before_programs_and_both_before_what_has_time() {
 }
 
 #[test]
+fn an_answer_that_stands_still_goes_before_everybody_and_holds_out_for_nobody() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 0), (1, 0)], now);
+    let person = scheduler.waits(Need { priority: Priority::Interactive, ..need(MODEL) }, now);
+    let label = crate::prefix::Label { label: 2, bytes: 59_000 };
+    let long = Need { prompt_bytes: 60_000, labels: vec![label], ..need(MODEL) };
+    let stands = scheduler.waits(Need { priority: Priority::Background, continues: true, ..long }, now);
+    // The other one holds nearly all of it.
+    let mut holder = status(MODEL, 1, 0);
+    holder.offers[0].prefixes = vec![2];
+    scheduler.status(peers[0], holder, now);
+    scheduler.status(peers[1], status(MODEL, 1, 1), now);
+    assert_eq!(fates(&mut scheduler, now), [(stands, peers[1])]);
+    scheduler.status(peers[0], status(MODEL, 1, 1), now);
+    assert_eq!(fates(&mut scheduler, now), [(person, peers[0])]);
+}
+
+#[test]
 fn a_program_is_passed_by_a_few_people_only() {
     let now = Instant::now();
     let (mut scheduler, peers) = scheduler(&[(1, 0)], now);
