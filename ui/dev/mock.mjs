@@ -1,5 +1,5 @@
 // A gateway made of nothing, for work on the page: `npm run mock`, then `npm run dev` or `npm run build` and its address.
-// The first word of a question chooses what happens: long, slow, wait, fail, lost, demo; POST /mock changes the swarm.
+// The first word of a question chooses what happens: long, slow, wait, fail, lost, moved, demo; POST /mock changes the swarm.
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname } from 'node:path'
@@ -22,7 +22,7 @@ const state = { setup: true, user: null, signedIn: false, down: false, swarm: de
 function withRunning(id) {
   const { conversation, messages } = state.conversations.get(id)
   const turn = [...state.turns.values()].find((t) => t.conversation === id)
-  const running = { id: turn?.id, role: 'assistant', text: '', created_at: now(), status: 'partial', error: null, answer: null }
+  const running = { id: turn?.id, role: 'assistant', text: '', created_at: now(), status: 'partial', error: null, answer: null, resumable: false }
   return { conversation, messages: turn ? [...messages, running] : messages }
 }
 
@@ -136,6 +136,7 @@ const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms))
 function onFrame(ws, frame) {
   const send = (value) => ws.readyState === 1 && ws.send(JSON.stringify(value))
   if (frame.type === 'ask') return void ask(frame, send)
+  if (frame.type === 'go_on') return void goOn(frame, send)
   const turn = [...state.turns.values()].find((t) => (frame.type === 'stop' ? t.id === frame.turn : t.conversation === frame.conversation))
   if (frame.type === 'stop') { if (turn) turn.stopped = true; return }
   if (!turn) return send({ type: 'idle', conversation: frame.conversation })
@@ -152,7 +153,7 @@ async function ask({ request, conversation, text, model: wanted }, send) {
   chat.messages.push(message)
   chat.conversation.updated_at = now()
   const by = state.swarm.nodes.find((n) => n.models.includes(wanted)) ?? state.swarm.nodes[0]
-  const turn = { id: newId(), conversation: chat.conversation.id, chat, message, pieces: [], listeners: new Set([send]), stopped: false }
+  const turn = { id: newId(), conversation: chat.conversation.id, chat, message, pieces: [], nodes: by ? [by.name] : [], listeners: new Set([send]), stopped: false }
   const emit = (frame) => { for (const listener of turn.listeners) listener(frame) }
   send({ type: 'accepted', request, conversation: chat.conversation, message, turn: turn.id })
   if (!by) return send({ type: 'failed', turn: turn.id, request, conversation: turn.conversation, error: { code: 'no_node', message: 'No node of this swarm is here.' }, message: null })
@@ -167,8 +168,31 @@ async function ask({ request, conversation, text, model: wanted }, send) {
   finish(turn, chat, by, kind, emit)
 }
 
+/** In its place, and all of it again first. */
+async function goOn({ request, conversation, turn: id }, send) {
+  const chat = state.conversations.get(conversation)
+  const before = chat.messages.pop()
+  const by = state.swarm.nodes[0]
+  const turn = { id, conversation, chat, message: chat.messages.at(-1), pieces: before.text.match(/\s*\S+/g) ?? [], nodes: before.answer.nodes, listeners: new Set([send]), stopped: false }
+  const emit = (frame) => { for (const listener of turn.listeners) listener(frame) }
+  state.turns.set(id, turn)
+  send({ type: 'accepted', request, conversation: chat.conversation, message: turn.message, turn: id })
+  emit({ type: 'piece', turn: id, from: 0, seq: turn.pieces.length, text: before.text })
+  await sleep(400)
+  move(turn, 'cellar', by, emit)
+  await stream(turn, answers('', turn.message.text), emit, '')
+  finish(turn, chat, { ...by, name: 'cellar' }, '', emit)
+}
+
+function move(turn, name, by, emit) {
+  turn.nodes = [...turn.nodes, name]
+  turn.started = { type: 'started', turn: turn.id, conversation: turn.conversation, node_name: name, node_peer: by.peer, path: by.path, model: by.models[0], nodes: turn.nodes }
+  emit(turn.started)
+}
+
 async function stream(turn, text, emit, kind) {
-  for (const piece of text.match(/\s*\S+/g)) {
+  for (const piece of text.match(/\s*\S+/g).slice(turn.pieces.length)) {
+    if (kind === 'moved' && turn.pieces.length === 20) move(turn, 'cellar', state.swarm.nodes[0], emit)
     if (turn.stopped || (kind === 'lost' && turn.pieces.length > 30) || kind === 'fail') return
     turn.pieces.push(piece)
     emit({ type: 'piece', turn: turn.id, from: turn.pieces.length - 1, seq: turn.pieces.length, text: piece })
@@ -179,7 +203,7 @@ async function stream(turn, text, emit, kind) {
 function finish(turn, chat, by, kind, emit) {
   const broken = kind === 'lost' || kind === 'fail'
   const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
-  const answer = { node_name: by.name, node_peer: by.peer, nodes: [by.name], device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
+  const answer = { node_name: by.name, node_peer: by.peer, nodes: turn.nodes, device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
   const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer, resumable: turn.pieces.length > 0 && (broken || turn.stopped) }
   chat.messages.push(message)
   state.turns.delete(turn.id)

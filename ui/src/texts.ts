@@ -14,6 +14,8 @@ const titles: Record<string, string> = {
   node_failed: 'The node could not go on',
   request_crashed_engines: 'Two nodes failed over this question',
   interrupted: 'This answer was interrupted',
+  model_not_here: 'The model of this answer is not here right now',
+  cannot_go_on: 'This answer cannot go on',
   too_many_turns: 'Enough answers are running already',
   busy: 'The gateway is busy',
   stopping: 'The gateway is being restarted',
@@ -61,6 +63,16 @@ export function natWord({ nat, udp }: NetworkView): string | null {
   }
   const blocked = udp === false ? 'UDP blocked' : null
   return [words[nat], blocked].filter(Boolean).join(', ') || null
+}
+
+/** An answer that another node went on with, in as few words as a mark has room for. */
+export function wentOn(nodes: readonly string[]): string {
+  return nodes.length === 2 ? `went on on ${nodes[1]}` : `went on ${nodes.length - 1} times`
+}
+
+export function wentOnStory(nodes: readonly string[]): string {
+  const [first, ...others] = nodes
+  return `${first} began this answer. ${others.join(', then ')} went on with it from where it stood.`
 }
 
 /** Why an answer is shorter than it might be; null when it is simply complete. */

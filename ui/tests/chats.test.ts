@@ -108,6 +108,53 @@ describe('the chats', () => {
     expect(chats.get('c1').turn?.stopping).toBe(true)
   })
 
+  const cut = answered('t1', 'half', { status: 'partial', error: { code: 'node_lost', message: 'Gone.' }, resumable: true })
+
+  it('go on with an answer in its place', async () => {
+    const { chats, sent } = world([said('m1', 'hi'), cut])
+    await chats.open('c1')
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    chats.goOn('c1', 't1')
+    chats.goOn('c1', 't1')
+    expect(sent.slice(1)).toEqual([{ type: 'go_on', request: 'r1', conversation: 'c1', turn: 't1' }])
+    expect(chats.get('c1').turn).toMatchObject({ id: 't1', text: 'half' })
+    chats.frame(accepted('r1'))
+    chats.frame(piece(4, 'half', 't1', 0))
+    chats.frame(piece(10, ' of it'))
+    expect(chats.get('c1').turn?.text).toBe('half of it')
+    chats.frame(done(answered('t1', 'half of it')))
+    expect(chats.get('c1')).toMatchObject({ turn: null, problem: null })
+    expect(chats.get('c1').messages.map((m) => m.text)).toEqual(['hi', 'half of it'])
+  })
+
+  it('keep an answer that cannot go on, and say why', async () => {
+    const { chats, line } = world([said('m1', 'hi'), cut])
+    await chats.open('c1')
+    chats.goOn('c1', 't1')
+    chats.frame(failed({ turn: null, request: 'r1', error: { code: 'model_not_here', message: 'No.' } }))
+    expect(chats.get('c1')).toMatchObject({ turn: null, unsent: null, problem: { code: 'model_not_here' } })
+    expect(chats.get('c1').messages.at(-1)).toEqual(cut)
+    line.up = false
+    chats.goOn('c1', 't1')
+    expect(chats.get('c1')).toMatchObject({ turn: null, problem: { code: 'not_connected' } })
+  })
+
+  it('show a turn on while the gateway is away, and join it when it is back', () => {
+    const { chats, sent } = world()
+    chats.ask('c1', 'hi', null)
+    chats.frame(accepted())
+    chats.frame(piece(6, 'abcdef'))
+    chats.lineIs(false)
+    expect(chats.get('c1').turn?.text).toBe('abcdef')
+    chats.lineIs(true)
+    expect(sent.at(-1)).toEqual({ type: 'join', conversation: 'c1', turn: 't1', last_seq: 6 })
+    chats.frame(accepted(null))
+    // It was killed, and what it has is a moment older.
+    chats.frame(piece(4, 'abcd', 't1', 0))
+    chats.frame(piece(8, 'efgh'))
+    expect(chats.get('c1').turn?.text).toBe('abcdefgh')
+  })
+
   it('ask one thing at a time', () => {
     const { chats, sent } = world()
     chats.ask('c1', 'one', null)

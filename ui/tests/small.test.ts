@@ -3,7 +3,7 @@ import { flock } from '../src/components/murmuration'
 import { frameBatch } from '../src/composables/frameBatch'
 import { dayGroup, grouped } from '../src/dates'
 import { api, ApiError } from '../src/net/api'
-import { endingOf, gpuFacts, memory, milliseconds, plural, speed, waitingText } from '../src/texts'
+import { endingOf, gpuFacts, memory, milliseconds, plural, speed, waitingText, wentOn, wentOnStory } from '../src/texts'
 import { conversation } from './frames'
 
 describe('the list', () => {
@@ -42,6 +42,14 @@ describe('the line', () => {
     expect(waitingText({ position: 1, seconds: 0 })).toContain('next and starts in a moment.')
     expect(waitingText({ position: 3, seconds: 40 })).toContain('number 3 in line and starts in about 40 seconds.')
     expect(waitingText({ position: 2, seconds: 100 })).toContain('about 2 minutes.')
+  })
+})
+
+describe('an answer of several nodes', () => {
+  it('says who went on with it', () => {
+    expect(wentOn(['attic', 'cellar'])).toBe('went on on cellar')
+    expect(wentOn(['attic', 'cellar', 'attic'])).toBe('went on 2 times')
+    expect(wentOnStory(['attic', 'cellar', 'shed'])).toBe('attic began this answer. cellar, then shed went on with it from where it stood.')
   })
 })
 

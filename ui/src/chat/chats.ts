@@ -20,6 +20,10 @@ const LINE_DOWN: ErrorBody = {
   code: 'not_connected',
   message: 'There is no connection to the gateway, so nothing was sent. Your text is back in the box.',
 }
+const NOT_GONE_ON: ErrorBody = {
+  code: 'not_connected',
+  message: 'There is no connection to the gateway right now. The answer is kept and can go on later.',
+}
 const LINE_LOST: ErrorBody = {
   code: 'connection_lost',
   message: 'The connection was lost before the gateway confirmed your message. Your text is back in the box.',
@@ -61,6 +65,17 @@ export class Chats {
     const conversation = key === NEW ? null : key
     const sent = this.outside.send({ type: 'ask', request, conversation, text, model })
     if (!sent) this.apply(key, { type: 'not-sent', error: LINE_DOWN })
+  }
+
+  /** More of an answer that was cut short, in its place. */
+  goOn(key: string, id: string): void {
+    const message = this.get(key).messages.find((m) => m.id === id)
+    if (!message || this.get(key).turn) return
+    const request = this.outside.newRequest()
+    this.requests.set(request, key)
+    this.apply(key, { type: 'going-on', request, message })
+    const sent = this.outside.send({ type: 'go_on', request, conversation: key, turn: id })
+    if (!sent) this.apply(key, { type: 'not-sent', error: NOT_GONE_ON })
   }
 
   stop(key: string): void {

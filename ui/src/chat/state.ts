@@ -6,6 +6,8 @@ export interface RunningNode {
   peer: string
   path: Path
   model: string
+  /** All that have given a part of the answer, in order; this one is the last. */
+  nodes: readonly string[]
 }
 
 /** A place in the line, from 1, and the gateway's guess at the time. */
@@ -53,6 +55,7 @@ export interface Chat {
 
 export type LocalEvent =
   | { type: 'asked'; request: string; text: string }
+  | { type: 'going-on'; request: string; message: Message }
   | { type: 'stopping' }
   | { type: 'joining' }
   | { type: 'loading' }
@@ -91,6 +94,7 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
 function local(chat: Chat, event: LocalEvent): Chat {
   switch (event.type) {
     case 'asked': return asked(chat, event.request, event.text)
+    case 'going-on': return goingOn(chat, event.request, event.message)
     case 'stopping': return chat.turn ? { ...chat, turn: { ...chat.turn, stopping: true } } : chat
     case 'joining': return { ...chat, checking: true }
     case 'loading': return chat.loading === 'ready' ? chat : { ...chat, loading: 'loading', problem: null }
@@ -106,6 +110,11 @@ function local(chat: Chat, event: LocalEvent): Chat {
 function asked(chat: Chat, request: string, text: string): Chat {
   const turn: Turn = { ...freshTurn, request, question: text, phase: 'sending' }
   return { ...chat, turn, problem: null, unsent: null }
+}
+
+/** Its text stays on the page until the gateway says all of it again. */
+function goingOn(chat: Chat, request: string, { id, text }: Message): Chat {
+  return { ...chat, turn: { ...freshTurn, id, request, text, phase: 'sending' }, problem: null }
 }
 
 function accepted(chat: Chat, frame: Extract<ServerFrame, { type: 'accepted' }>): Chat {
@@ -128,7 +137,8 @@ function done(chat: Chat, frame: Extract<ServerFrame, { type: 'done' }>): Chat {
 
 function failed(chat: Chat, frame: Extract<ServerFrame, { type: 'failed' }>): Chat {
   const turn = chat.turn
-  const ours = turn !== null && (turn.id === null ? turn.request === frame.request : turn.id === frame.turn)
+  const asked = frame.request !== null && turn?.request === frame.request
+  const ours = turn !== null && (asked || (turn.id !== null && turn.id === frame.turn))
   const messages = frame.message ? put(chat.messages, frame.message) : chat.messages
   const paths = frame.message ? pathsWith(chat, frame.turn, frame.message.id) : chat.paths
   if (turn && !ours) return { ...chat, messages, paths }
@@ -189,7 +199,7 @@ function pathsWith(chat: Chat, turn: string | null, message: string): Chat['path
 }
 
 function nodeOf(frame: Extract<ServerFrame, { type: 'started' }>): RunningNode {
-  return { name: frame.node_name, peer: frame.node_peer, path: frame.path, model: frame.model }
+  return { name: frame.node_name, peer: frame.node_peer, path: frame.path, model: frame.model, nodes: frame.nodes }
 }
 
 function lineOf(frame: Extract<ServerFrame, { type: 'waiting' }>): Line {

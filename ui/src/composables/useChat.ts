@@ -26,6 +26,7 @@ export function useChat(id: Ref<string | null>) {
     online,
     canSend: computed(() => online.value && !noNode.value && chat.value.turn === null && isOpen(chat.value.loading)),
     send: (text: string) => chats().ask(key.value, text, model.value?.id ?? null),
+    goOn: (answer: string) => chats().goOn(key.value, answer),
     stop: () => chats().stop(key.value),
     takeBack: () => chats().takeBack(key.value),
     reload: () => void chats().open(key.value),
