@@ -48,7 +48,7 @@ impl Need {
             Self::Python => &["python3", "python3-venv"],
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
-            Self::Networks => &["nftables", "iproute2", "conntrack", "procps", "python3"],
+            Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
         }
     }
 
@@ -61,7 +61,9 @@ impl Need {
             Self::Libclang => has_libclang(),
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
-            Self::Networks => ["nft", "ip", "tc", "conntrack", "sysctl", "python3"].iter().all(|name| has(name)),
+            Self::Networks => {
+                ["nft", "ip", "tc", "conntrack", "miniupnpd", "sysctl", "python3"].iter().all(|name| has(name))
+            }
         }
     }
 }

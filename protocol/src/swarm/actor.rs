@@ -284,6 +284,9 @@ impl Actor {
             }
             BehaviourEvent::AutonatClient(autonat::v2::client::Event { tested_addr, result, .. }) => {
                 debug!(address = %tested_addr, reachable = result.is_ok(), "address checked");
+                if result.is_err() {
+                    self.on_unreachable(&tested_addr);
+                }
             }
             _ => {}
         }

@@ -51,7 +51,7 @@ pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     pub(crate) streams: streams::Behaviour,
-    identify: identify::Behaviour,
+    pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) kademlia: kad::Behaviour<kad::store::MemoryStore>,
     relay_client: relay::client::Behaviour,

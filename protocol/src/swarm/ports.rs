@@ -1,7 +1,7 @@
 //! Ports that the router opens for us, by UPnP, PCP or NAT-PMP: a help and never a need.
 //!
 //! One client for each transport, both on tasks of their own, so that a router that does not answer
-//! holds nobody up. What they get is a candidate like any other: AutoNAT says whether it is true.
+//! holds nobody up. What they get is told to others at once and checked by AutoNAT, which takes seconds.
 
 use std::{
     net::{SocketAddr, SocketAddrV4},
@@ -29,6 +29,8 @@ pub(super) struct Change {
     pub(super) now: Option<SocketAddr>,
     /// What `now` is as an address of ours.
     pub(super) address: Option<Multiaddr>,
+    /// What `before` was.
+    pub(super) gone: Option<Multiaddr>,
 }
 
 /// The mappings of all ports. Does nothing until it is told where we listen.
@@ -71,13 +73,18 @@ impl Ports {
     pub(super) fn changes(&mut self) -> Vec<Change> {
         let changed = |port: &mut Port| {
             let now = port.mapped.borrow().map(SocketAddr::from);
-            (now != port.known).then(|| Change {
-                before: std::mem::replace(&mut port.known, now),
-                now,
-                address: now.map(|place| address(place, port.quic)),
+            (now != port.known).then(|| {
+                let before = std::mem::replace(&mut port.known, now);
+                let named = |place: Option<SocketAddr>| place.map(|place| address(place, port.quic));
+                Change { before, now, address: named(now), gone: named(before) }
             })
         };
         self.ports.iter_mut().filter_map(changed).collect()
+    }
+
+    /// Whether the address is one that the router has opened.
+    pub(super) fn has(&self, wanted: &Multiaddr) -> bool {
+        self.ports.iter().any(|port| port.known.is_some_and(|place| address(place, port.quic) == *wanted))
     }
 }
 

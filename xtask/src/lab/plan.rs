@@ -11,6 +11,8 @@ pub(super) struct Nat {
     ease: Ease,
     /// Beside it there is IPv6, without NAT, behind a firewall.
     ipv6: bool,
+    /// Its router opens ports when it is asked to.
+    upnp: bool,
 }
 
 /// What a NAT allows.
@@ -29,19 +31,22 @@ pub(super) const PUBLIC: &str = "public";
 
 #[rustfmt::skip]
 pub(super) const NATS: [Nat; 9] = [
-    Nat { name: "open", kinds: &[], ease: Ease::Easy, ipv6: false },
-    Nat { name: "fullcone", kinds: &["fullcone"], ease: Ease::Easy, ipv6: false },
-    Nat { name: "addrrestricted", kinds: &["addrrestricted"], ease: Ease::Easy, ipv6: false },
-    Nat { name: "portrestricted", kinds: &["portrestricted"], ease: Ease::Fair, ipv6: false },
-    Nat { name: "portremap", kinds: &["portremap"], ease: Ease::Fair, ipv6: false },
-    Nat { name: "cgnat", kinds: &["portrestricted", "portrestricted"], ease: Ease::Fair, ipv6: false },
-    Nat { name: "symmetric", kinds: &["symmetric"], ease: Ease::Hard, ipv6: false },
-    Nat { name: "nested", kinds: &["portrestricted", "symmetric"], ease: Ease::Hard, ipv6: false },
-    Nat { name: "udpblocked", kinds: &["udpblocked"], ease: Ease::Fair, ipv6: false },
+    Nat { name: "open", kinds: &[], ease: Ease::Easy, ipv6: false, upnp: false },
+    Nat { name: "fullcone", kinds: &["fullcone"], ease: Ease::Easy, ipv6: false, upnp: false },
+    Nat { name: "addrrestricted", kinds: &["addrrestricted"], ease: Ease::Easy, ipv6: false, upnp: false },
+    Nat { name: "portrestricted", kinds: &["portrestricted"], ease: Ease::Fair, ipv6: false, upnp: false },
+    Nat { name: "portremap", kinds: &["portremap"], ease: Ease::Fair, ipv6: false, upnp: false },
+    Nat { name: "cgnat", kinds: &["portrestricted", "portrestricted"], ease: Ease::Fair, ipv6: false, upnp: false },
+    Nat { name: "symmetric", kinds: &["symmetric"], ease: Ease::Hard, ipv6: false, upnp: false },
+    Nat { name: "nested", kinds: &["portrestricted", "symmetric"], ease: Ease::Hard, ipv6: false, upnp: false },
+    Nat { name: "udpblocked", kinds: &["udpblocked"], ease: Ease::Fair, ipv6: false, upnp: false },
 ];
 
 /// What many homes have by now: nobody gets in over IPv4, both can call at once over IPv6.
-const SIX: Nat = Nat { name: "symmetric6", kinds: &["symmetric"], ease: Ease::Hard, ipv6: true };
+const SIX: Nat = Nat { name: "symmetric6", kinds: &["symmetric"], ease: Ease::Hard, ipv6: true, upnp: false };
+
+/// As hard as they come, and its router can be asked.
+const UPNP: Nat = Nat { name: "upnp", kinds: &["symmetric"], ease: Ease::Easy, ipv6: false, upnp: true };
 
 /// What the peers are told to listen on and to dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -104,6 +109,7 @@ pub(super) fn all() -> Vec<Cell> {
             cells.push(Cell { gateway: Gateway::BesideNode, node: nat("portrestricted"), transport, link });
             cells.push(Cell { gateway: Gateway::Public, node: SIX, transport, link });
             cells.push(Cell { gateway: Gateway::Behind(SIX), node: SIX, transport, link });
+            cells.push(Cell { gateway: Gateway::Behind(nat("symmetric")), node: UPNP, transport, link });
         }
     }
     cells.retain(Cell::makes_sense);
@@ -192,7 +198,9 @@ impl Cell {
                 hosts.insert(GATEWAY.into(), json!({"behind": NODE}));
             }
         }
-        json!({"hosts": hosts})
+        // A router opens no ports where it has an address for documentation only.
+        let public = if self.node.upnp { "45.4.4.0/24" } else { "203.0.113.0/24" };
+        json!({"public": public, "hosts": hosts})
     }
 
     fn public_host(&self) -> Value {
@@ -211,6 +219,9 @@ impl Nat {
         let mut host = json!({"nat": if self.kinds.is_empty() { json!("open") } else { json!(self.kinds) }});
         if self.ipv6 {
             host["ipv6"] = json!(true);
+        }
+        if self.upnp {
+            host["upnp"] = json!(true);
         }
         if let Some(Shape { delay_ms, loss_pct }) = shape {
             host["delay_ms"] = json!(delay_ms);
@@ -255,8 +266,8 @@ mod tests {
         let names: Vec<String> = all().iter().map(Cell::name).collect();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
         // For each kind of link: with a public gateway 9 kinds x 3, with one behind a NAT 8 x 9 x 2,
-        // twice beside the node, four times with IPv6; without QUIC where UDP is blocked (1, and 8 + 9 - 1).
-        assert_eq!(names.len(), 2 * (9 * 3 + 8 * 9 * 2 + 6 - 1 - 16));
+        // twice beside the node, four times with IPv6, twice with UPnP; without QUIC where UDP is blocked (1, and 8 + 9 - 1).
+        assert_eq!(names.len(), 2 * (9 * 3 + 8 * 9 * 2 + 8 - 1 - 16));
         assert_eq!(short().len(), 10, "a name of the short form is wrong");
     }
 
@@ -271,6 +282,7 @@ mod tests {
             ("symmetric-udpblocked-tcp", false),
             ("samenat-portrestricted-quic", true),
             ("symmetric6-symmetric6-tcp", true),
+            ("symmetric-upnp-tcp", true),
         ] {
             assert_eq!(cell(name).direct_is_expected(), direct, "{name}");
         }
@@ -278,13 +290,13 @@ mod tests {
 
     #[test]
     fn a_topology_is_what_natlab_reads() {
-        let wanted = json!({"hosts": {
+        let wanted = json!({"public": "203.0.113.0/24", "hosts": {
             "boot1": {"nat": "open"}, "boot2": {"nat": "open"},
             "gw": {"nat": ["symmetric"], "delay_ms": 15, "loss_pct": 0.5},
             "node": {"nat": ["portrestricted", "symmetric"], "delay_ms": 15, "loss_pct": 0.5},
         }});
         assert_eq!(cell("symmetric-nested-quic-rough").topology(), wanted);
-        let wanted = json!({"hosts": {"gw": {"nat": "open"}, "node": {"nat": "open"}}});
+        let wanted = json!({"public": "203.0.113.0/24", "hosts": {"gw": {"nat": "open"}, "node": {"nat": "open"}}});
         assert_eq!(cell("public-open-tcp").topology(), wanted);
     }
 }

@@ -14,7 +14,7 @@ use libp2p::{
 use tracing::{debug, warn};
 
 use super::{Actor, short};
-use crate::swarm::{Peer, Role, dialling::MAX_ADDRESSES, is_global, is_loopback, is_relayed, redial::Kind};
+use crate::swarm::{Peer, Role, dialling::MAX_ADDRESSES, is_global, is_loopback, is_quic, is_relayed, redial::Kind};
 
 impl Actor {
     pub(super) fn dial_due(&mut self, now: Instant) {
@@ -110,11 +110,23 @@ impl Actor {
     }
 
     /// A peer that has met us over a relay may well be one that we can dial. Hole punching does not
-    /// try that: it leaves out addresses that are known to be reachable.
+    /// try that: it leaves out addresses that are known to be reachable. A member that has got a new address
+    /// since, such as one that its router has opened for it, is tried there as well.
     pub(super) fn dial_back(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
-        let relayed = self.peers.borrow().get(&peer).is_some_and(Peer::is_relayed);
-        if relayed && self.paths.may_dial_back(peer) {
+        let (relayed, member) = {
+            let peers = self.peers.borrow();
+            let seen = peers.get(&peer);
+            (seen.is_some_and(Peer::is_relayed), seen.is_some_and(|peer| peer.member.is_some()))
+        };
+        if !relayed {
+            return;
+        }
+        if self.paths.may_dial_back(peer) {
             self.dial_directly(peer, addresses);
+        } else if member {
+            let known = self.redial.addresses(&peer);
+            let new: Vec<_> = addresses.iter().filter(|address| !known.contains(address)).cloned().collect();
+            self.dial_directly(peer, &new);
         }
     }
 
@@ -151,16 +163,20 @@ impl Actor {
 
     fn dial_directly(&mut self, peer: PeerId, addresses: &[Multiaddr]) -> bool {
         let worth = |address: &&Multiaddr| !is_relayed(address) && self.permits.allows(address);
-        let direct: Vec<_> = addresses.iter().filter(worth).take(MAX_ADDRESSES).cloned().collect();
-        if direct.is_empty() {
-            return false;
+        let direct = addresses.iter().filter(worth).take(MAX_ADDRESSES).cloned();
+        let (quic, tcp): (Vec<_>, Vec<_>) = direct.partition(is_quic);
+        let dial = |addresses| DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
+        // The port that we listen on is for punching. Two firewalls let two TCP dials between such ports meet as one
+        // connection, and then both ends take themselves for the dialler.
+        let dials = [(!quic.is_empty()).then(|| dial(quic)), (!tcp.is_empty()).then(|| dial(tcp).allocate_new_port())];
+        let mut dialled = false;
+        for options in dials.into_iter().flatten() {
+            match self.swarm.dial(options.build()) {
+                Ok(()) => dialled = true,
+                Err(error) => debug!(peer = %short(&peer), %error, "not dialled directly"),
+            }
         }
-        let options = DialOpts::peer_id(peer).addresses(direct).condition(PeerCondition::Always).build();
-        let dialled = self.swarm.dial(options);
-        if let Err(error) = &dialled {
-            debug!(peer = %short(&peer), %error, "not dialled directly");
-        }
-        dialled.is_ok()
+        dialled
     }
 
     fn addresses_of(&mut self, peer: PeerId) -> Vec<Multiaddr> {

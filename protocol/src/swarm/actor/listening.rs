@@ -19,10 +19,16 @@ use crate::swarm::{
 impl Actor {
     pub(super) fn on_listening(&mut self, listener: ListenerId, address: Multiaddr, now: Instant) {
         let first = self.starting.remove(&listener);
-        let public = self.role != Role::Node && is_global(&address);
+        // A home has global IPv6 addresses behind a firewall: those have to be checked, and can be punched until then.
+        let behind_firewall = !self.serve_relay && matches!(address.iter().next(), Some(Protocol::Ip6(_)));
+        let public = self.role != Role::Node && is_global(&address) && !behind_firewall;
         if !is_relayed(&address) && (public || (self.only_loopback && is_loopback(&address))) {
             self.swarm.add_external_address(address.clone());
             self.discovery.announce_again(now);
+        }
+        // Of no NAT's making, and a firewall can be punched as well.
+        if is_global(&address) && !is_relayed(&address) {
+            self.swarm.behaviour_mut().candidates.add(address.clone());
         }
         self.publish_addresses();
         if first {
@@ -53,6 +59,7 @@ impl Actor {
         self.discovery.announce_again(now);
         self.observations.confirmed(address);
         self.publish_reachability();
+        self.tell_relayed();
     }
 
     /// The router may have opened a port, or closed one.
@@ -60,11 +67,33 @@ impl Actor {
         for change in self.ports.as_mut().map(Ports::changes).unwrap_or_default() {
             debug!(before = ?change.before, now = ?change.now, "the router's mapping has changed");
             self.observations.mapped(change.before, change.now);
-            if let Some(address) = change.address {
-                self.swarm.behaviour_mut().candidates.add(address);
+            if let Some(address) = change.gone {
+                self.swarm.remove_external_address(&address);
+            }
+            // Told at once, since the check takes seconds, and taken back when that finds it wrong.
+            if let Some(address) = change.address.filter(is_global) {
+                self.swarm.behaviour_mut().candidates.add(address.clone());
+                self.swarm.add_external_address(address);
+                self.tell_relayed();
             }
             self.publish_reachability();
         }
+    }
+
+    /// An address of ours was checked, and nobody got through to it.
+    pub(super) fn on_unreachable(&mut self, address: &Multiaddr) {
+        if self.ports.as_ref().is_some_and(|ports| ports.has(address)) {
+            self.swarm.remove_external_address(address);
+        }
+    }
+
+    /// identify tells others of new listeners only. Who reaches us over a relay can do better with a new address.
+    fn tell_relayed(&mut self) {
+        let relayed: Vec<_> = {
+            let peers = self.peers.borrow();
+            peers.0.iter().filter(|(_, peer)| peer.is_relayed()).map(|(id, _)| *id).collect()
+        };
+        self.swarm.behaviour_mut().identify.push(relayed);
     }
 
     pub(super) fn on_reserved(&mut self, relay: PeerId, renewal: bool, now: Instant) {
