@@ -1,5 +1,7 @@
 //! A chat socket as the page has one, with waiting in place of guessing.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
@@ -72,6 +74,11 @@ impl Chat {
 
     /// The next frame of one of these types; others are passed over.
     pub async fn wait_for(&mut self, types: &[&str]) -> Value {
+        self.wait_for_within(types, PATIENCE).await
+    }
+
+    /// As [`wait_for`](Self::wait_for), with another limit.
+    pub async fn wait_for_within(&mut self, types: &[&str], limit: Duration) -> Value {
         let next = async {
             loop {
                 let message = self.0.next().await.expect("the socket closed").unwrap();
@@ -82,7 +89,7 @@ impl Chat {
                 }
             }
         };
-        timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("none of {types:?} came"))
+        timeout(limit, next).await.unwrap_or_else(|_| panic!("none of {types:?} came"))
     }
 
     /// As [`connect`](Self::connect), when the gateway is there again.
@@ -93,7 +100,7 @@ impl Chat {
                 request.headers_mut().insert("cookie", cookie.parse().unwrap());
                 match tokio_tungstenite::connect_async(request).await {
                     Ok((socket, _)) => return Self(socket),
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         };

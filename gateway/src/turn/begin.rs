@@ -17,6 +17,7 @@ use crate::{
     choice::choose,
     dispatch::{Answer, Job, Priority},
     id::{ConversationId, TurnId, UserId},
+    secret,
     store::{
         Store,
         messages::{Message, TurnError},
@@ -63,7 +64,7 @@ impl Turns {
         let place = place(&question);
         let seat = self.seats.reserve(TurnId::generate(), question.user, place.id())?;
         let messages = conversation(&self.store, &question).await?;
-        let progress = Progress::new(JobId::generate(), model.id, model.name, None);
+        let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
         let accepted = self.store.accept(question.user, &place, seat.turn, &question.text, &progress).await?;
         let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
         let answer = self.dispatch.start(job(&progress, messages, question.user));
@@ -89,11 +90,16 @@ impl Turns {
     }
 }
 
+/// Drawn here and kept, so that an answer goes on after a restart as it would have without.
+fn seed() -> Option<u64> {
+    Some(u64::from_le_bytes(secret::random()))
+}
+
 /// The job of an answer, behind what there is of it.
 pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, owner: UserId) -> Job {
     let task = Task::Chat(Chat {
         messages,
-        sampling: Sampling { seed: progress.seed, ..Sampling::default() },
+        sampling: Sampling { seed: progress.seed, drawn: progress.seed.is_some(), ..Sampling::default() },
         max_tokens: progress.max_tokens,
         continue_from: progress.tokens.clone(),
         ..Chat::default()

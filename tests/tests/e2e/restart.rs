@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_tests::{Answer, Chat, TestNode, TestSwarm, expected_text};
+use starling_gateway::store::progress::Progress;
+use starling_tests::{Answer, Chat, PATIENCE, TestNode, TestSwarm, expected_text};
 
 /// Some four seconds for an answer.
 const STEADY: &str = "seed=1,tokens_per_second=100,answer_tokens=400,slots=2";
@@ -40,6 +41,15 @@ async fn stored(swarm: &TestSwarm, conversation: &Value) -> Vec<Value> {
 
 fn go_on(conversation: &Value, turn: &Value) -> Value {
     json!({"type": "go_on", "request": "g1", "conversation": conversation, "turn": turn})
+}
+
+/// Waits until the database has that of the one running answer.
+async fn is_kept(swarm: &TestSwarm, as_it_should: impl Fn(&Progress) -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !swarm.gateway.app().store.unfinished(1).await.unwrap().iter().any(|one| as_it_should(&one.progress)) {
+        assert!(Instant::now() < limit, "it was never kept");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,6 +199,53 @@ async fn without_a_node_an_answer_waits_and_goes_on_later() {
     assert_eq!((&messages[1]["status"], &messages[1]["error"]), (&json!("complete"), &Value::Null));
     chat.send(&go_on(&conversation, &answer.turn)).await;
     assert_eq!(chat.wait_for(&["failed"]).await["error"]["code"], "cannot_go_on", "it is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_goes_on_with_in_time_is_marked_and_goes_on_later() {
+    let (swarm, mut node) = killable(STEADY).await;
+    let mut chat = swarm.chat().await;
+    let (conversation, mut answer) = begin(&mut chat, "go on", 600).await;
+    node.kill();
+    let swarm = swarm.kill_gateway().await.start().await;
+    let mut chat = chat_again(&swarm).await;
+    chat.join(&conversation, &answer).await;
+    let waits = Instant::now();
+    // In the meantime it runs, and shows what there is.
+    chat.read(&mut answer, 300).await;
+    chat.ask(conversation.as_str(), "and now?").await;
+    assert_eq!(chat.wait_for(&["failed"]).await["error"]["code"], "no_node");
+    let end = chat.wait_for_within(&["done", "failed"], Duration::from_secs(40)).await;
+    assert!((25..35).contains(&waits.elapsed().as_secs()), "{:?}", waits.elapsed());
+    assert_eq!((&end["type"], &end["error"]["code"]), (&json!("failed"), &json!("interrupted")), "{end}");
+    assert_eq!((&end["message"]["status"], &end["message"]["resumable"]), (&json!("partial"), &json!(true)));
+    assert_eq!(end["message"]["answer"]["node_name"], "test node", "who had given it is known");
+    let _node = swarm.add_node(STEADY).await;
+    chat.send(&go_on(&conversation, &answer.turn)).await;
+    chat.read(&mut answer, usize::MAX).await.unwrap();
+    assert_eq!(answer.text, expected_text(STEADY, "go on", None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_two_nodes_names_both_also_over_a_restart() {
+    let (swarm, mut first) = killable(STEADY).await;
+    let mut chat = swarm.chat().await;
+    let (conversation, mut answer) = begin(&mut chat, "go on", 200).await;
+    let config = starling_node::Config { name: "another".to_owned(), ..swarm.node_config(&[STEADY]) };
+    let _second = swarm.add(config).await;
+    first.kill();
+    let started = chat.wait_for(&["started"]).await;
+    assert_eq!(started["nodes"], json!(["test node", "another"]));
+    chat.wait_for(&["piece"]).await;
+    is_kept(&swarm, |progress| progress.nodes.len() == 2).await;
+    let swarm = swarm.kill_gateway().await.start().await;
+    let mut chat = chat_again(&swarm).await;
+    answer = Answer { turn: answer.turn, ..Answer::default() };
+    chat.join(&conversation, &answer).await;
+    let end = chat.read(&mut answer, usize::MAX).await.unwrap();
+    assert_eq!(answer.text, expected_text(STEADY, "go on", None));
+    assert_eq!(end["message"]["answer"]["nodes"], json!(["test node", "another"]));
+    assert_eq!(stored(&swarm, &conversation).await[1], end["message"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
