@@ -5,6 +5,7 @@
 //! is kept while it grows (`keep.rs`), so that it also outlives the gateway's process (`resume.rs`).
 
 mod begin;
+mod facts;
 mod keep;
 mod log;
 mod resume;

@@ -3,8 +3,10 @@
 //! A running answer is kept while it grows, behind every token that came, so that another node can go on where it
 //! stood. What is whole needs none of this.
 
+pub(super) mod write;
+
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{FromRow, Row, sqlite::SqliteRow};
 use starling_protocol::{
     JobId, ModelId,
     limits::MAX_CONTINUE_TOKENS,
@@ -14,7 +16,7 @@ use starling_protocol::{
 use super::{
     Store, StoreError,
     messages::{Message, TurnError},
-    rows::{self, Word, words},
+    rows::{self, words},
     turns::Accepted,
 };
 use crate::{
@@ -141,11 +143,11 @@ impl FromRow<'_, SqliteRow> for Progress {
 impl Store {
     /// Keeps how far running answers have come, all or none. One that has ended meanwhile is left as it is.
     pub async fn keep(&self, batch: &[(TurnId, Progress)]) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
+        let mut transaction = self.write().await?;
         for (turn, progress) in batch {
-            update(&mut write, *turn, progress).await?;
+            write::update(&mut transaction, *turn, progress).await?;
         }
-        Ok(write.commit().await?)
+        Ok(transaction.commit().await?)
     }
 
     /// At the start: the answers that an earlier process left running, with what it takes to go on, the oldest first.
@@ -252,69 +254,4 @@ impl Store {
         let conversation = self.conversation(user, id).await?.ok_or(StoreError::Broken(sqlx::Error::RowNotFound))?;
         Ok(Unfinished { turn, user, accepted: Accepted { conversation, question }, progress })
     }
-}
-
-/// The progress of a question that was just taken.
-pub(super) async fn insert(
-    write: &mut Transaction<'static, Sqlite>,
-    turn: TurnId,
-    progress: &Progress,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO progress (message_id, job_id, attempts, model_id, model, seed, max_tokens, reasoning, nodes,
-             tokens, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '')",
-    )
-    .bind(turn.to_string())
-    .bind(progress.job.to_string())
-    .bind(progress.attempts)
-    .bind(&progress.model.as_bytes()[..])
-    .bind(&progress.model_name)
-    .bind(progress.seed.map(u64::cast_signed))
-    .bind(progress.max_tokens)
-    .bind(progress.reasoning.word())
-    .execute(&mut **write)
-    .await
-    .map(drop)
-}
-
-/// Never less than is there, and nothing of an answer that does not run: a write may come late.
-pub(super) async fn update(
-    write: &mut Transaction<'static, Sqlite>,
-    turn: TurnId,
-    progress: &Progress,
-) -> Result<(), sqlx::Error> {
-    let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-    sqlx::query(
-        "UPDATE progress SET attempts = ?2, reasoning = ?3, nodes = ?4, first_token_ms = ?5, tokens = ?6, text = ?7
-         WHERE message_id = ?1 AND length(tokens) <= length(?6)
-             AND EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND status = 'running')",
-    )
-    .bind(turn.to_string())
-    .bind(progress.attempts)
-    .bind(progress.reasoning.word())
-    .bind(serde_json::to_string(&progress.nodes).unwrap_or_default())
-    .bind(progress.first_token_ms)
-    .bind(tokens)
-    .bind(&progress.text.0)
-    .execute(&mut **write)
-    .await
-    .map(drop)
-}
-
-/// The progress of an answer that nobody can go on with any more.
-pub(super) async fn forget(write: &mut Transaction<'static, Sqlite>, turn: TurnId) -> Result<(), sqlx::Error> {
-    let delete = sqlx::query("DELETE FROM progress WHERE message_id = ?").bind(turn.to_string());
-    delete.execute(&mut **write).await.map(drop)
-}
-
-/// Nothing more is said in answers that something else follows.
-pub(super) async fn close_earlier(
-    write: &mut Transaction<'static, Sqlite>,
-    conversation: ConversationId,
-) -> Result<(), sqlx::Error> {
-    let id = conversation.to_string();
-    let delete = "DELETE FROM progress WHERE message_id IN (SELECT id FROM messages WHERE conversation_id = ?)";
-    sqlx::query(delete).bind(&id).execute(&mut **write).await?;
-    let update = "UPDATE messages SET resumable = 0 WHERE conversation_id = ? AND resumable = 1";
-    sqlx::query(update).bind(&id).execute(&mut **write).await.map(drop)
 }

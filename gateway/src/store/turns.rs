@@ -8,7 +8,7 @@ use super::{
     Store, StoreError,
     conversations::{self, Conversation},
     messages::{Answer, Message, Status, TurnError},
-    progress::{self, Progress},
+    progress::{Progress, write},
     rows::Word,
 };
 use crate::{
@@ -75,8 +75,8 @@ impl Store {
         progress: &Progress,
     ) -> Result<Option<Accepted>, StoreError> {
         let now = Timestamp::now();
-        let mut write = self.write().await?;
-        let Some(conversation) = enter(&mut write, user, place, now).await? else { return Ok(None) };
+        let mut transaction = self.write().await?;
+        let Some(conversation) = enter(&mut transaction, user, place, now).await? else { return Ok(None) };
         let question = Message {
             id: MessageId::generate(),
             role: Role::User,
@@ -94,11 +94,11 @@ impl Store {
             status: Status::Running,
             ..question.clone()
         };
-        progress::close_earlier(&mut write, conversation.id).await?;
-        insert(&mut write, conversation.id, &question).await?;
-        insert(&mut write, conversation.id, &answer).await?;
-        progress::insert(&mut write, turn, progress).await?;
-        write.commit().await?;
+        write::close_earlier(&mut transaction, conversation.id).await?;
+        insert(&mut transaction, conversation.id, &question).await?;
+        insert(&mut transaction, conversation.id, &answer).await?;
+        write::insert(&mut transaction, turn, progress).await?;
+        transaction.commit().await?;
         Ok(Some(Accepted { conversation, question }))
     }
 
@@ -106,10 +106,10 @@ impl Store {
     pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
         let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
-        let mut write = self.write().await?;
+        let mut transaction = self.write().await?;
         match &ending.progress {
-            Some(progress) => progress::update(&mut write, turn, progress).await?,
-            None => progress::forget(&mut write, turn).await?,
+            Some(progress) => write::update(&mut transaction, turn, progress).await?,
+            None => write::forget(&mut transaction, turn).await?,
         }
         let message = sqlx::query_as(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
@@ -133,9 +133,9 @@ impl Store {
         .bind(nodes.map(|nodes| serde_json::to_string(nodes).unwrap_or_default()))
         .bind(ending.progress.is_some())
         .bind(turn.to_string())
-        .fetch_optional(&mut *write)
+        .fetch_optional(&mut *transaction)
         .await?;
-        write.commit().await?;
+        transaction.commit().await?;
         Ok(message)
     }
 }

@@ -1,17 +1,21 @@
 //! One turn is one task is one function, from the job to the stored answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use starling_protocol::message::{Done, Finish, Private, Reasoning, Style};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Log, MAX_ANSWER_BYTES, Started, Turns, code, seats::Seat};
+use super::{
+    Ended, Log, MAX_ANSWER_BYTES, Started, Turns, code,
+    facts::{self, Facts, names},
+    seats::Seat,
+};
 use crate::{
     dispatch::{Answer, AnswerEvent, DispatchError, Placement},
     store::{
         Store, StoreError,
-        messages::{self, FinishReason, Message, Status, TurnError},
+        messages::{FinishReason, Message, Status, TurnError},
         progress::{Node, Progress},
         turns::Ending,
     },
@@ -21,8 +25,6 @@ use crate::{
 /// The waits between tries to store an answer while the database is busy or full.
 const STORE_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
-/// Nodes of one answer that are remembered.
-const MAX_NODES: usize = 16;
 
 /// A turn that runs.
 pub(super) struct Turn {
@@ -45,19 +47,6 @@ struct Reading {
     bytes: usize,
     /// All of it is in the progress.
     kept: bool,
-}
-
-/// What is measured here, where the reader is.
-struct Facts {
-    began: Instant,
-    placed: Option<Placement>,
-    /// What an earlier run of the turn has given.
-    tokens_before: usize,
-    tokens: usize,
-    /// Tokens of all runs when the last node began.
-    tokens_at_start: usize,
-    first: Option<Instant>,
-    last: Option<Instant>,
 }
 
 enum Outcome {
@@ -166,15 +155,14 @@ impl Turn {
             peer: placement.peer.to_string(),
             device: placement.device.clone(),
         };
-        let gave_nothing = self.facts.tokens_at_start == self.facts.all_tokens();
-        self.facts.tokens_at_start = self.facts.all_tokens();
+        let gave_nothing = self.facts.begins();
         let first_of_all = self.reading.bytes == 0;
         self.progress.send_modify(|progress| {
             if first_of_all {
                 progress.reasoning = reasoning;
             }
             progress.attempts = attempt;
-            note(&mut progress.nodes, node, gave_nothing);
+            facts::note(&mut progress.nodes, node, gave_nothing);
         });
         self.show_who(placement);
     }
@@ -255,77 +243,6 @@ impl Reading {
         // The model was not told of any tools.
         Self { parser: Parser::new(Style { reasoning, tool_calls: false }), bytes: 0, kept: true }
     }
-}
-
-impl Facts {
-    fn new(tokens_before: usize) -> Self {
-        let began = Instant::now();
-        Self { began, placed: None, tokens_before, tokens: 0, tokens_at_start: 0, first: None, last: None }
-    }
-
-    fn count(&mut self, tokens: usize) {
-        let now = Instant::now();
-        self.tokens = self.tokens.saturating_add(tokens);
-        self.first.get_or_insert(now);
-        self.last = Some(now);
-    }
-
-    fn all_tokens(&self) -> usize {
-        self.tokens_before.saturating_add(self.tokens)
-    }
-
-    fn answer(
-        &self,
-        progress: &Progress,
-        finish_reason: FinishReason,
-        done: Option<&Done>,
-    ) -> Option<messages::Answer> {
-        let last = progress.nodes.last()?;
-        let all_tokens = u32::try_from(self.all_tokens()).unwrap_or(u32::MAX);
-        Some(messages::Answer {
-            node_name: last.name.clone(),
-            node_peer: last.peer.clone(),
-            nodes: names(&progress.nodes),
-            device: last.device.clone(),
-            model: progress.model_name.clone(),
-            finish_reason,
-            prompt_tokens: done.map_or(0, |done| done.usage.prompt_tokens),
-            completion_tokens: done.map_or(all_tokens, |done| done.usage.completion_tokens),
-            first_token_ms: progress.first_token_ms,
-            tokens_per_second: self.speed(),
-        })
-    }
-
-    /// Of an answer that goes on, this is not the first token.
-    fn first_token_ms(&self) -> Option<f64> {
-        let first = self.first.filter(|_| self.tokens_before == 0)?;
-        Some((first - self.began).as_secs_f64() * 1000.0)
-    }
-
-    /// After the first token; of one token there is none.
-    fn speed(&self) -> Option<f64> {
-        let span = (self.last? - self.first?).as_secs_f64();
-        let more = self.tokens.checked_sub(1).filter(|more| *more > 0)?;
-        (span > 0.0).then(|| u32::try_from(more).map_or(f64::INFINITY, f64::from) / span)
-    }
-}
-
-/// One more node; one that was lost before it gave anything is not remembered.
-fn note(nodes: &mut Vec<Node>, node: Node, last_gave_nothing: bool) {
-    if last_gave_nothing {
-        nodes.pop();
-    }
-    if nodes.last().is_some_and(|last| last.peer == node.peer) {
-        nodes.pop();
-    }
-    nodes.push(node);
-    if nodes.len() > MAX_NODES {
-        nodes.remove(0);
-    }
-}
-
-fn names(nodes: &[Node]) -> Vec<String> {
-    nodes.iter().map(|node| node.name.clone()).collect()
 }
 
 fn finish_reason(finish: Finish) -> FinishReason {

@@ -1,0 +1,77 @@
+//! Writes of progress, each a part of a transaction that also writes something else.
+
+use sqlx::{Sqlite, Transaction};
+
+use super::Progress;
+use crate::{
+    id::{ConversationId, TurnId},
+    store::rows::Word,
+};
+
+/// The progress of a question that was just taken.
+pub(in crate::store) async fn insert(
+    write: &mut Transaction<'static, Sqlite>,
+    turn: TurnId,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO progress (message_id, job_id, attempts, model_id, model, seed, max_tokens, reasoning, nodes,
+             tokens, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '')",
+    )
+    .bind(turn.to_string())
+    .bind(progress.job.to_string())
+    .bind(progress.attempts)
+    .bind(&progress.model.as_bytes()[..])
+    .bind(&progress.model_name)
+    .bind(progress.seed.map(u64::cast_signed))
+    .bind(progress.max_tokens)
+    .bind(progress.reasoning.word())
+    .execute(&mut **write)
+    .await
+    .map(drop)
+}
+
+/// Never less than is there, and nothing of an answer that does not run: a write may come late.
+pub(in crate::store) async fn update(
+    write: &mut Transaction<'static, Sqlite>,
+    turn: TurnId,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    sqlx::query(
+        "UPDATE progress SET attempts = ?2, reasoning = ?3, nodes = ?4, first_token_ms = ?5, tokens = ?6, text = ?7
+         WHERE message_id = ?1 AND length(tokens) <= length(?6)
+             AND EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND status = 'running')",
+    )
+    .bind(turn.to_string())
+    .bind(progress.attempts)
+    .bind(progress.reasoning.word())
+    .bind(serde_json::to_string(&progress.nodes).unwrap_or_default())
+    .bind(progress.first_token_ms)
+    .bind(tokens)
+    .bind(&progress.text.0)
+    .execute(&mut **write)
+    .await
+    .map(drop)
+}
+
+/// The progress of an answer that nobody can go on with any more.
+pub(in crate::store) async fn forget(
+    write: &mut Transaction<'static, Sqlite>,
+    turn: TurnId,
+) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM progress WHERE message_id = ?").bind(turn.to_string());
+    delete.execute(&mut **write).await.map(drop)
+}
+
+/// Nothing more is said in answers that something else follows.
+pub(in crate::store) async fn close_earlier(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    let id = conversation.to_string();
+    let delete = "DELETE FROM progress WHERE message_id IN (SELECT id FROM messages WHERE conversation_id = ?)";
+    sqlx::query(delete).bind(&id).execute(&mut **write).await?;
+    let update = "UPDATE messages SET resumable = 0 WHERE conversation_id = ? AND resumable = 1";
+    sqlx::query(update).bind(&id).execute(&mut **write).await.map(drop)
+}
