@@ -92,13 +92,18 @@ impl Session {
 
 /// Asks for an answer that comes piece by piece: the lines of an event stream, as they come.
 pub(crate) fn stream(url: &str, key: &str, body: &Value, limit: Duration) -> Result<impl BufRead + use<>> {
-    let request =
-        agent(limit).post(format!("{url}/v1/chat/completions")).header("authorization", format!("Bearer {key}"));
-    let mut response = request.send_json(body)?;
+    let mut response = open_stream(url, key, body, limit)?;
     if response.status() != 200 {
         return Err(refusal(&mut response));
     }
     Ok(BufReader::new(response.into_body().into_reader()))
+}
+
+/// The same, whatever the gateway says to it.
+pub(crate) fn open_stream(url: &str, key: &str, body: &Value, limit: Duration) -> Result<Response<Body>> {
+    let request =
+        agent(limit).post(format!("{url}/v1/chat/completions")).header("authorization", format!("Bearer {key}"));
+    Ok(request.send_json(body)?)
 }
 
 fn agent(limit: Duration) -> Agent {

@@ -9,6 +9,8 @@ mod database;
 mod gateway;
 mod history;
 mod links;
+mod load;
+mod machine;
 mod nodes;
 mod plan;
 mod random;
@@ -108,7 +110,7 @@ fn try_all(ground: &Ground, options: &Options, faults: &[&'static Fault]) -> Res
     for fault in faults {
         let mut row = Row::new(fault);
         if let Err(error) = try_one(ground, fault, options.times(fault), &mut row) {
-            row.error = Some(format!("{error:#}"));
+            row.stopped_by(&error);
         }
         if ground.stop.asked() {
             return Err(anyhow::Error::new(Interrupted));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::history::End;
+use super::nodes::goes_on;
 use super::plan::Tried;
 use super::reader::Reader;
 use super::rig::{GATEWAY, Ground, Rig, Shape};
@@ -63,17 +64,25 @@ fn comes_back(rig: &mut Rig, readers: Vec<Reader>, moment: Instant) -> Result<Tr
     }
     let (mut went_on, mut marked, mut never_taken) = (0, 0, 0);
     for reader in readers {
-        let seen = rig.finish(reader, LIMIT)?;
+        let mut seen = reader.end(LIMIT, &rig.ground.stop)?;
+        let is_marked = seen.ends == [End::Failed("interrupted".into())] && seen.accepted.is_some();
+        if is_marked {
+            rig.keep_nodes(2)?;
+            marked += 1;
+            seen = goes_on(rig, &seen)?;
+        } else {
+            rig.history.push((rig.trial, seen.clone()));
+        }
         match (&seen.ends[..], &seen.accepted) {
+            ([End::Done], _) if is_marked => {}
             // Nobody was told that it is taken: asked while there was no gateway, or before it had nodes again.
             ([] | [End::Failed(_)], None) => never_taken += 1,
             ([End::Done], _) => went_on += 1,
-            ([End::Failed(code)], _) if code == "interrupted" => marked += 1,
             (ends, _) => tried.broke.push(format!("ended with {ends:?}")),
         }
         tried.gap = tried.gap.max(seen.worst_gap());
         tried.next = tried.next.max(seen.next_after(moment + Duration::from_millis(50)));
     }
-    tried.note = Some(format!("{went_on} went on, {marked} marked, {never_taken} not taken"));
+    tried.note = Some(format!("{went_on} went on, {marked} marked and gone on with, {never_taken} not taken"));
     Ok(tried)
 }

@@ -170,8 +170,8 @@ impl Seen {
         }
         let Some((last, _)) = self.pieces.last() else { return 0 };
         let old = self.pieces.iter().take_while(|(at, _)| *at + STORED_LAG < *last);
-        let length = old.last().map_or(0, |(_, length)| *length);
-        self.text[..length.min(self.text.len())].trim_end().len()
+        // Without the space at its end.
+        old.last().map_or(0, |(_, length)| length.saturating_sub(1))
     }
 }
 

@@ -123,13 +123,22 @@ pub(super) fn last(rig: &mut Rig) -> Result<Tried> {
     let (reader, node) = under_way(rig, TOKENS - 20)?;
     let had = reader.look(Seen::tokens);
     rig.kill(&node)?;
-    let seen = rig.finish(reader, LIMIT)?;
+    let seen = reader.end(LIMIT, &rig.ground.stop)?;
     let mut tried = Tried { gap: seen.worst_gap(), ..Tried::default() };
     match &seen.ends[..] {
         [End::Failed(_)] if seen.tokens() >= had => {}
         ends => tried.broke.push(format!("{} of {had} tokens, then {ends:?}", seen.tokens())),
     }
+    rig.keep_nodes(1)?;
+    let more = goes_on(rig, &seen)?;
+    tried.broke.extend((!more.is_whole()).then(|| format!("\"go on\" ended with {:?}", more.ends)));
     Ok(tried)
+}
+
+/// More of an answer that was cut short, to its end.
+pub(super) fn goes_on(rig: &mut Rig, seen: &Seen) -> Result<Seen> {
+    let reader = Reader::go_on(&rig.door()?, seen);
+    rig.finish(reader, LIMIT)
 }
 
 pub(super) fn restart_bootstrap(rig: &mut Rig) -> Result<Tried> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::rig::{Ground, Rig};
-use super::{database, gateway, links, nodes};
+use super::{database, gateway, links, load, machine, nodes};
 
 /// Something that goes wrong, on purpose.
 pub(super) struct Fault {
@@ -22,6 +22,18 @@ pub(super) struct Fault {
     pub(super) start: for<'a> fn(&'a Ground, &str) -> Result<Rig<'a>>,
     pub(super) trial: fn(&mut Rig) -> Result<Tried>,
 }
+
+/// Why something cannot be tried here.
+#[derive(Debug)]
+pub(super) struct Skipped(pub(super) String);
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skipped {}
 
 /// What came of one trial.
 #[derive(Debug, Default)]
@@ -48,7 +60,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "engine-kill", about: "kill -9 of the engine's process", times: 15, short: 1, limit: ms(2_000), start: nodes::apart, trial: nodes::kill_engine },
     Fault { name: "engine-hang", about: "SIGSTOP of the engine's process", times: 5, short: 0, limit: ms(6_000), start: nodes::apart, trial: nodes::hang_engine },
     Fault { name: "node-oom", about: "the engine has no memory at a random token", times: 10, short: 0, limit: ms(2_000), start: nodes::one, trial: nodes::out_of_memory },
-    Fault { name: "last-node", about: "kill -9 of the only node: the text and a typed error stay", times: 8, short: 1, limit: Duration::MAX, start: nodes::one, trial: nodes::last },
+    Fault { name: "last-node", about: "kill -9 of the only node: the text and a typed error stay, and \"go on\" works", times: 8, short: 1, limit: Duration::MAX, start: nodes::one, trial: nodes::last },
     Fault { name: "bootstrap-restart", about: "kill -9 of the bootstrap, which comes back", times: 5, short: 0, limit: ms(1_000), start: nodes::three, trial: nodes::restart_bootstrap },
     Fault { name: "link-delay-tcp", about: "150 ms each way from some token on", times: 3, short: 0, limit: ms(1_000), start: links::tcp, trial: links::delay },
     Fault { name: "link-delay-quic", about: "150 ms each way from some token on", times: 3, short: 0, limit: ms(1_000), start: links::quic, trial: links::delay },
@@ -65,4 +77,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "gateway-stop", about: "SIGTERM of the gateway: gone within 30 s, and what ran is whole or marked", times: 8, short: 1, limit: Duration::MAX, start: gateway::two, trial: gateway::stop },
     Fault { name: "database-locked", about: "another process holds the write lock for 5 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::locked },
     Fault { name: "database-gone", about: "the database is renamed away for 2 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::gone },
+    Fault { name: "disk-full", about: "the gateway's disk, a small tmpfs, is full for 4 s", times: 4, short: 0, limit: ms(1_000), start: machine::small_disk, trial: machine::full_disk },
+    Fault { name: "clock-4m", about: "a node's clock is 4 minutes off: it serves", times: 4, short: 0, limit: Duration::MAX, start: machine::no_node, trial: machine::clock },
+    Fault { name: "clock-10m", about: "a node's clock is 10 minutes off: it says so, and another serves", times: 4, short: 0, limit: Duration::MAX, start: machine::one, trial: machine::wrong_clock },
+    Fault { name: "overload", about: "10 times as many askers as slots", times: 2, short: 0, limit: Duration::MAX, start: load::crowd, trial: load::overload },
+    Fault { name: "greed", about: "one user asks 100 times as often as another: at most 1.2 shares", times: 2, short: 0, limit: Duration::MAX, start: load::narrow, trial: load::greed },
+    Fault { name: "slow-readers", about: "30 readers who read nothing: bounded memory, and nobody else waits", times: 3, short: 0, limit: Duration::MAX, start: load::fast, trial: load::slow_readers },
+    Fault { name: "cancel", about: "the reader leaves: the slot is free within a second", times: 100, short: 5, limit: ms(1_000), start: load::crowd, trial: load::cancel },
 ];

@@ -47,16 +47,28 @@ struct Page {
     door: Door,
     seen: Arc<Mutex<Seen>>,
     leave: Arc<AtomicBool>,
-    /// The socket is another one than that on which the last piece came: what comes first may overlap.
+    /// Nothing of the answer has come on this socket yet.
     rejoined: bool,
+    /// The answer has ended, and more of it is wanted.
+    go_on: bool,
 }
 
 impl Reader {
     /// Asks in a new conversation.
     pub(super) fn ask(door: &Door, prompt: String, expected: String) -> Self {
         let seen = Arc::new(Mutex::new(Seen { prompt, expected, ..Seen::default() }));
+        Self::begin(door, seen, false)
+    }
+
+    /// Asks for more of an answer that was cut short.
+    pub(super) fn go_on(door: &Door, seen: &Seen) -> Self {
+        let seen = Seen { ends: Vec::new(), ..seen.clone() };
+        Self::begin(door, Arc::new(Mutex::new(seen)), true)
+    }
+
+    fn begin(door: &Door, seen: Arc<Mutex<Seen>>, go_on: bool) -> Self {
         let leave = Arc::new(AtomicBool::new(false));
-        let page = Page { door: door.clone(), seen: seen.clone(), leave: leave.clone(), rejoined: false };
+        let page = Page { door: door.clone(), seen: seen.clone(), leave: leave.clone(), rejoined: false, go_on };
         let thread = std::thread::spawn(move || page.run());
         Self { seen, leave, thread: Some(thread) }
     }
@@ -133,6 +145,9 @@ impl Page {
             (None, prompt, _) => {
                 json!({"type": "ask", "request": "r", "conversation": null, "text": prompt, "model": null})
             }
+            (Some((conversation, turn)), ..) if std::mem::take(&mut self.go_on) => {
+                json!({"type": "go_on", "request": "g", "conversation": conversation, "turn": turn})
+            }
             (Some((conversation, turn)), _, length) => {
                 json!({"type": "join", "conversation": conversation, "turn": turn, "last_seq": length})
             }
@@ -161,23 +176,34 @@ impl Page {
             }
             "started" => self.with(|seen| seen.starts.push((now, text("node_name")))),
             "piece" => {
-                let overlap = std::mem::take(&mut self.rejoined);
+                let rejoined = std::mem::take(&mut self.rejoined);
                 let end = usize::try_from(frame["seq"].as_u64().context("a piece without seq")?)?;
-                if frame["from"] == 0 {
-                    self.with(|seen| begin_anew(seen, &text("text")));
-                }
-                self.with(|seen| place(seen, end, &text("text"), overlap, now));
+                let anew = rejoined && frame["from"] == 0;
+                self.with(|seen| place(seen, end, &text("text"), anew, now));
             }
-            "done" => self.with(|seen| seen.ends.push(End::Done)),
+            "done" => self.end(frame, End::Done),
             "failed" => {
                 let code = frame["error"]["code"].as_str().unwrap_or("no code").to_owned();
-                self.with(|seen| seen.ends.push(End::Failed(code)));
+                self.end(frame, End::Failed(code));
             }
             "idle" => bail!("nothing runs there any more"),
             "error" => bail!("{}", frame["error"]),
             _ => {}
         }
         Ok(self.with(|seen| !seen.ends.is_empty()))
+    }
+
+    /// The last frame has all of the answer: for who has missed some of it, and the same as what came.
+    fn end(&self, frame: &Value, end: End) {
+        let all = frame["message"]["text"].as_str();
+        self.with(|seen| {
+            match all {
+                Some(all) if self.rejoined => all.clone_into(&mut seen.text),
+                Some(all) if all.trim_end() != seen.text.trim_end() => seen.misplaced += 1,
+                _ => {}
+            }
+            seen.ends.push(end);
+        });
     }
 
     fn asked(&self) -> bool {
@@ -193,26 +219,18 @@ impl Page {
     }
 }
 
-/// A piece from the first byte on stands for all there was: a gateway that was killed may have less. What it has must
-/// be what was said.
-fn begin_anew(seen: &mut Seen, piece: &str) {
-    if seen.text.starts_with(piece) {
-        seen.text.truncate(piece.len());
+/// Puts a piece that ends at byte `end` where it belongs. The first one on a new socket may stand for all there was
+/// (`anew`): a gateway that was killed may have less.
+fn place(seen: &mut Seen, end: usize, piece: &str, anew: bool, now: Instant) {
+    let most = seen.pieces.last().map_or(0, |(_, length)| *length);
+    if anew {
+        piece.clone_into(&mut seen.text);
+    } else {
+        seen.text.push_str(piece);
     }
-}
-
-/// Puts a piece that ends at byte `end` where it belongs. After a new beginning it may say again what was said.
-fn place(seen: &mut Seen, end: usize, piece: &str, overlap: bool, now: Instant) {
-    let have = seen.text.len();
-    let said_again = end.checked_sub(piece.len()).filter(|begin| overlap && *begin < have);
-    let fresh = match said_again {
-        Some(begin) if seen.text[begin..].starts_with(piece) => "",
-        Some(begin) => piece.strip_prefix(&seen.text[begin..]).unwrap_or(piece),
-        None => piece,
-    };
-    seen.text.push_str(fresh);
-    seen.misplaced += usize::from(seen.text.len() != end && !(fresh.is_empty() && said_again.is_some()));
-    if !fresh.is_empty() {
+    seen.misplaced += usize::from(seen.text.len() != end);
+    // What one had before is no news.
+    if seen.text.len() > most {
         seen.pieces.push((now, seen.text.len()));
     }
 }
@@ -249,18 +267,18 @@ mod tests {
 
     #[test]
     fn pieces_are_put_where_they_belong() {
-        let check = |have: &str, end, piece: &str, overlap, text: &str, misplaced| {
+        let check = |have: &str, end, piece: &str, anew, text: &str, misplaced| {
             let mut seen = Seen { text: have.into(), ..Seen::default() };
-            place(&mut seen, end, piece, overlap, Instant::now());
+            place(&mut seen, end, piece, anew, Instant::now());
             assert_eq!((seen.text.as_str(), seen.misplaced), (text, misplaced), "{have:?} {piece:?}");
         };
         check("abc", 5, "de", false, "abcde", 0);
-        check("abc", 5, "de", true, "abcde", 0);
+        // All of it again, and what the database had of it.
         check("abc", 5, "abcde", true, "abcde", 0);
-        check("abc", 2, "ab", true, "abc", 0);
-        // Left out, come again, and another text where it should be the same.
+        check("abc", 2, "ab", true, "ab", 0);
+        // Left out, and come again.
         check("abc", 6, "ef", false, "abcef", 1);
         check("abc", 3, "bc", false, "abcbc", 1);
-        check("abc", 5, "xbcde", true, "abcxbcde", 1);
+        check("abc", 3, "abc", false, "abcabc", 1);
     }
 }

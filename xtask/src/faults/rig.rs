@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::history::{After, Seen, Slots, Stored, Wrong, check_rest};
+use super::machine::Disk;
 use super::random::Random;
 use super::reader::{Door, Reader};
 use crate::api::{Login, Session};
@@ -76,6 +77,11 @@ pub(super) struct Rig<'a> {
     /// Every question so far, and in which trial it was asked.
     pub(super) history: Vec<(usize, Seen)>,
     pub(super) trial: usize,
+    /// What the next program is started with, as NAME=VALUE.
+    pub(super) environment: Vec<String>,
+    key: Option<String>,
+    /// Dropped after the programs that write there.
+    pub(super) disk: Option<Disk>,
 }
 
 impl Shape {
@@ -108,6 +114,9 @@ impl<'a> Rig<'a> {
             asked: 0,
             history: Vec::new(),
             trial: 0,
+            environment: Vec::new(),
+            key: None,
+            disk: None,
         })
     }
 
@@ -215,6 +224,18 @@ impl<'a> Rig<'a> {
 
     pub(super) fn session(&self) -> Result<&Session> {
         self.session.as_ref().context("nobody has signed in")
+    }
+
+    /// An API key of the administrator's.
+    pub(super) fn key(&mut self) -> Result<String> {
+        if self.key.is_none() {
+            self.key = Some(self.session()?.make_key("faults")?);
+        }
+        self.key.clone().context("no key")
+    }
+
+    pub(super) fn process(&self, name: &str) -> Result<u32> {
+        Ok(self.part(name)?.id())
     }
 
     pub(super) fn door(&self) -> Result<Door> {
@@ -327,9 +348,19 @@ impl<'a> Rig<'a> {
     fn launch(&mut self, name: &str, program: &str, args: &[OsString]) -> Result<()> {
         let program = self.ground.programs.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
         ensure!(program.is_file(), "{} is not built", program.display());
-        let args = [args, &["--data".into(), self.data.join(name).into()]].concat();
+        let mut args = [args, &["--data".into(), self.data.join(name).into()]].concat();
+        let mut started = program.as_path();
+        if !self.environment.is_empty() {
+            args = [
+                &self.environment.iter().map(OsString::from).collect::<Vec<_>>(),
+                &[program.clone().into()][..],
+                &args,
+            ]
+            .concat();
+            started = Path::new("env");
+        }
         self.parts.retain(|part| part.name() != name);
-        self.parts.push(Part::start(name, &program, &args, &self.data.join("logs"))?);
+        self.parts.push(Part::start(name, started, &args, &self.data.join("logs"))?);
         Ok(())
     }
 

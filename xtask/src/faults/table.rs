@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::plan::{Fault, Tried};
+use super::plan::{Fault, Skipped, Tried};
 
 pub(super) const HEAD: &str = "| fault | tried | held | worst gap, s | next token, s: median | p95 | what broke |\n\
                                |---|---|---|---|---|---|---|";
@@ -17,12 +17,21 @@ pub(super) struct Row {
     pub(super) fault: &'static Fault,
     pub(super) trials: Vec<Tried>,
     /// What kept it from being tried to the end.
-    pub(super) error: Option<String>,
+    error: Option<String>,
+    /// Why it cannot be tried on this machine.
+    skipped: Option<String>,
 }
 
 impl Row {
     pub(super) fn new(fault: &'static Fault) -> Self {
-        Self { fault, trials: Vec::new(), error: None }
+        Self { fault, trials: Vec::new(), error: None, skipped: None }
+    }
+
+    pub(super) fn stopped_by(&mut self, error: &anyhow::Error) {
+        match error.downcast_ref::<Skipped>() {
+            Some(why) => self.skipped = Some(why.to_string()),
+            None => self.error = Some(format!("{error:#}")),
+        }
     }
 
     /// Nothing broke, and the reader waited no longer than he may.
@@ -75,6 +84,7 @@ impl Row {
         words.extend(late.map(|_| format!("at most {} s were allowed", self.fault.limit.as_secs_f64())));
         words
             .extend(self.error.as_ref().map(|error| format!("given up: {}", error.lines().next().unwrap_or_default())));
+        words.extend(self.skipped.as_ref().map(|why| format!("NOT run: {why}")));
         if words.is_empty() {
             words.extend(self.trials.iter().rev().find_map(|tried| tried.note.clone()));
         }
@@ -90,7 +100,7 @@ pub(super) fn json(rows: &[Row]) -> Value {
         json!({
             "fault": row.fault.name, "tried": row.trials.len(), "held": row.held(), "holds": row.holds(),
             "worst_gap": row.worst_gap().as_secs_f64(), "next_median": seconds(row.next(50)),
-            "next_p95": seconds(row.next(95)), "error": row.error,
+            "next_p95": seconds(row.next(95)), "error": row.error, "skipped": row.skipped,
             "trials": row.trials.iter().map(trial).collect::<Vec<_>>(),
         })
     };
