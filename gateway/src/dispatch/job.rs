@@ -7,6 +7,8 @@ mod ask;
 mod attempt;
 mod course;
 mod link;
+#[cfg(test)]
+mod simulation;
 mod vectors;
 
 use std::time::Duration;
