@@ -5,7 +5,6 @@ mod progress;
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use starling_protocol::{JobId, ModelId, message::Private};
 
 use super::{
@@ -207,6 +206,17 @@ async fn a_full_disk_is_full_not_broken() {
     ));
     assert!(store.conversations(user.id, None, 9).await.unwrap().is_empty(), "nothing of it was kept");
     sqlx::query("PRAGMA max_page_count = 100000").execute(&store.writer).await.unwrap();
+    ask(&store, &user, new_place()).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_has_ended_by_itself_is_in_nobodys_way() {
+    let (store, _dir) = store().await;
+    let user = user(&store, "a").await;
+    let mut write = store.write().await.unwrap();
+    // As it does where the disk is full.
+    sqlx::query("ROLLBACK").execute(&mut *write).await.unwrap();
+    assert!(write.commit().await.is_err());
     ask(&store, &user, new_place()).await;
 }
 

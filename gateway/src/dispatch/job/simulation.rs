@@ -47,7 +47,6 @@ fn a_seed_comes_to_the_same_end() {
 /// `cargo test -p starling-gateway --release a_thousand_nodes -- --ignored --nocapture`, with STARLING_SEED for another world.
 #[test]
 #[ignore = "takes a minute"]
-#[expect(clippy::print_stdout, reason = "its figures are what it is run for")]
 fn a_thousand_nodes_and_ten_thousand_jobs() {
     let seed = std::env::var("STARLING_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let began = Instant::now();

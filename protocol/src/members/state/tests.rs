@@ -1,5 +1,7 @@
 //! Whom to believe, tried without a network.
 
+mod simulation;
+
 use super::*;
 use crate::membership::CERTIFICATE_LIFETIME;
 

@@ -427,9 +427,10 @@ impl World {
         let heard = !node.cut_off && !node.turned_out;
         if fails {
             node.computes.remove(&attempt);
-            return if heard {
-                self.takes(index, attempt, None)
-            };
+            if heard {
+                self.takes(index, attempt, None);
+            }
+            return;
         }
         *made = length.min(first + PIECE);
         let last = *made;
