@@ -16,7 +16,7 @@ pub(super) struct Fault {
     pub(super) times: usize,
     /// How often in the short form; 0 leaves it out.
     pub(super) short: usize,
-    /// Within this, of a hundred next tokens ninety-five have come.
+    /// Within this, of a hundred next tokens ninety-five have to come.
     pub(super) limit: Duration,
     /// Makes the swarm that it befalls; all trials of a row share it.
     pub(super) start: for<'a> fn(&'a Ground, &str) -> Result<Rig<'a>>,
@@ -54,9 +54,9 @@ const fn ms(milliseconds: u64) -> Duration {
 
 #[rustfmt::skip]
 pub(super) const FAULTS: &[Fault] = &[
-    Fault { name: "node-kill", about: "kill -9 of the node at a random token", times: 40, short: 3, limit: ms(2_000), start: nodes::three, trial: nodes::kill },
+    Fault { name: "node-kill", about: "kill -9 of the node at a random token", times: 40, short: 2, limit: ms(2_000), start: nodes::three, trial: nodes::kill },
     Fault { name: "node-hang", about: "SIGSTOP of the node, SIGCONT once another goes on: late tokens are refused", times: 8, short: 1, limit: ms(6_000), start: nodes::three_long, trial: nodes::hang },
-    Fault { name: "node-stop", about: "SIGTERM of the node: it hands over within a second and leaves", times: 15, short: 1, limit: ms(1_000), start: nodes::three_long, trial: nodes::stop },
+    Fault { name: "node-stop", about: "SIGTERM of the node: it hands over within a second and leaves", times: 15, short: 0, limit: ms(1_000), start: nodes::three_long, trial: nodes::stop },
     Fault { name: "engine-kill", about: "kill -9 of the engine's process", times: 15, short: 1, limit: ms(2_000), start: nodes::apart, trial: nodes::kill_engine },
     Fault { name: "engine-hang", about: "SIGSTOP of the engine's process", times: 5, short: 0, limit: ms(6_000), start: nodes::apart, trial: nodes::hang_engine },
     Fault { name: "node-oom", about: "the engine has no memory at a random token", times: 10, short: 0, limit: ms(2_000), start: nodes::one, trial: nodes::out_of_memory },
@@ -66,7 +66,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "link-delay-quic", about: "150 ms each way from some token on", times: 3, short: 0, limit: ms(1_000), start: links::quic, trial: links::delay },
     Fault { name: "link-stall-tcp", about: "nothing gets through for 3 s", times: 4, short: 0, limit: ms(6_000), start: links::tcp, trial: links::stall },
     Fault { name: "link-stall-quic", about: "nothing gets through for 3 s", times: 4, short: 0, limit: ms(6_000), start: links::quic, trial: links::stall },
-    Fault { name: "link-cut-tcp", about: "nothing gets through any more; the abandoned node stops within 10 s", times: 4, short: 1, limit: ms(10_000), start: links::tcp, trial: links::cut },
+    Fault { name: "link-cut-tcp", about: "nothing gets through any more; the abandoned node stops within 10 s", times: 4, short: 0, limit: ms(10_000), start: links::tcp, trial: links::cut },
     Fault { name: "link-cut-quic", about: "nothing gets through any more; the abandoned node stops within 10 s", times: 4, short: 0, limit: ms(10_000), start: links::quic, trial: links::cut },
     Fault { name: "link-mute-tcp", about: "half open: nothing that the node says gets through", times: 4, short: 0, limit: ms(10_000), start: links::tcp, trial: links::mute },
     Fault { name: "link-mute-quic", about: "half open: nothing that the node says gets through", times: 4, short: 0, limit: ms(10_000), start: links::quic, trial: links::mute },

@@ -15,6 +15,8 @@ const SHOWN: usize = 200;
 /// A fault and what came of it.
 pub(super) struct Row {
     pub(super) fault: &'static Fault,
+    /// What the next token may take.
+    limit: Duration,
     pub(super) trials: Vec<Tried>,
     /// What kept it from being tried to the end.
     error: Option<String>,
@@ -23,8 +25,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(fault: &'static Fault) -> Self {
-        Self { fault, trials: Vec::new(), error: None, skipped: None }
+    pub(super) fn new(fault: &'static Fault, limit: Duration) -> Self {
+        Self { fault, limit, trials: Vec::new(), error: None, skipped: None }
     }
 
     pub(super) fn stopped_by(&mut self, error: &anyhow::Error) {
@@ -36,7 +38,7 @@ impl Row {
 
     /// Nothing broke, and the reader waited no longer than he may.
     pub(super) fn holds(&self) -> bool {
-        let in_time = self.next(95).is_none_or(|next| next <= self.fault.limit);
+        let in_time = self.next(95).is_none_or(|next| next <= self.limit);
         self.error.is_none() && in_time && self.held() == self.trials.len()
     }
 
@@ -80,8 +82,8 @@ impl Row {
             *counts.entry(first.chars().take(SHOWN).collect()).or_default() += 1;
         }
         let mut words: Vec<String> = counts.iter().map(|(what, count)| format!("{what} ({count} times)")).collect();
-        let late = self.next(95).filter(|next| *next > self.fault.limit);
-        words.extend(late.map(|_| format!("at most {} s were allowed", self.fault.limit.as_secs_f64())));
+        let late = self.next(95).filter(|next| *next > self.limit);
+        words.extend(late.map(|_| format!("at most {} s were allowed", self.limit.as_secs_f64())));
         words
             .extend(self.error.as_ref().map(|error| format!("given up: {}", error.lines().next().unwrap_or_default())));
         words.extend(self.skipped.as_ref().map(|why| format!("NOT run: {why}")));

@@ -29,7 +29,7 @@ const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 11] = [
+pub(super) const STEPS: [Step; 12] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
@@ -39,6 +39,7 @@ pub(super) const STEPS: [Step; 11] = [
     Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
+    Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: BUILD, run: faults },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
 ];
@@ -107,6 +108,19 @@ fn lab(context: &Context) -> Result<Passed> {
     process::run(right.selftest(), &context.stop)?;
     process::run(right.short_lab(&context.programs()?), &context.stop)?;
     Ok(Passed::Plainly)
+}
+
+#[cfg(unix)]
+fn faults(context: &Context) -> Result<Passed> {
+    crate::faults::run_short(context.programs()?, &context.stop)?;
+    Ok(Passed::Plainly)
+}
+
+/// What is done to the programs is done by signals.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix one can fail")]
+fn faults(_: &Context) -> Result<Passed> {
+    Ok(Passed::With("NOT run: it needs Unix's signals".into()))
 }
 
 /// The advisory database is a git repository that not every build machine can reach; then the step
