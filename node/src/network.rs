@@ -72,11 +72,15 @@ impl Network {
             .filter(|(_, peer)| peer.takes_status)
             .map(|(id, peer)| gateway(id.to_string(), peer))
             .collect();
+        // Several have seen the same.
+        let mut seen_as: Vec<String> = texts(&seen.seen_as);
+        seen_as.sort();
+        seen_as.dedup();
         Self {
             nat: seen.nat.into(),
             udp: seen.udp,
             ipv6: seen.ipv6,
-            seen_as: texts(&seen.seen_as),
+            seen_as,
             reachable_at: texts(&seen.confirmed),
             mapped: seen.mapped.iter().map(ToString::to_string).collect(),
             relays: seen.relays.iter().map(ToString::to_string).collect(),
@@ -91,7 +95,7 @@ impl Network {
         let list =
             |entries: &[String], none: &str| if entries.is_empty() { none.to_owned() } else { entries.join(" ") };
         let mut lines = vec![
-            ("network", self.nat.words().to_owned()),
+            ("network", self.words().to_owned()),
             ("seen as", list(&self.seen_as, "nobody has said yet")),
             ("dialled at", list(&self.reachable_at, "nowhere: this machine dials the others, which is enough")),
             ("UDP", yes_no(self.udp, "gets out: QUIC is used", "blocked: TCP is used")),
@@ -107,6 +111,14 @@ impl Network {
         lines
     }
 
+    fn words(&self) -> &'static str {
+        if !self.mapped.is_empty() && !self.reachable_at.is_empty() {
+            "a router that has opened a port for this machine: direct connections"
+        } else {
+            self.nat.words()
+        }
+    }
+
     /// What stands in the way, and what to do about it.
     #[must_use]
     pub fn advice(&self) -> Vec<String> {
@@ -119,7 +131,7 @@ impl Network {
         }
         if self.udp == Some(false) {
             advice.push(
-                "UDP does not get out, so peers behind other routers are met over a relay: let outgoing UDP through"
+                "UDP does not get out, so TCP is used, which reaches fewer peers directly: let outgoing UDP through"
                     .to_owned(),
             );
         }
@@ -253,6 +265,14 @@ mod tests {
         assert_eq!(line(&met(false)), "G direct, 12 ms");
         assert!(line(&Network { nat: Nat::Symmetric, ..met(true) }).starts_with("G relayed, because the router"));
         assert!(line(&Network { udp: Some(false), ..met(true) }).contains("because UDP is blocked"));
+    }
+
+    #[test]
+    fn a_port_that_the_router_has_opened_counts_for_more_than_its_kind() {
+        let words = |network: &Network| network.lines().remove(0).1;
+        let mapped = Network { nat: Nat::Symmetric, mapped: vec!["M".into()], ..met(false) };
+        assert!(words(&mapped).contains("another port"), "nobody has got through to it");
+        assert!(words(&Network { reachable_at: vec!["M".into()], ..mapped }).contains("has opened a port"));
     }
 
     #[test]

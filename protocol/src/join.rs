@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use crate::{
     frame::{self, FrameError},
     limits::{MAX_LABEL_BYTES, MAX_MEMBER_FRAME},
-    membership::{Clock, Invite, JoinRefusal, JoinReply, JoinRequest, Membership, NotMember},
+    membership::{Clock, Invite, JoinRefusal, JoinReply, JoinRequest, MemberRole, Membership, NotMember},
     swarm::{self, Handle, Multiaddr, OpenError, Peers, StartError},
 };
 
@@ -106,10 +106,15 @@ pub async fn join(config: swarm::Config, invite: &Invite, name: &str, clock: Clo
         passing: true,
         ..config
     };
+    let role = match config.role {
+        swarm::Role::Node => Some(MemberRole::Node),
+        swarm::Role::Gateway => Some(MemberRole::Gateway),
+        swarm::Role::Bootstrap => None,
+    };
     let (handle, _inbound, actor) = swarm::new(config)?;
     let stop = CancellationToken::new();
     let (running, _guard) = (tokio::spawn(actor.run(stop.clone())), stop.clone().drop_guard());
-    let asking = Asking { invite, name: label(name), clock, swarm: handle };
+    let asking = Asking { invite, name: label(name), role, clock, swarm: handle };
     let result = asking.run().await;
     stop.cancel();
     // Its connections are gone before the member's begin.
@@ -132,6 +137,7 @@ fn ways(invite: &Invite) -> Vec<Multiaddr> {
 struct Asking<'a> {
     invite: &'a Invite,
     name: String,
+    role: Option<MemberRole>,
     clock: Clock,
     swarm: Handle,
 }
@@ -172,8 +178,12 @@ impl Asking<'_> {
             OpenError::Unsupported => Try::Never(JoinError::NotGateway),
             _ => Try::Again(JoinError::Silent),
         })?;
-        let request =
-            JoinRequest { secret: self.invite.secret.clone(), name: self.name.clone(), now: self.clock.now() };
+        let request = JoinRequest {
+            secret: self.invite.secret.clone(),
+            name: self.name.clone(),
+            now: self.clock.now(),
+            role: self.role,
+        };
         let talk = async {
             frame::write(&mut stream, &request).await?;
             frame::read::<JoinReply>(&mut stream, MAX_MEMBER_FRAME).await

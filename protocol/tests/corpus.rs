@@ -129,7 +129,15 @@ fn write_the_corpus() {
             ("member_revocations", encode(&MemberFrame::Revocations(vec![key.revoke(peer, 7), key.revoke(peer, 8)]))),
             ("member_renew", encode(&MemberFrame::Renew)),
             ("member_renewed", encode(&MemberFrame::Renewed(certificate.clone()))),
-            ("join", encode(&JoinRequest { secret: Secret::generate().unwrap(), name: "a home".into(), now: 1 << 30 })),
+            (
+                "join",
+                encode(&JoinRequest {
+                    secret: Secret::generate().unwrap(),
+                    name: "a home".into(),
+                    now: 1 << 30,
+                    role: Some(MemberRole::Node),
+                }),
+            ),
             ("join_granted", encode(&JoinReply::Granted { certificate, addresses })),
             ("join_refused", encode(&JoinReply::Refused(JoinRefusal::ClockOff { seconds: -600 }))),
         ],

@@ -95,7 +95,7 @@ impl Joining {
         }
         let allowed = self.rate.lock().unwrap_or_else(PoisonError::into_inner).take((), Instant::now());
         allowed.map_err(|_| JoinRefusal::Busy)?;
-        let bearer = Bearer { digest: request.secret.digest(), peer, name: &request.name };
+        let bearer = Bearer { digest: request.secret.digest(), peer, name: &request.name, role: request.role };
         let redeemed = self.store.redeem(&bearer, Timestamp::now()).await.map_err(|error| {
             warn!(%error, "an invite could not be redeemed");
             JoinRefusal::Busy

@@ -83,6 +83,8 @@ pub struct Bearer<'a> {
     pub peer: PeerId,
     /// What its owner calls it; checked by the caller.
     pub name: &'a str,
+    /// What it wants to be, where it has said so.
+    pub role: Option<MemberRole>,
 }
 
 impl Store {
@@ -146,6 +148,9 @@ impl Store {
             .await?;
         let Some(invite) = invite else { return Ok(Err(JoinRefusal::Unknown)) };
         let known = members::came_in_with(&mut write, bearer.peer, invite.id).await?;
+        if bearer.role.is_some_and(|wanted| wanted != invite.role) {
+            return Ok(Err(JoinRefusal::OtherRole { role: invite.role }));
+        }
         match judge(&invite, known, now) {
             Err(refusal) => return Ok(Err(refusal)),
             Ok(Use::Again) => {}

@@ -4,7 +4,7 @@ use libp2p::Multiaddr;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use super::{Certificate, NotMember, Revocation, Seconds, Secret, certificate::span};
+use super::{Certificate, MemberRole, NotMember, Revocation, Seconds, Secret, certificate::span};
 
 /// A frame on a member stream, which stays open for as long as two members are connected. The side that
 /// opens it says `Hello` first; the other answers with its own, or with `Refused` and the end.
@@ -55,6 +55,9 @@ pub struct JoinRequest {
     /// What the time is there.
     #[n(2)]
     pub now: Seconds,
+    /// As what it wants to join; not said by older programs.
+    #[n(3)]
+    pub role: Option<MemberRole>,
 }
 
 /// The answer, and the end of the stream.
@@ -115,6 +118,14 @@ pub enum JoinRefusal {
     #[n(6)]
     #[error("this gateway makes no members")]
     NotAuthority,
+    /// Not for what the bearer wants to be.
+    #[n(7)]
+    #[error("the invite is for a {}", if *.role == MemberRole::Gateway { "gateway and not for a node" } else { "node and not for a gateway" })]
+    OtherRole {
+        /// What it is for.
+        #[n(0)]
+        role: MemberRole,
+    },
 }
 
 impl JoinRefusal {
@@ -123,6 +134,12 @@ impl JoinRefusal {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::ClockOff { .. } => "set the clock by the network's time and join again: the invite is still good",
+            Self::OtherRole { role: MemberRole::Gateway } => {
+                "it is still good for `starling-gateway join`; ask the swarm's operator for one for nodes"
+            }
+            Self::OtherRole { role: MemberRole::Node } => {
+                "it is still good for `starling-node join`; ask for one made with `starling-gateway invite --gateway`"
+            }
             Self::Busy => "try again in a minute: the invite is still good",
             _ => "ask the swarm's operator for a new one",
         }

@@ -38,7 +38,7 @@ async fn an_invite_is_shown_once_and_holds_all_that_a_peer_needs() {
     assert_eq!(list.body["authority"], true);
     assert!(!list.text.contains("starling-invite-"));
 
-    let bearer = Bearer { digest: invite.secret.digest(), peer: PeerId::random(), name: "n" };
+    let bearer = Bearer { digest: invite.secret.digest(), peer: PeerId::random(), name: "n", role: None };
     assert_eq!(site.app.store.redeem(&bearer, Timestamp::now()).await.unwrap(), Ok(MemberRole::Gateway));
     let id = made.body["invite"]["id"].as_str().unwrap();
     assert_eq!(delete(&site, &admin, &format!("/api/invites/{id}")).await.status.as_u16(), 204);
@@ -74,7 +74,7 @@ async fn members_are_listed_and_turned_out() {
     let made = site.post("/api/invites", &admin, json!({})).await;
     let invite: Invite = made.body["text"].as_str().unwrap().parse().unwrap();
     let peer = PeerId::random();
-    let bearer = Bearer { digest: invite.secret.digest(), peer, name: "a node" };
+    let bearer = Bearer { digest: invite.secret.digest(), peer, name: "a node", role: None };
     site.app.store.redeem(&bearer, Timestamp::now()).await.unwrap().unwrap();
     let list = site.get("/api/members", &admin).await.body;
     assert_eq!(list["swarm"], json!(site.app.network.members.swarm().to_string()));

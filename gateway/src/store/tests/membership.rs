@@ -34,11 +34,20 @@ async fn redeem(store: &Store, digest: Digest, peer: PeerId) -> Result<MemberRol
 }
 
 async fn redeem_at(store: &Store, digest: Digest, peer: PeerId, now: Timestamp) -> Result<MemberRole, JoinRefusal> {
-    store.redeem(&Bearer { digest, peer, name: "a node" }, now).await.unwrap()
+    store.redeem(&Bearer { digest, peer, name: "a node", role: Some(MemberRole::Node) }, now).await.unwrap()
 }
 
 async fn uses(store: &Store) -> Vec<u32> {
     store.invites().await.unwrap().iter().map(|invite| invite.uses).collect()
+}
+
+#[tokio::test]
+async fn an_invite_for_another_role_is_not_spent() {
+    let (store, _dir) = store().await;
+    let (_, secret) = invite(&store, &NewInvite { role: MemberRole::Gateway, ..new_invite(1) }).await;
+    let refused = Err(JoinRefusal::OtherRole { role: MemberRole::Gateway });
+    assert_eq!(redeem(&store, secret, PeerId::random()).await, refused);
+    assert_eq!(uses(&store).await, [0]);
 }
 
 #[tokio::test]
