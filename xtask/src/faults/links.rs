@@ -15,8 +15,10 @@ use super::reader::Reader;
 use super::rig::{GATEWAY, Ground, Rig, Shape, words};
 use crate::process;
 
-/// Eight seconds: a cut link takes its time to be noticed.
+/// Eight seconds.
 const TOKENS: usize = 800;
+/// Half a minute, where a node is given up: it must not come to its end by itself before it is told to stop.
+const LONG: usize = 3_000;
 const PER_SECOND: u32 = 100;
 const STALL: Duration = Duration::from_secs(3);
 const DELAY_MS: u32 = 150;
@@ -29,16 +31,24 @@ const PROXY: &str = "proxy";
 const NOBODY: &str = "/dns4/nobody.invalid/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp";
 
 pub(super) fn tcp<'a>(ground: &'a Ground, name: &str) -> Result<Rig<'a>> {
-    start(ground, name, "tcp", "")
+    start(ground, name, TOKENS, ("tcp", ""))
 }
 
 pub(super) fn quic<'a>(ground: &'a Ground, name: &str) -> Result<Rig<'a>> {
-    start(ground, name, "udp", "/quic-v1")
+    start(ground, name, TOKENS, ("udp", "/quic-v1"))
 }
 
-/// A gateway and, behind the proxy, a node.
-fn start<'a>(ground: &'a Ground, name: &str, transport: &str, end: &str) -> Result<Rig<'a>> {
-    let mut shape = Shape::of(1, TOKENS, PER_SECOND);
+pub(super) fn long_tcp<'a>(ground: &'a Ground, name: &str) -> Result<Rig<'a>> {
+    start(ground, name, LONG, ("tcp", ""))
+}
+
+pub(super) fn long_quic<'a>(ground: &'a Ground, name: &str) -> Result<Rig<'a>> {
+    start(ground, name, LONG, ("udp", "/quic-v1"))
+}
+
+/// A gateway and, behind the proxy, a node; over a transport such as `udp` and `/quic-v1`.
+fn start<'a>(ground: &'a Ground, name: &str, tokens: usize, (transport, end): (&str, &str)) -> Result<Rig<'a>> {
+    let mut shape = Shape::of(1, tokens, PER_SECOND);
     shape.gateway.push("--relay".into());
     shape.node = vec!["--listen".into(), format!("/ip4/127.0.0.1/{transport}/0{end}")];
     let mut rig = Rig::new(ground, name, shape)?;

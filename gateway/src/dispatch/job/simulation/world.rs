@@ -150,7 +150,10 @@ impl World {
             let event = self.events.next().expect("something happens as long as there are jobs");
             assert!(self.events.ms < END, "a job never ends");
             self.happens(event);
-            self.serve();
+            // What nodes say is left to the next tick, as the dispatcher does.
+            if !matches!(event, Event::Status(..) | Event::Computes(..) | Event::IsSilent(..) | Event::IsOver(..)) {
+                self.serve();
+            }
         }
         self.check_slots();
         (self.ends, self.log)
