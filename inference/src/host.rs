@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::handle::{Ends, Job, pair_with};
 use crate::stream::Bell;
-use crate::{Failure, Handle, ModelInfo, OpenError, Refused, Source};
+use crate::{Failure, Handle, ModelInfo, OpenError, Progress, Refused, Source};
 
 use blame::Blame;
 use frame::{Order, Outbox, Report};
@@ -68,8 +68,21 @@ struct Unopened {
 /// # Errors
 /// As [`crate::open`], and when the process cannot be started or dies.
 pub async fn open(source: Source, launch: Launch, patience: Patience) -> Result<(Handle, Host), OpenError> {
+    open_with(source, launch, patience, &Progress::new()).await
+}
+
+/// As [`open`], and shows how far it has come. Dropping the future ends the process.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    source: Source,
+    launch: Launch,
+    patience: Patience,
+    progress: &Progress,
+) -> Result<(Handle, Host), OpenError> {
     let kills = memory::kills();
-    let (process, info) = start(&source, &launch, patience).await.map_err(|unopened| unopened.error)?;
+    let (process, info) = start(&source, &launch, patience, progress).await.map_err(|unopened| unopened.error)?;
     let bell = Arc::new(Notify::new());
     let ring = Arc::clone(&bell);
     let (handle, ends) = pair_with(info.clone(), Bell::new(move || ring.notify_one()), bell);
@@ -137,7 +150,7 @@ impl Host {
             self.kills = memory::kills();
             let again = async {
                 sleep(pause).await;
-                start(&source, &self.launch, self.patience).await
+                start(&source, &self.launch, self.patience, &Progress::new()).await
             };
             let started = tokio::select! {
                 started = again => started,
@@ -185,15 +198,20 @@ async fn refuse(incoming: &mut mpsc::Receiver<Job>) {
 }
 
 /// Starts a process and opens the engine in it.
-async fn start(source: &Source, launch: &Launch, patience: Patience) -> Result<(Process, ModelInfo), Unopened> {
+async fn start(
+    source: &Source,
+    launch: &Launch,
+    patience: Patience,
+    progress: &Progress,
+) -> Result<(Process, ModelInfo), Unopened> {
     let engine = |reason: String, out_of_memory| Unopened { error: OpenError::Engine { reason }, out_of_memory };
     let mut process = Process::start(launch)
         .map_err(|error| engine(format!("{} cannot be started: {error}", launch.program.display()), false))?;
     let limit = patience.load + source.reading_time();
-    let why = match timeout(limit, opened(&mut process, source)).await {
+    let why = match timeout(limit, opened(&mut process, source, progress)).await {
         Ok(Some(Report::Opened(info))) => return Ok((process, info)),
-        Ok(Some(Report::NotOpened { what, hint, memory })) => {
-            return Err(Unopened { error: OpenError::Elsewhere { what, hint }, out_of_memory: memory });
+        Ok(Some(Report::NotOpened { what, hint, memory, reason })) => {
+            return Err(Unopened { error: OpenError::Elsewhere { what, hint, reason }, out_of_memory: memory });
         }
         Ok(Some(_)) => Some("it broke the rules of its pipe".to_owned()),
         Ok(None) => None,
@@ -204,7 +222,7 @@ async fn start(source: &Source, launch: &Launch, patience: Patience) -> Result<(
 }
 
 /// What became of opening; none when the process ended.
-async fn opened(process: &mut Process, source: &Source) -> Option<Report> {
+async fn opened(process: &mut Process, source: &Source, progress: &Progress) -> Option<Report> {
     let mut outbox = Outbox::default();
     let log = tracing::level_filters::LevelFilter::current().to_string();
     outbox.put(&Order::Open { source: source.clone(), log }).ok()?;
@@ -214,6 +232,7 @@ async fn opened(process: &mut Process, source: &Source) -> Option<Report> {
     loop {
         match process.ears.inbox.next() {
             Ok(Some(Report::Beat { .. })) => {}
+            Ok(Some(Report::Opening(permille))) => progress.reach(permille),
             Ok(Some(report)) => return Some(report),
             // Whatever it is that comes, it is not the answer.
             Err(_) => return Some(Report::Beat { pulse: 0 }),

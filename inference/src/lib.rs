@@ -6,20 +6,23 @@
 //! behind.
 #![warn(missing_docs)]
 
+pub use describe::{Described, describe};
 pub use drive::Runner;
-pub use engine::llama::device::{DeviceChoice, Survey, survey};
+pub use engine::llama::device::{CPU_SHARE, DeviceChoice, GPU_SHARE, HAS_GPU_BACKENDS, Survey, survey};
 pub use engine::{Kind, ModelInfo, scripted};
 pub use handle::{Handle, Load, Refused};
 pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};
+pub use progress::{Progress, WHOLE};
 pub use request::{
     Constraint, Invalid, MAX_LOGIT_BIAS, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_SCHEMA_BYTES, MAX_STOP_BYTES, MAX_STOPS,
     MAX_TEXTS, MAX_TOP_LOGPROBS, Message, Request, Role, Sampling,
 };
-pub use source::{OpenError, Source, open};
+pub use source::{OpenError, Reason, Source, open, open_with};
 pub use stream::Generation;
 
 pub mod constrain;
 pub mod demo;
+mod describe;
 mod drive;
 pub mod embed;
 pub mod engine;
@@ -28,6 +31,7 @@ pub mod host;
 pub mod model;
 mod output;
 mod prefix;
+mod progress;
 pub mod prompt;
 mod request;
 mod runner;

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::llama::{self, Llama, LlamaEmbedder};
 use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
 use crate::model::{Hashes, ModelFile};
-use crate::{DeviceChoice, Handle, Runner, demo};
+use crate::{DeviceChoice, Handle, Progress, Runner, demo};
 
 /// A disk slower than twice this is broken; a file may have to be hashed before it is loaded.
 const SLOW_DISK_BYTES_PER_SECOND: u64 = 8 << 20;
@@ -125,6 +125,8 @@ pub enum OpenError {
         what: String,
         /// Its next step.
         hint: String,
+        /// Which of them.
+        reason: Reason,
     },
     /// The engine itself failed.
     #[error("the engine cannot start: {reason}")]
@@ -134,7 +136,30 @@ pub enum OpenError {
     },
 }
 
+/// What kind of reason there is that an engine cannot be opened, for whoever has to act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// There was too little memory; later there may be more.
+    Memory,
+    /// The file is missing, damaged, or of a kind that is not served: it stays so until somebody replaces it.
+    File,
+    /// Anything else.
+    Other,
+}
+
 impl OpenError {
+    /// What kind of reason it is.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Memory { .. } => Reason::Memory,
+            Self::Missing { .. } | Self::Unreadable { .. } | Self::Corrupt { .. } | Self::Unsupported { .. } => {
+                Reason::File
+            }
+            Self::Option { .. } | Self::Cache { .. } | Self::Engine { .. } => Reason::Other,
+            Self::Elsewhere { reason, .. } => *reason,
+        }
+    }
+
     /// Whether an option is wrong, and not the file or the machine.
     pub(crate) fn is_option(&self) -> bool {
         matches!(self, Self::Option { .. })
@@ -185,27 +210,38 @@ impl Source {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(source: &Source) -> Result<(Handle, Runner), OpenError> {
+    open_with(source, &Progress::new())
+}
+
+/// As [`open`], and shows how far it has come.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_with(source: &Source, progress: &Progress) -> Result<(Handle, Runner), OpenError> {
     let engine: Box<dyn Engine> = match source {
-        Source::Scripted(options) if options.embedding => {
-            return Ok(Runner::embedding(Box::new(ScriptedEmbedder::new(options.clone()))));
+        Source::Scripted(options) => {
+            scripted::load(options, progress)?;
+            if options.embedding {
+                return Ok(Runner::embedding(Box::new(ScriptedEmbedder::new(options.clone()))));
+            }
+            Box::new(Scripted::new(options.clone()))
         }
-        Source::Scripted(options) => Box::new(Scripted::new(options.clone())),
         Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes, device } => {
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
             let hashes = hashes.clone().map(Hashes::new);
             let options = llama::Options { context_tokens, slots, threads, saved_bytes, device: *device };
             // What the file says it is for.
             if ModelFile::open(path)?.header.pooling().is_some() {
-                let embedder = LlamaEmbedder::open(path, options, hashes.as_ref())?;
+                let embedder = LlamaEmbedder::open(path, options, hashes.as_ref(), progress)?;
                 return Ok(Runner::embedding(Box::new(embedder)));
             }
-            Box::new(Llama::open(path, options, hashes.as_ref())?)
+            Box::new(Llama::open(path, options, hashes.as_ref(), progress)?)
         }
         Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device } => {
             let path = demo::extract(cache_dir)?;
             let (context_tokens, slots, threads, saved_bytes) = (*context_tokens, *slots, *threads, *saved_bytes);
             let options = llama::Options { context_tokens, slots, threads, saved_bytes, device: *device };
-            let engine = Llama::open(&path, options, None)?;
+            let engine = Llama::open(&path, options, None, progress)?;
             Box::new(engine.named(demo::NAME, true))
         }
     };

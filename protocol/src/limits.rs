@@ -62,6 +62,12 @@ pub const MAX_GPUS: usize = 16;
 pub const MAX_REASON_BYTES: usize = 512;
 /// Most models one node may offer.
 pub const MAX_OFFERS: usize = 64;
+/// Most models that one node may offer to load.
+pub const MAX_LOADABLE: usize = 64;
+/// Longest time that a load may be said to take, in seconds.
+pub const MAX_LOAD_SECONDS: u32 = 3_600;
+/// All of a load, in permille.
+pub const WHOLE_LOAD: u32 = 1_000;
 /// Longest name of a model, in bytes.
 pub const MAX_MODEL_NAME_BYTES: usize = 128;
 /// Longest name of a node, device or version, in bytes.
@@ -73,6 +79,10 @@ pub const MAX_SLOTS: u32 = 4_096;
 pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a node may take to answer a request with its first event.
 pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// A node that loads a model for a job says how far it is at least this often, before its first event proper.
+pub const LOADING_INTERVAL: Duration = Duration::from_secs(1);
+/// A load that has come no further for this long is given up.
+pub const LOADING_STALL: Duration = Duration::from_secs(60);
 /// How long a stream may take to open and settle on its protocol.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may take to accept one frame before it counts as gone.

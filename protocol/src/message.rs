@@ -15,12 +15,12 @@ mod request;
 mod status;
 
 pub use event::{
-    Accepted, Done, Finish, JobEvent, JobFailure, Likely, Piece, Reasoning, Refusal, Style, Timings, TokenLogprob,
-    Usage, Vector,
+    Accepted, Done, Finish, JobEvent, JobFailure, Likely, LoadFailure, Loading, Piece, Reasoning, Refusal, Style,
+    Timings, TokenLogprob, Usage, Vector,
 };
 pub use opening::{JobOpening, JobOrder, Resume};
 pub use request::{Bias, Chat, ChatMessage, Format, JobRequest, Role, Sampling, Task, ToolChoice};
-pub use status::{Gpu, Kind, Memory, Nat, Network, Offer, Status};
+pub use status::{Gpu, Kind, Loadable, Memory, Nat, Network, Offer, Status};
 
 /// Text of a conversation. Its `Debug` shows only the length.
 #[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]

@@ -18,8 +18,8 @@ use starling_protocol::{
     },
     message::{
         Accepted, Bias, Chat, ChatMessage, Done, Finish, Format, Gpu, JobEvent, JobFailure, JobOpening, JobOrder,
-        JobRequest, Likely, Offer, Piece, PrivateBytes, Reasoning, Refusal, Resume, Role, Sampling, Status, Style,
-        Task, Timings, TokenLogprob, ToolChoice, Usage, Vector,
+        JobRequest, Likely, LoadFailure, Loadable, Loading, Offer, Piece, PrivateBytes, Reasoning, Refusal, Resume,
+        Role, Sampling, Status, Style, Task, Timings, TokenLogprob, ToolChoice, Usage, Vector,
     },
     swarm::{Multiaddr, PeerId},
 };
@@ -190,7 +190,7 @@ fn jobs() -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-fn events() -> [(&'static str, Vec<u8>); 7] {
+fn events() -> [(&'static str, Vec<u8>); 9] {
     let likely = Likely { token: 9, logprob: -0.5, text: PrivateBytes(vec![0xc3]) };
     let logprobs = vec![TokenLogprob { taken: likely.clone(), top: vec![likely] }];
     let style = Style { reasoning: Reasoning::Marked, tool_calls: true };
@@ -204,6 +204,8 @@ fn events() -> [(&'static str, Vec<u8>); 7] {
         ("event_refused", JobEvent::Refused(Refusal::NotMember(NotMember::NoCertificate))),
         ("event_vector", JobEvent::Vector(Vector::new(0, &[0.5, -1.0]))),
         ("event_resumed", JobEvent::Resumed),
+        ("event_loading", JobEvent::Loading(Loading { permille: 420 })),
+        ("event_not_loaded", JobEvent::Refused(Refusal::NotLoaded(LoadFailure::Memory))),
     ]
     .map(|(name, event)| (name, encode(&event)))
 }
@@ -211,5 +213,8 @@ fn events() -> [(&'static str, Vec<u8>); 7] {
 fn status() -> Status {
     let offer = Offer { slots: 2, slots_free: 1, prefixes: vec![1, 2], ..Offer::new(ModelId::new([1; 32]), "model") };
     let gpu = Gpu { name: "a card".into(), utilization_percent: Some(7), ..Gpu::default() };
-    Status { name: "a home".into(), offers: vec![offer], gpus: vec![gpu], ..Status::default() }
+    let loadable =
+        Loadable { bytes: 5 << 30, loading: Some(310), seconds: 20, ..Loadable::new(ModelId::new([2; 32]), "other") };
+    let loadable = vec![loadable];
+    Status { name: "a home".into(), offers: vec![offer], gpus: vec![gpu], loadable, ..Status::default() }
 }

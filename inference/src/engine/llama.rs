@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::model::{Hashes, ModelFile};
 use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
-use crate::{Invalid, Kind, OpenError, Request, TokenLogprob};
+use crate::{Invalid, Kind, OpenError, Progress as Opening, Request, TokenLogprob};
 
 use backend::BACKEND;
 use cache::Cache;
@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 /// Tokens in one batch at most: a chunk of prompt and a row for every slot.
-const BATCH_TOKENS: u32 = 512;
+pub(crate) const BATCH_TOKENS: u32 = 512;
 /// Longest gap between two slots that is bridged: on two cores with a model of 0.6 B a row costs 9 ms, and another run
 /// through the weights 31 ms. On a graphics card rows cost next to nothing.
 const MOST_BRIDGED: usize = 3;
@@ -97,9 +97,9 @@ impl Llama {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path, options: Options, hashes: Option<&Hashes>) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: Options, hashes: Option<&Hashes>, progress: &Opening) -> Result<Self, OpenError> {
         let file = ModelFile::open(path)?;
-        let Placed { device, shape, loaded } = load::place(&file, options)?;
+        let Placed { device, shape, loaded } = load::place(&file, options, progress)?;
         let prompt = load::prompt(&file, loaded.borrow_owner())?;
         let info = ModelInfo {
             id: file.sha256(hashes)?,

@@ -14,10 +14,13 @@ use crate::engine::{
 use crate::prefix::{Plan as Place, Prefixes};
 use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Sampling, Style, TokenLogprob};
 
+pub(crate) use load::load;
+
 pub use embedder::ScriptedEmbedder;
-pub use options::{Fault, FaultKind, Options, OptionsError};
+pub use options::{Fault, FaultKind, LoadFault, Options, OptionsError};
 
 mod embedder;
+mod load;
 mod options;
 
 /// Tokens of the answer are below this; tokens of the prompt too. What is above is garbage.
@@ -242,7 +245,7 @@ fn info(options: &Options) -> ModelInfo {
         device: "CPU".into(),
         warning: String::new(),
         kind: Kind::Chat,
-        memory_bytes: 0,
+        memory_bytes: u64::from(options.memory_mb) << 20,
     }
 }
 

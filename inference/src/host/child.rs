@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::frame::{LoadShown, Order, Outbox, Report};
 use crate::handle::Work;
-use crate::{Handle, Load, OpenError, Source};
+use crate::{Handle, Load, OpenError, Progress, Reason, Source};
 
 mod surroundings;
 
@@ -51,18 +51,21 @@ async fn live(mut orders: mpsc::Receiver<Order>, out: File) -> io::Result<ExitCo
     surroundings::log_to_stderr(&log);
     let mut wire = Wire { out, outbox: Outbox::default(), beats: interval(BEAT) };
     wire.beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (opened, ended) = start(source)?;
-    let handle = match wire.wait_for(opened).await? {
+    let progress = Progress::new();
+    let (opened, ended) = start(source, progress.clone())?;
+    let handle = match wire.wait_for(opened, progress.seen()).await? {
         Some(Ok(handle)) => handle,
         Some(Err(error)) => {
             let (what, hint) = (error.to_string(), error.hint().to_owned());
             let memory = matches!(error, OpenError::Engine { .. } | OpenError::Memory { .. });
-            wire.send(&Report::NotOpened { what, hint, memory })?;
+            let reason = if memory { Reason::Memory } else { error.reason() };
+            wire.send(&Report::NotOpened { what, hint, memory, reason })?;
             return Ok(ExitCode::SUCCESS);
         }
         None => {
             let what = "the engine cannot start: it panicked".to_owned();
-            wire.send(&Report::NotOpened { what, hint: String::new(), memory: false })?;
+            let (hint, reason) = (String::new(), Reason::Other);
+            wire.send(&Report::NotOpened { what, hint, memory: false, reason })?;
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -74,12 +77,12 @@ async fn live(mut orders: mpsc::Receiver<Order>, out: File) -> io::Result<ExitCo
 type Opened = oneshot::Receiver<Result<Handle, OpenError>>;
 
 /// Opens the engine on its thread; the second one hears of the thread's end.
-fn start(source: Source) -> io::Result<(Opened, oneshot::Receiver<()>)> {
+fn start(source: Source, progress: Progress) -> io::Result<(Opened, oneshot::Receiver<()>)> {
     let (reply, opened) = oneshot::channel();
     let (alive, ended) = oneshot::channel::<()>();
     let run = move || {
         let _alive = alive;
-        match crate::open(&source) {
+        match crate::open_with(&source, &progress) {
             Ok((handle, runner)) => {
                 if reply.send(Ok(handle)).is_ok() {
                     runner.run();
@@ -117,11 +120,19 @@ impl Wire {
     }
 
     /// Waits, and says meanwhile that it lives.
-    async fn wait_for<T>(&mut self, mut what: oneshot::Receiver<T>) -> io::Result<Option<T>> {
+    async fn wait_for<T>(
+        &mut self,
+        mut what: oneshot::Receiver<T>,
+        mut progress: watch::Receiver<u32>,
+    ) -> io::Result<Option<T>> {
         loop {
             tokio::select! {
                 got = &mut what => return Ok(got.ok()),
                 _ = self.beats.tick() => self.send(&Report::Beat { pulse: 0 })?,
+                Ok(()) = progress.changed() => {
+                    let permille = *progress.borrow_and_update();
+                    self.send(&Report::Opening(permille))?;
+                }
             }
         }
     }

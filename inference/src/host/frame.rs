@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::handle::Work;
-use crate::{Load, ModelInfo, Output, Refused, Source};
+use crate::{Load, ModelInfo, Output, Reason, Refused, Source};
 
 /// Largest message. The largest true one is a request: [`crate::MAX_PROMPT_BYTES`] of text, with what stands around
 /// it.
@@ -45,7 +45,11 @@ pub(super) enum Report {
         hint: String,
         /// There may have been too little memory.
         memory: bool,
+        /// What kind of reason it is.
+        reason: Reason,
     },
+    /// How far the engine has been opened, in permille.
+    Opening(u32),
     /// The job has its slot.
     Accepted { id: u64 },
     /// It has none.

@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
                 }
             }
             Report::Beat { pulse } => self.dog.beat(pulse, Instant::now()),
-            Report::Opened(_) | Report::NotOpened { .. } => return Err(nonsense(Nonsense)),
+            Report::Opened(_) | Report::NotOpened { .. } | Report::Opening(_) => return Err(nonsense(Nonsense)),
         }
         Ok(())
     }

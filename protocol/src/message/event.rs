@@ -10,6 +10,10 @@ use crate::membership::NotMember;
 
 /// A frame from the node: `Accepted` or `Refused` first, then pieces, then `Done` or `Failed`.
 ///
+/// Before `Accepted` there may be any number of `Loading`, where the job is for a model that the node said it can load
+/// ([`Status::loadable`](super::Status)). Who does not read that never asks for such a model, and is never told this.
+/// They are no events of the attempt: they are not counted, and not said again on another stream.
+///
 /// A stream that ends without `Done`, `Refused` or `Failed` is a failure.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum JobEvent {
@@ -34,6 +38,18 @@ pub enum JobEvent {
     /// The attempt goes on on this stream; what was missed follows.
     #[n(6)]
     Resumed,
+    /// The model is being loaded for this job.
+    #[n(7)]
+    Loading(#[n(0)] Loading),
+}
+
+/// How far a load has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Loading {
+    /// Of [`WHOLE_LOAD`](crate::limits::WHOLE_LOAD); what is beyond counts as all.
+    #[n(0)]
+    pub permille: u32,
 }
 
 /// The job has a slot.
@@ -255,6 +271,32 @@ pub enum Refusal {
     #[n(6)]
     #[error("not a gateway of the node's swarm: {0}")]
     NotMember(#[n(0)] NotMember),
+    /// The model could not be loaded. Only said to who asked for a model that the node said it can load.
+    #[n(7)]
+    #[error("the model could not be loaded: {0}")]
+    NotLoaded(#[n(0)] LoadFailure),
+}
+
+/// Why a model could not be loaded.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum LoadFailure {
+    /// There is too little memory for it, beside what is used.
+    #[n(0)]
+    #[error("too little memory")]
+    Memory,
+    /// Its file is missing or damaged.
+    #[n(1)]
+    #[error("its file is missing or damaged")]
+    File,
+    /// Anything else; the node's own log says what.
+    #[n(2)]
+    #[error("the engine does not start")]
+    Other,
+    /// It came no further for too long.
+    #[n(3)]
+    #[error("it came no further")]
+    Stalled,
 }
 
 /// Why an answer broke off.

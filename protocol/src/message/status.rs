@@ -40,6 +40,44 @@ pub struct Status {
     #[n(8)]
     #[cbor(default)]
     pub network: Network,
+    /// Models that it loads when a job asks for one.
+    #[n(9)]
+    #[cbor(default)]
+    pub loadable: Vec<Loadable>,
+}
+
+/// A model that a node does not serve and would load.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Loadable {
+    /// The model, by content.
+    #[n(0)]
+    pub model: ModelId,
+    /// What people call it.
+    #[n(1)]
+    pub name: String,
+    /// What it is for.
+    #[n(2)]
+    pub kind: Kind,
+    /// Tokens one slot will hold, as far as memory allows.
+    #[n(3)]
+    pub context_tokens: u32,
+    /// Numbers in one of its vectors; 0 for a chat model.
+    #[n(4)]
+    pub dimensions: u32,
+    /// Bytes to read.
+    #[n(5)]
+    pub bytes: u64,
+    /// It is being loaded, and so far it is, of [`WHOLE_LOAD`](limits::WHOLE_LOAD).
+    #[n(6)]
+    pub loading: Option<u32>,
+    /// How long a whole load is thought to take; 0 when nothing is known.
+    #[n(7)]
+    pub seconds: u32,
+    /// Why it could not be loaded last; empty when nothing went wrong.
+    #[n(8)]
+    #[cbor(default)]
+    pub trouble: String,
 }
 
 /// How a node is seen from outside. Its addresses are not in it: the gateway sees those it needs.
@@ -208,7 +246,28 @@ impl Status {
             at_most("gpus.name", gpu.name.len(), limits::MAX_LABEL_BYTES)?;
         }
         at_most("offers", self.offers.len(), limits::MAX_OFFERS)?;
-        self.offers.iter().try_for_each(Offer::validate)
+        self.offers.iter().try_for_each(Offer::validate)?;
+        at_most("loadable", self.loadable.len(), limits::MAX_LOADABLE)?;
+        self.loadable.iter().try_for_each(Loadable::validate)
+    }
+}
+
+impl Loadable {
+    /// A model of which nothing is known but its name.
+    pub fn new(model: ModelId, name: impl Into<String>) -> Self {
+        let (kind, name, trouble) = (Kind::Chat, name.into(), String::new());
+        Self { model, name, kind, context_tokens: 0, dimensions: 0, bytes: 0, loading: None, seconds: 0, trouble }
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        at_most("loadable.name", self.name.len(), limits::MAX_MODEL_NAME_BYTES)?;
+        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+            return Err(invalid("loadable.name", "must be printable text"));
+        }
+        at_most("loadable.dimensions", self.dimensions as usize, limits::MAX_DIMENSIONS)?;
+        at_most("loadable.loading", self.loading.unwrap_or(0) as usize, limits::WHOLE_LOAD as usize)?;
+        at_most("loadable.seconds", self.seconds as usize, limits::MAX_LOAD_SECONDS as usize)?;
+        at_most("loadable.trouble", self.trouble.len(), limits::MAX_REASON_BYTES)
     }
 }
 

@@ -91,6 +91,49 @@ fn a_status_claims_no_more_than_it_may() {
 }
 
 #[test]
+fn what_a_node_can_load_is_bounded() {
+    let model = Loadable { seconds: 9, loading: Some(400), ..Loadable::new(ModelId::new([1; 32]), "m") };
+    let status = |model: Loadable| Status { loadable: vec![model], ..Status::default() };
+    assert_eq!(status(model.clone()).validate(), Ok(()));
+    for bad in [
+        Loadable { name: String::new(), ..model.clone() },
+        Loadable { name: "x".repeat(limits::MAX_MODEL_NAME_BYTES + 1), ..model.clone() },
+        Loadable { name: "line\nbreak".into(), ..model.clone() },
+        Loadable { loading: Some(limits::WHOLE_LOAD + 1), ..model.clone() },
+        Loadable { seconds: limits::MAX_LOAD_SECONDS + 1, ..model.clone() },
+        Loadable { dimensions: u32::MAX, ..model.clone() },
+        Loadable { trouble: "x".repeat(limits::MAX_REASON_BYTES + 1), ..model.clone() },
+    ] {
+        assert!(status(bad.clone()).validate().is_err(), "{bad:?}");
+    }
+    let most = Status { loadable: vec![model.clone(); limits::MAX_LOADABLE], ..Status::default() };
+    assert_eq!(most.validate(), Ok(()));
+    let more = Status { loadable: vec![model; limits::MAX_LOADABLE + 1], ..Status::default() };
+    assert!(more.validate().is_err());
+}
+
+#[test]
+fn a_status_of_an_older_node_loads_nothing() {
+    #[derive(Encode)]
+    #[cbor(map)]
+    struct Older {
+        #[n(0)]
+        name: &'static str,
+        #[n(1)]
+        version: &'static str,
+        #[n(2)]
+        device: &'static str,
+        #[n(3)]
+        offers: Vec<Offer>,
+        #[n(4)]
+        stopping: bool,
+    }
+    let older = Older { name: "n", version: "0", device: "CPU", offers: vec![], stopping: false };
+    let status: Status = minicbor::decode(&minicbor::to_vec(older).unwrap()).unwrap();
+    assert_eq!(status.loadable, []);
+}
+
+#[test]
 fn a_reader_ignores_fields_it_does_not_know() {
     #[derive(Encode)]
     #[cbor(map)]

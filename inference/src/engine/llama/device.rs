@@ -19,9 +19,9 @@ mod adapters;
 mod pick;
 
 /// Share of the free memory that a model may take on the CPU: the machine has to stay usable beside it.
-const CPU_SHARE: f64 = 0.6;
+pub const CPU_SHARE: f64 = 0.6;
 /// Share of a GPU's memory that a model may take, all of it together.
-const GPU_SHARE: f64 = 0.85;
+pub const GPU_SHARE: f64 = 0.85;
 /// Longest default contexts: a prompt of that length is read in reasonable time.
 const CPU_CONTEXT: u32 = 4096;
 const GPU_CONTEXT: u32 = 8192;
@@ -95,6 +95,8 @@ pub fn survey() -> Result<Survey, OpenError> {
     })
 }
 
+/// Whether this build may compute on a GPU.
+pub const HAS_GPU_BACKENDS: bool = cfg!(any(feature = "dynamic-backends", feature = "cuda", feature = "vulkan"));
 /// The backends of this build, in words.
 const BUILT: &str = match (cfg!(feature = "dynamic-backends"), cfg!(feature = "cuda"), cfg!(feature = "vulkan")) {
     (true, _, _) => "the libraries beside the program",

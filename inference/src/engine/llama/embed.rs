@@ -14,7 +14,7 @@ use super::{Options, broken, native, small, undone};
 use crate::embed::{Capacity, Embedder};
 use crate::engine::{EngineError, ModelInfo};
 use crate::model::{Hashes, ModelFile, Pooling};
-use crate::{Kind, OpenError};
+use crate::{Kind, OpenError, Progress};
 
 /// Tokens computed at once where the texts do not need more: enough to keep a CPU's caches busy.
 const BATCH_TOKENS: u32 = 512;
@@ -53,12 +53,17 @@ impl LlamaEmbedder {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path, options: Options, hashes: Option<&Hashes>) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        options: Options,
+        hashes: Option<&Hashes>,
+        progress: &Progress,
+    ) -> Result<Self, OpenError> {
         let file = ModelFile::open(path)?;
         let pooling = file.header.pooling().ok_or_else(|| unsupported(&file, "it makes no vectors".into()))?;
         let shape = Shape::choose(&file, pooling, options)?;
         let (device, loaded) = load::fall_back(options.device, |device| {
-            let loaded = load::native(&file, &device, shape.params(), "texts of this length")?;
+            let loaded = load::native(&file, &device, shape.params(), ("texts of this length", progress))?;
             Ok((device, loaded))
         })?;
         let dimensions = u32::try_from(loaded.borrow_owner().n_embd_out()).unwrap_or_default();

@@ -11,10 +11,10 @@ use self_cell::self_cell;
 
 use super::device::{Device, DeviceChoice};
 use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options};
-use crate::OpenError;
 use crate::model::ModelFile;
 use crate::model::footprint::{Footprint, Size, Wish};
 use crate::prompt::{Prompt, Specials};
+use crate::{OpenError, Progress, WHOLE};
 
 /// Threads that wait for each other in a spin cost more than they give on models this small.
 const ONE_THREAD_BELOW_BYTES: u64 = 200_000_000;
@@ -60,10 +60,10 @@ pub(super) struct Placed {
 }
 
 /// Puts the model on the device that was asked for, or on the best that takes it.
-pub(super) fn place(file: &ModelFile, options: Options) -> Result<Placed, OpenError> {
+pub(super) fn place(file: &ModelFile, options: Options, progress: &Progress) -> Result<Placed, OpenError> {
     let on = |device: Device| {
         let shape = Shape::choose(file, options, &device)?;
-        let loaded = native(file, &device, context_params(&shape), "a context of this size")?;
+        let loaded = native(file, &device, context_params(&shape), ("a context of this size", progress))?;
         Ok(Placed { device, shape, loaded })
     };
     fall_back(options.device, on)
@@ -119,10 +119,14 @@ pub(super) fn native(
     file: &ModelFile,
     device: &Device,
     context: LlamaContextParams,
-    size: &str,
+    (size, progress): (&str, &Progress),
 ) -> Result<Loaded, OpenError> {
     let backend = BACKEND.as_ref().ok_or_else(|| engine("llama.cpp cannot be initialised here"))?;
-    let params = model_params(device)?;
+    let shown = progress.clone();
+    let params = model_params(device)?.with_progress_callback(move |done| {
+        shown.reach((done * WHOLE as f32) as u32);
+        true
+    });
     let model = LlamaModel::load_from_file(backend, &file.path, &params).map_err(|_| OpenError::Unsupported {
         path: file.path.clone(),
         reason: format!("llama.cpp does not load this file of architecture {}", file.header.architecture()),

@@ -31,6 +31,7 @@ impl ScriptedEmbedder {
             slots: options.slots,
             device: "CPU".into(),
             kind: Kind::Embedding { dimensions },
+            memory_bytes: u64::from(options.memory_mb) << 20,
             ..ModelInfo::default()
         };
         Self { options, info, texts: 0 }

@@ -16,7 +16,7 @@ const MAX_SAY_BYTES: usize = 4096;
 /// Slower than this would be a hang, faster than this is unlimited.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1e9;
 const KEYS: &str = "seed, tokens_per_second, prefill_tokens_per_second, answer_tokens, slots, context_tokens, \
-                    fault, kind, dimensions, say, style";
+                    fault, kind, dimensions, say, style, load_seconds, load_fault, memory_mb";
 
 /// How a scripted engine answers. Parse one from text such as `seed=1,tokens_per_second=50,fault=hang@10`; the rest
 /// are the defaults.
@@ -44,6 +44,23 @@ pub struct Options {
     pub say: String,
     /// How its answers say that they are to be read: of `reasoning` or `open`, and `tools`, joined by `+`.
     pub style: Style,
+    /// How long it takes to load.
+    pub load_seconds: f64,
+    /// What goes wrong when it is loaded.
+    pub load_fault: Option<LoadFault>,
+    /// Memory that it says it takes, in MiB.
+    pub memory_mb: u32,
+}
+
+/// Something that goes wrong halfway through a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadFault {
+    /// There is no memory for it (`memory`).
+    Memory,
+    /// The file is damaged (`file`).
+    File,
+    /// It goes no further (`stall`), for a minute more than its time.
+    Stall,
 }
 
 /// Something that goes wrong in every answer that gets that far; in an embedding model, at one text.
@@ -107,6 +124,9 @@ impl Default for Options {
             dimensions: 8,
             say: String::new(),
             style: Style::default(),
+            load_seconds: 0.0,
+            load_fault: None,
+            memory_mb: 0,
         }
     }
 }
@@ -141,6 +161,9 @@ impl Options {
             "fault" => self.fault = Some(fault(value).ok_or_else(|| bad(FAULT))?),
             "say" => self.say = text(value).ok_or_else(|| bad("text; a % and two hexadecimal digits are a byte"))?,
             "style" => self.style = style(value).ok_or_else(|| bad("reasoning, open or tools, joined by +"))?,
+            "load_seconds" => self.load_seconds = load_seconds(value).ok_or_else(|| bad("a number from 0 to 600"))?,
+            "load_fault" => self.load_fault = Some(load_fault(value).ok_or_else(|| bad("memory, file or stall"))?),
+            "memory_mb" => self.memory_mb = value.parse().map_err(|_| bad("a whole number"))?,
             _ => return Err(OptionsError::UnknownKey(key.to_owned())),
         }
         Ok(())
@@ -199,6 +222,19 @@ fn kind(value: &str) -> Option<bool> {
     }
 }
 
+fn load_seconds(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|seconds| (0.0..=600.0).contains(seconds))
+}
+
+fn load_fault(value: &str) -> Option<LoadFault> {
+    match value {
+        "memory" => Some(LoadFault::Memory),
+        "file" => Some(LoadFault::File),
+        "stall" => Some(LoadFault::Stall),
+        _ => None,
+    }
+}
+
 fn fault(value: &str) -> Option<Fault> {
     let (kind, token) = value.split_once('@')?;
     let kind = match kind {
@@ -225,7 +261,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "seed=7, tokens_per_second=0,prefill_tokens_per_second=1e3,answer_tokens=5,slots=256,\
-                    context_tokens=100,fault=oom@3,kind=embedding,dimensions=3,say=a%2C%20%c3%9f,style=open+tools";
+                    context_tokens=100,fault=oom@3,kind=embedding,dimensions=3,say=a%2C%20%c3%9f,style=open+tools,\
+                    load_seconds=1.5,load_fault=memory,memory_mb=100";
         let expected = Options {
             seed: 7,
             tokens_per_second: 0.0,
@@ -238,6 +275,9 @@ mod tests {
             dimensions: 3,
             say: "a, ß".to_owned(),
             style: Style { reasoning: Reasoning::Open, tool_calls: true },
+            load_seconds: 1.5,
+            load_fault: Some(LoadFault::Memory),
+            memory_mb: 100,
         };
         assert_eq!(text.parse(), Ok(expected));
         assert_eq!("".parse(), Ok(Options::default()));
@@ -260,6 +300,8 @@ mod tests {
         check_error("style=tools+loud", "joined by +");
         check_error("tokens_per_second=NaN", "0 for unlimited");
         check_error("tokens_per_second=-5", "0 for unlimited");
+        check_error("load_seconds=-1", "from 0 to 600");
+        check_error("load_fault=hang", "memory, file or stall");
         check_error("fault=hang", "hang@10");
         check_error("fault=boom@1", "hang, die, abort, segfault, oom or garbage");
     }

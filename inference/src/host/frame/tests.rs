@@ -107,7 +107,8 @@ fn what_is_too_large_is_not_sent() {
     let mut outbox = Outbox::default();
     outbox.put(&Report::Beat { pulse: 1 }).expect("it is small");
     let before = outbox.rest().to_vec();
-    let huge = Report::NotOpened { what: "x".repeat(MAX_FRAME + 1), hint: String::new(), memory: false };
+    let (hint, reason) = (String::new(), Reason::Other);
+    let huge = Report::NotOpened { what: "x".repeat(MAX_FRAME + 1), hint, memory: false, reason };
     assert!(matches!(outbox.put(&huge), Err(FrameError::TooLarge(_))));
     assert_eq!(outbox.rest(), before);
 }
