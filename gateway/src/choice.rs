@@ -56,7 +56,8 @@ pub enum NoModel {
     },
 }
 
-/// The model of that name that does this; without a name the one that most slots serve. The demo model comes last.
+/// The model of that name that does this; without a name the one that most slots serve. The demo model comes last, but
+/// for those that would have to be loaded first.
 ///
 /// # Errors
 /// See [`NoModel`]. Never another model than the one asked for.
@@ -67,7 +68,8 @@ pub fn choose(view: &View, kind: Kind, name: Option<&str>) -> Result<Choice, NoM
         return Err(NoModel::NoNode);
     }
     let Some(name) = name else {
-        let best = of_kind().min_by_key(|model| (model.demo, std::cmp::Reverse(model.slots), &model.name));
+        let best =
+            of_kind().min_by_key(|model| (model.nodes == 0, model.demo, std::cmp::Reverse(model.slots), &model.name));
         return best.map(chosen).ok_or(NoModel::NoChat);
     };
     let asked = || name.chars().take(MAX_SHOWN).collect();
@@ -104,7 +106,8 @@ pub(crate) mod tests {
     pub(crate) fn model(name: &str, demo: bool, slots: u32) -> ModelView {
         let id = ModelId::new([u8::try_from(name.len()).unwrap(); 32]);
         let (name, context_tokens, kind, dimensions) = (name.to_owned(), 1024, Kind::Chat, 0);
-        ModelView { name, id, context_tokens, demo, kind, dimensions, nodes: 1, slots, slots_free: slots }
+        let (slots_free, nodes, loaders, loading) = (slots, 1, 0, None);
+        ModelView { name, id, context_tokens, demo, kind, dimensions, nodes, slots, slots_free, loaders, loading }
     }
 
     pub(crate) fn embedding(name: &str, slots: u32) -> ModelView {
@@ -126,6 +129,10 @@ pub(crate) mod tests {
         let models = [model("demo", true, 9), model("a", false, 1), model("bb", false, 2)];
         check(&models, Kind::Chat, None, Ok("bb"));
         check(&models[..1], Kind::Chat, None, Ok("demo"));
+        let away = ModelView { nodes: 0, slots: 0, loaders: 1, ..model("away", false, 0) };
+        check(&[away.clone(), models[0].clone()], Kind::Chat, None, Ok("demo"));
+        check(&[away.clone(), models[0].clone()], Kind::Chat, Some("away"), Ok("away"));
+        check(&[away], Kind::Chat, None, Ok("away"));
         check(&models, Kind::Chat, Some("a"), Ok("a"));
         check(&models, Kind::Chat, Some("A"), Err("there are: demo, a, bb"));
         check(&[], Kind::Chat, Some("a"), Err("no node"));

@@ -14,7 +14,10 @@ use std::{sync::Arc, time::Duration};
 use starling_protocol::{
     JobId, ModelId,
     members::Members,
-    message::{Accepted, Done, Gpu, JobFailure, Kind, Memory, Network, Offer, Private, Task, TokenLogprob},
+    message::{
+        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, Task,
+        TokenLogprob,
+    },
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
@@ -73,7 +76,7 @@ impl Job {
 pub struct View {
     /// Nodes whose status is fresh.
     pub nodes: Vec<NodeView>,
-    /// Models that at least one of them serves, by name.
+    /// Models that at least one of them serves, or would load, by name.
     pub models: Vec<ModelView>,
 }
 
@@ -117,6 +120,8 @@ pub struct NodeView {
     pub offers: Vec<Offer>,
     /// How it says it is seen from outside.
     pub network: Network,
+    /// Models that it would load, named likewise.
+    pub loadable: Vec<Loadable>,
 }
 
 /// A model and how much of it there is.
@@ -140,6 +145,33 @@ pub struct ModelView {
     pub slots: u32,
     /// Of these, free now.
     pub slots_free: u32,
+    /// Nodes that do not serve it and would load it.
+    pub loaders: u32,
+    /// The furthest load of it that is under way, in permille.
+    pub loading: Option<u32>,
+}
+
+/// Whether a model is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelState {
+    /// Somebody serves it.
+    Loaded,
+    /// Somebody is loading it.
+    Loading,
+    /// Somebody loads it once it is asked for.
+    Loadable,
+}
+
+impl ModelView {
+    /// Whether it is there.
+    #[must_use]
+    pub fn state(&self) -> ModelState {
+        match (self.nodes, self.loading) {
+            (1.., _) => ModelState::Loaded,
+            (0, Some(_)) => ModelState::Loading,
+            (0, None) => ModelState::Loadable,
+        }
+    }
 }
 
 /// Who answers a job.
@@ -161,6 +193,13 @@ pub struct Placement {
 pub enum AnswerEvent {
     /// The job waits for a slot. Again whenever its place in the line or the time changes, at most once a second.
     Waiting(Estimate),
+    /// A node loads the model for this job. Again as it comes further, a few times a second at most.
+    Loading {
+        /// Which one.
+        placement: Placement,
+        /// So much of a thousand.
+        permille: u32,
+    },
     /// A node has begun. Again, with another attempt, when a node is lost. The answer goes on where it stood: what was
     /// given stays valid and is not given again.
     Started {
@@ -228,6 +267,9 @@ pub enum DispatchError {
         or tell the model's operator"
     )]
     RequestCrashesEngines,
+    /// Nobody who has the model's file could load it.
+    #[error("the model could not be loaded: {0}")]
+    NotLoaded(LoadFailure),
     /// The last node that there was for it was lost or broke the protocol.
     #[error("the node was lost in mid-answer")]
     NodeLost,

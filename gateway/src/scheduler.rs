@@ -6,6 +6,7 @@
 //! and is told where it stands (`line_up.rs`). A new node gets one job at a time until it has done some well; nodes
 //! that fail are left alone for a while that doubles with each failure (`node.rs`).
 
+mod demand;
 mod knowledge;
 mod line;
 mod line_up;
@@ -75,7 +76,9 @@ impl Scheduler {
     /// A node has said how it is. The status is valid.
     pub fn status(&mut self, peer: PeerId, status: Status, now: Instant) {
         if let Some(node) = self.nodes.get_mut(&peer) {
-            node.update(status, now);
+            for model in node.update(status, now) {
+                self.learn(model, |known| known.moved = Some(now));
+            }
         } else if self.nodes.len() < MAX_NODES {
             let record = self.records.remove(&peer).unwrap_or_default();
             self.nodes.insert(peer, Node::new(status, record, now));
@@ -122,7 +125,7 @@ impl Scheduler {
     /// A job asks for a slot on a node it has not tried.
     pub fn ask(&mut self, need: Need, tried: Vec<PeerId>, now: Instant) -> Choice {
         let model = need.model;
-        if self.suiting(&need, &tried).next().is_none() {
+        if self.suiting(&need, &tried).next().is_none() && !self.could_load(&need, &tried) {
             return Choice::Nobody;
         }
         if let Some((tokens, limit)) = self.too_long(&need, &tried) {
@@ -134,6 +137,7 @@ impl Scheduler {
         self.queues.entry(model).or_default().push(Waiting { ticket, need, tried, since: now, cost });
         // Everybody goes through the line, so that nobody jumps it.
         self.place(model, now);
+        self.bring(model, now);
         self.shorten(now);
         match self.take_fate(ticket) {
             Some(Fate::Placed(placed)) => Choice::Place(placed),
@@ -147,7 +151,10 @@ impl Scheduler {
     pub fn placements(&mut self, now: Instant) -> Vec<(Ticket, Fate)> {
         self.send_away(now);
         let models: Vec<ModelId> = self.queues.keys().copied().collect();
-        models.into_iter().for_each(|model| self.place(model, now));
+        for model in models {
+            self.place(model, now);
+            self.bring(model, now);
+        }
         std::mem::take(&mut self.fates)
     }
 
@@ -171,6 +178,7 @@ impl Scheduler {
         }
         if let Some(record) = self.record(&placed.peer) {
             record.judge(outcome, now);
+            record.loads.judge(&running, outcome, now);
         }
     }
 
@@ -192,7 +200,9 @@ impl Scheduler {
     /// Numbers in a vector of this model, as that node offers it.
     #[must_use]
     pub fn dimensions(&self, peer: &PeerId, model: ModelId) -> u32 {
-        self.nodes.get(peer).and_then(|node| node.offer(model)).map_or(0, |offer| offer.dimensions)
+        let Some(node) = self.nodes.get(peer) else { return 0 };
+        let to_come = node.loadable(model).map_or(0, |loadable| loadable.dimensions);
+        node.offer(model).map_or(to_come, |offer| offer.dimensions)
     }
 
     fn take_fate(&mut self, ticket: Ticket) -> Option<Fate> {
@@ -219,7 +229,7 @@ impl Scheduler {
         let need = &running.need;
         let paid = match outcome {
             Outcome::Served | Outcome::Left => self.knowledge(need.model).paid(need, seen),
-            Outcome::Busy | Outcome::Failed => 0.0,
+            Outcome::Busy | Outcome::Failed | Outcome::NotLoaded(_) => 0.0,
         };
         if let Some(queue) = self.queues.get_mut(&need.model) {
             queue.settle(need.priority, &need.owner, paid - running.cost);

@@ -16,7 +16,7 @@ use starling_protocol::limits::MAX_PROMPT_BYTES;
 use thiserror::Error;
 
 pub use begin::{Begun, Question};
-pub use log::{Ended, Log, News, Reader, Started};
+pub use log::{Ended, Loading, Log, News, Reader, Started};
 pub use seats::Running;
 
 use crate::{
@@ -83,6 +83,7 @@ pub fn code(error: &DispatchError) -> &'static str {
         DispatchError::PromptTooLong { .. } => "prompt_too_long",
         DispatchError::NodeFailed(_) => "node_failed",
         DispatchError::RequestCrashesEngines => "request_crashed_engines",
+        DispatchError::NotLoaded(_) => "not_loaded",
         DispatchError::NodeLost => "node_lost",
         DispatchError::Stopping => "stopping",
     }

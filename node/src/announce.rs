@@ -3,13 +3,17 @@
 //! [`Board`] puts the state together, as a level that others watch; [`run`] keeps one task for each
 //! connected gateway, which pushes that level on change and at least once a second.
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    time::Duration,
+};
 
 use starling_protocol::{
     frame,
     limits::{MAX_LABEL_BYTES, MAX_REASON_BYTES, STATUS_INTERVAL},
     membership::MemberRole,
-    message::{Network, Offer, Status},
+    message::{Loadable, Network, Offer, Status},
     swarm::{Handle, Peer, PeerId, Reachability},
 };
 use tokio::{
@@ -22,9 +26,10 @@ use tracing::debug;
 
 use crate::{
     convert::{self, cut},
-    engines::Models,
+    engines::{Models, Served},
     hardware::{Hardware, Watcher},
     network,
+    shelf::Shelf,
 };
 
 /// Between two pushes at least: under load a slot changes hands hundreds of times a second.
@@ -37,6 +42,7 @@ const MAX_GATEWAYS: usize = 64;
 /// Puts the node's status together.
 pub(crate) struct Board {
     models: Models,
+    shelf: Shelf,
     hardware: Watcher,
     reachability: watch::Receiver<Reachability>,
     stopping: CancellationToken,
@@ -46,21 +52,22 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(
         name: &str,
-        models: Models,
+        (models, shelf): (Models, Shelf),
         hardware: Watcher,
         reachability: watch::Receiver<Reachability>,
         stopping: CancellationToken,
     ) -> Self {
-        let device = models.first().map(|model| model.engine.info().device.clone()).unwrap_or_default();
+        let (device, warning) = about(&models);
         let status = Status {
             name: cut(name, MAX_LABEL_BYTES),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device: cut(&device, MAX_LABEL_BYTES),
+            device,
             offers: offers(&models),
-            warning: cut(&warning(&models), MAX_REASON_BYTES),
+            loadable: shelf.loadable(),
+            warning,
             ..Status::default()
         };
-        Self { models, hardware, reachability, stopping, status: watch::channel(status).0 }
+        Self { models, shelf, hardware, reachability, stopping, status: watch::channel(status).0 }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -69,32 +76,60 @@ impl Board {
 
     /// Keeps the status true until `cancel`.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
-        let mut changes = JoinSet::new();
-        for model in self.models.iter() {
-            changes.spawn(next_change(model.engine.load()));
-        }
+        let (mut changes, mut watched) = (JoinSet::new(), HashSet::new());
         let mut hardware = self.hardware.seen();
+        let mut shelf = self.shelf.changes();
         loop {
+            let served = self.served();
+            // One that was unloaded may come again, with another engine.
+            watched.retain(|id| served.iter().any(|model| model.id == *id));
+            for model in served.iter().filter(|model| watched.insert(model.id)) {
+                changes.spawn(next_change(model.engine.load()));
+            }
+            drop(served);
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.stopping.cancelled(), if !self.status.borrow().stopping => {}
                 Some(Ok(Some(load))) = changes.join_next() => { changes.spawn(next_change(load)); }
+                Ok(()) = shelf.changed() => {}
                 Ok(()) = hardware.changed() => {}
                 Ok(()) = self.reachability.changed() => {}
             }
             let network = network::to_wire(&self.reachability.borrow_and_update());
             let figures = hardware.borrow_and_update().clone();
+            let served = self.served();
+            let models = (offers(&served), self.shelf.loadable());
             self.status.send_if_modified(|status| {
-                update(status, offers(&self.models), self.stopping.is_cancelled(), figures, network)
+                (status.device, status.warning) = about(&served);
+                update(status, models, self.stopping.is_cancelled(), figures, network)
             });
         }
     }
+
+    /// All that are loaded.
+    fn served(&self) -> Vec<Served> {
+        self.models.iter().cloned().chain(self.shelf.served()).collect()
+    }
+}
+
+/// What computes, and what the owner should know of it.
+fn about(served: &[Served]) -> (String, String) {
+    let device = served.first().map(|model| model.engine.info().device.clone()).unwrap_or_default();
+    (cut(&device, MAX_LABEL_BYTES), cut(&warning(served), MAX_REASON_BYTES))
 }
 
 /// Brings the status up to date; true when that is worth a push.
-fn update(status: &mut Status, offers: Vec<Offer>, stopping: bool, figures: Hardware, network: Network) -> bool {
-    let changed = (&status.offers, status.stopping) != (&offers, stopping);
-    (status.offers, status.stopping) = (offers, stopping);
+fn update(
+    status: &mut Status,
+    (offers, loadable): (Vec<Offer>, Vec<Loadable>),
+    stopping: bool,
+    figures: Hardware,
+    network: Network,
+) -> bool {
+    // How far a load has come is a figure for people; that one begins or ends is not.
+    let which = |models: &[Loadable]| models.iter().map(|one| (one.model, one.loading.is_some())).collect::<Vec<_>>();
+    let changed = (&status.offers, status.stopping, which(&status.loadable)) != (&offers, stopping, which(&loadable));
+    (status.offers, status.loadable, status.stopping) = (offers, loadable, stopping);
     // Figures for people go along with the next push, which is a second away at most: a push of their own
     // would hold up the change of a slot.
     (status.gpus, status.ram, status.network) = (figures.gpus, figures.ram, network);
@@ -102,7 +137,7 @@ fn update(status: &mut Status, offers: Vec<Offer>, stopping: bool, figures: Hard
 }
 
 /// What the owner should know of any model, each thing once.
-fn warning(models: &Models) -> String {
+fn warning(models: &[Served]) -> String {
     let mut warnings: Vec<&str> = vec![];
     for model in models.iter() {
         let warning = model.engine.info().warning.as_str();
@@ -115,14 +150,14 @@ fn warning(models: &Models) -> String {
 
 type LoadSeen = watch::Receiver<starling_inference::Load>;
 
-/// Waits for one change; none when there will be no more.
+/// Waits for one change of a model's engine; none when there will be no more.
 async fn next_change(mut load: LoadSeen) -> Option<LoadSeen> {
     load.changed().await.ok()?;
     load.borrow_and_update();
     Some(load)
 }
 
-fn offers(models: &Models) -> Vec<Offer> {
+fn offers(models: &[Served]) -> Vec<Offer> {
     models.iter().filter_map(|model| convert::offer(model.id, &model.engine)).collect()
 }
 
@@ -200,11 +235,16 @@ mod tests {
             ram: Memory { total: 2, used: 1 },
         };
         assert!(
-            !update(&mut status, vec![offer(2)], false, hot.clone(), Network::default()),
+            !update(&mut status, (vec![offer(2)], vec![]), false, hot.clone(), Network::default()),
             "a warmer card is no news to a scheduler"
         );
         assert_eq!((status.gpus[0].temperature_celsius, status.ram.used), (Some(80), 1));
-        assert!(update(&mut status, vec![offer(1)], false, hot.clone(), Network::default()));
-        assert!(update(&mut status, vec![offer(1)], true, hot, Network::default()));
+        assert!(update(&mut status, (vec![offer(1)], vec![]), false, hot.clone(), Network::default()));
+        assert!(update(&mut status, (vec![offer(1)], vec![]), true, hot.clone(), Network::default()));
+        let other = |loading| vec![Loadable { loading, ..Loadable::new(ModelId::new([2; 32]), "other") }];
+        for (loading, is_news) in [(None, true), (Some(1), true), (Some(500), false), (None, true)] {
+            let models = (vec![offer(1)], other(loading));
+            assert_eq!(update(&mut status, models, true, hot.clone(), Network::default()), is_news, "{loading:?}");
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! What a node is started with.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
-use starling_inference::{DeviceChoice, Source, scripted};
+use starling_inference::{DeviceChoice, Source, model::ModelFile, scripted};
 use starling_protocol::{
     membership::Membership,
-    program::{Exit, SwarmOptions},
+    program::{Exit, SwarmOptions, parse_span},
     swarm::{self, Role},
 };
 
@@ -14,6 +18,7 @@ use crate::{
     engines::Apart,
     membership::{self, Files},
     models::Place,
+    shelf::OnDemand,
 };
 
 /// Everything that [`start`](crate::start) needs, checked.
@@ -23,8 +28,10 @@ pub struct Config {
     pub swarm: swarm::Config,
     /// What it is called.
     pub name: String,
-    /// What it serves; at least one.
+    /// What it serves from its start on; at least one here or on demand.
     pub sources: Vec<Source>,
+    /// What it loads when somebody asks.
+    pub on_demand: OnDemand,
     /// Where that runs.
     pub engines: Apart,
     /// What makes it a member of its swarm.
@@ -38,6 +45,7 @@ struct Checked {
     alone: swarm::Config,
     name: String,
     sources: Vec<Source>,
+    on_demand: OnDemand,
     engines: Apart,
     data: PathBuf,
     options: SwarmOptions,
@@ -71,6 +79,21 @@ pub struct Options {
     /// Embedding model to serve beside the chat model: a GGUF file, or the name of one that was pulled; may be repeated.
     #[arg(long, value_name = "PATH|NAME")]
     pub embedding_model: Vec<PathBuf>,
+    /// Model to load only when somebody asks for it: a GGUF file, or the name of one that was pulled; may be repeated.
+    #[arg(long, value_name = "PATH|NAME")]
+    pub offer: Vec<PathBuf>,
+    /// Offer every model that was pulled.
+    #[arg(long)]
+    pub offer_all: bool,
+    /// How long a model that was loaded because somebody asked is kept while nobody uses it: a number and s, m, h or d.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_span)]
+    pub keep_loaded: Duration,
+    /// Memory in MiB that models which are loaded on demand may take together [default: what is free].
+    #[arg(long, value_name = "MIB")]
+    pub offer_mb: Option<u64>,
+    /// Options of a scripted engine that is loaded on demand; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE,…", hide = true)]
+    pub offer_scripted: Vec<String>,
     /// What computes the answers.
     #[arg(long, value_enum, default_value_t = Engine::Llama)]
     pub engine: Engine,
@@ -120,14 +143,55 @@ impl Options {
 
     fn check(self) -> Result<Checked, Exit> {
         let data = self.swarm.data_dir("node")?;
+        let place = Place::new(&data);
         Ok(Checked {
+            on_demand: self.on_demand(&place)?,
             alone: self.swarm.swarm_config(Role::Node, &data, false)?,
             name: self.name.clone().unwrap_or_else(machine_name),
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             options: self.swarm.clone(),
-            sources: self.sources(&Place::new(&data))?,
+            sources: self.sources(&place)?,
             data,
         })
+    }
+
+    fn offers_any(&self) -> bool {
+        !self.offer.is_empty() || self.offer_all || !self.offer_scripted.is_empty()
+    }
+
+    fn on_demand(&self, place: &Place) -> Result<OnDemand, Exit> {
+        let mut sources = self.offer_scripted.iter().map(|options| scripted(options)).collect::<Result<Vec<_>, _>>()?;
+        let mut paths = vec![];
+        for model in &self.offer {
+            paths.push(place.resolve(model)?);
+        }
+        if self.offer_all {
+            paths.extend(place.store.entries()?.iter().map(|entry| place.store.path(entry)));
+        }
+        // What is named is found, or the owner is told so; what was pulled long ago may have gone.
+        for path in &paths[..self.offer.len()] {
+            ModelFile::open(path).map_err(|error| Exit::usage(&error, error.hint()))?;
+        }
+        paths.sort();
+        paths.dedup();
+        sources.extend(paths.iter().map(|path| self.offered(path, place)));
+        let limit_bytes = self.offer_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
+        Ok(OnDemand { sources, keep_loaded: self.keep_loaded, limit_bytes, device: self.device })
+    }
+
+    fn offered(&self, path: &Path, place: &Place) -> Source {
+        // Slots and context are the chat model's: a short text and a long answer have nothing in common.
+        let embeds = ModelFile::open(path).is_ok_and(|file| file.header.pooling().is_some());
+        let for_chat = |number: Option<NonZeroU32>| number.filter(|_| !embeds).map(Into::into);
+        Source::Gguf {
+            path: path.to_owned(),
+            context_tokens: for_chat(self.context),
+            slots: for_chat(self.slots),
+            threads: self.threads.map(Into::into),
+            saved_bytes: self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20)),
+            hashes: Some(place.hashes.clone()),
+            device: self.device,
+        }
     }
 
     fn sources(self, place: &Place) -> Result<Vec<Source>, Exit> {
@@ -137,11 +201,7 @@ impl Options {
             if !self.model.is_empty() || !self.embedding_model.is_empty() {
                 return Err(Exit::usage("models go with --engine llama", "leave one of the two out"));
             }
-            let options: scripted::Options = self
-                .scripted
-                .parse()
-                .map_err(|error| Exit::usage(format!("--scripted: {error}"), "see --help for an example"))?;
-            return Ok(vec![Source::Scripted(options)]);
+            return Ok(vec![scripted(&self.scripted)?]);
         }
         if !self.scripted.is_empty() {
             return Err(Exit::usage("--scripted goes with --engine scripted", "leave one of the two out"));
@@ -149,7 +209,7 @@ impl Options {
         let device = self.device;
         let saved_bytes = self.saved_mb.map(|megabytes| megabytes.saturating_mul(1 << 20));
         let mut sources = vec![];
-        if self.model.is_empty() {
+        if self.model.is_empty() && !self.offers_any() {
             let cache_dir = place.store.folder().to_owned();
             sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device });
         }
@@ -188,11 +248,18 @@ impl Checked {
             swarm: self.options.of_swarm(self.alone, swarm, &membership.addresses),
             name: self.name,
             sources: self.sources,
+            on_demand: self.on_demand,
             engines: self.engines,
             membership,
             data: Some(self.data),
         })
     }
+}
+
+fn scripted(options: &str) -> Result<Source, Exit> {
+    let options: scripted::Options =
+        options.parse().map_err(|error| Exit::usage(format!("--scripted: {error}"), "see --help for an example"))?;
+    Ok(Source::Scripted(options))
 }
 
 /// This program, for the engines' processes.

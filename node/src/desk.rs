@@ -43,6 +43,8 @@ pub struct NodeState {
     pub network: Network,
     /// What it serves.
     pub models: Vec<ModelState>,
+    /// What it loads when somebody asks.
+    pub loadable: Vec<LoadableState>,
     /// What its owner should know.
     pub warning: String,
 }
@@ -64,6 +66,22 @@ pub struct ModelState {
     /// How often its engine had to be started again.
     pub restarts: u32,
     /// What went wrong last; empty when nothing did.
+    pub trouble: String,
+}
+
+/// A model that is not loaded, or not yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadableState {
+    /// What people call it.
+    pub name: String,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// It is being loaded, and so much of a thousand has come.
+    pub loading_permille: Option<u32>,
+    /// How long a whole load is thought to take.
+    pub seconds: u32,
+    /// Why it could not be loaded last; empty when nothing went wrong.
     pub trouble: String,
 }
 
@@ -123,6 +141,13 @@ impl Desk {
             restarts: offer.restarts,
             trouble: offer.trouble,
         });
+        let loadable = status.loadable.into_iter().map(|model| LoadableState {
+            name: model.name,
+            bytes: model.bytes,
+            loading_permille: model.loading,
+            seconds: model.seconds,
+            trouble: model.trouble,
+        });
         NodeState {
             version: status.version,
             name: status.name,
@@ -131,6 +156,7 @@ impl Desk {
             stopping: status.stopping,
             network,
             models: models.collect(),
+            loadable: loadable.collect(),
             warning: status.warning,
         }
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, thread};
 
 use futures::future::join_all;
 use starling_inference::{
-    Handle, OpenError, Source,
+    Handle, OpenError, Progress, Source,
     host::{self, Host, Launch, Patience},
 };
 use starling_protocol::{ModelId, program::Exit};
@@ -46,9 +46,15 @@ impl Apart {
 
 /// Opens the sources side by side, and gives what keeps their processes. What cannot be opened is left out, as long as
 /// anything can.
+///
+/// # Errors
+/// When there is no source that can be, unless there is none at all.
 pub(crate) async fn open(sources: Vec<Source>, apart: &Apart) -> Result<(Models, Vec<Host>), Exit> {
+    if sources.is_empty() {
+        return Ok((Models::from([]), vec![]));
+    }
     let (mut models, mut hosts, mut failed): (Vec<Served>, _, _) = (vec![], vec![], vec![]);
-    let opening = sources.into_iter().map(|source| open_one(apart.launch(&source), source));
+    let opening = sources.into_iter().map(|source| open_one(source, apart));
     for opened in join_all(opening).await {
         let (engine, host) = match opened {
             Ok(opened) => opened,
@@ -84,7 +90,7 @@ pub(crate) async fn open(sources: Vec<Source>, apart: &Apart) -> Result<(Models,
 
 /// Opens one source for a command that asks it something and ends. Its process lives as long as the set.
 pub(crate) async fn open_for_command(source: Source, apart: &Apart) -> Result<(Handle, JoinSet<()>), Exit> {
-    let (engine, host) = open_one(apart.launch(&source), source).await?;
+    let (engine, host) = open_one(source, apart).await?;
     let mut hosts = JoinSet::new();
     if let Some(host) = host {
         hosts.spawn(host.run());
@@ -92,15 +98,28 @@ pub(crate) async fn open_for_command(source: Source, apart: &Apart) -> Result<(H
     Ok((engine, hosts))
 }
 
-async fn open_one(launch: Option<Launch>, source: Source) -> Result<(Handle, Option<Host>), Exit> {
-    let Some(launch) = launch else { return Ok((open_here(source).await?, None)) };
-    let (engine, host) = host::open(source, launch, Patience::default()).await.map_err(usage)?;
+async fn open_one(source: Source, apart: &Apart) -> Result<(Handle, Option<Host>), Exit> {
+    load(source, apart, &Progress::new()).await.map_err(usage)
+}
+
+/// Opens one source, and shows how far that has come. Dropping the future gives it up.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(crate) async fn load(
+    source: Source,
+    apart: &Apart,
+    progress: &Progress,
+) -> Result<(Handle, Option<Host>), OpenError> {
+    let Some(launch) = apart.launch(&source) else { return Ok((open_here(source, progress.clone()).await?, None)) };
+    let (engine, host) = host::open_with(source, launch, Patience::default(), progress).await?;
     Ok((engine, Some(host)))
 }
 
-async fn open_here(source: Source) -> Result<Handle, Exit> {
+async fn open_here(source: Source, progress: Progress) -> Result<Handle, OpenError> {
+    let engine = |reason: String| OpenError::Engine { reason };
     let (reply, opened) = oneshot::channel();
-    let run = move || match starling_inference::open(&source) {
+    let run = move || match starling_inference::open_with(&source, &progress) {
         Ok((handle, runner)) => {
             let name = handle.info().name.clone();
             if reply.send(Ok(handle)).is_ok() {
@@ -113,8 +132,8 @@ async fn open_here(source: Source) -> Result<Handle, Exit> {
     thread::Builder::new()
         .name("engine".to_owned())
         .spawn(run)
-        .map_err(|error| Exit::failed(format!("cannot start a thread for an engine: {error}")))?;
-    opened.await.map_err(|_| Exit::failed("an engine died while it was opened"))?.map_err(usage)
+        .map_err(|error| engine(format!("there is no thread for it: {error}")))?;
+    opened.await.map_err(|_| engine("it died while it was opened".to_owned()))?
 }
 
 fn usage(error: OpenError) -> Exit {

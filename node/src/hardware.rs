@@ -6,8 +6,15 @@
 mod amd;
 mod nvidia;
 
-use std::{io, path::Path, sync::mpsc, thread, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
+use starling_inference::{CPU_SHARE, DeviceChoice, GPU_SHARE, HAS_GPU_BACKENDS};
 use starling_protocol::{
     limits::{MAX_GPUS, MAX_LABEL_BYTES},
     message::{Gpu, Memory},
@@ -15,7 +22,7 @@ use starling_protocol::{
 use sysinfo::System;
 use tokio::sync::watch;
 
-use crate::convert::cut;
+use crate::{convert::cut, shelf::Room};
 use nvidia::Nvidia;
 
 /// Between two readings: these figures are for people and graphs, not for scheduling.
@@ -102,10 +109,28 @@ impl Watcher {
         Ok(Self { _stop: stop, seen })
     }
 
+    /// Bytes that a model may take: of the GPU with the most room where one is used, else of the machine's memory. A
+    /// guess, and for choosing who makes room: an engine looks for itself.
+    pub(crate) fn room(&self, device: DeviceChoice) -> Room {
+        let seen = self.seen();
+        let on_gpu = HAS_GPU_BACKENDS && device != DeviceChoice::Cpu;
+        Arc::new(move || {
+            let Hardware { gpus, ram } = &*seen.borrow();
+            let on_card = gpus.iter().filter(|_| on_gpu).map(|gpu| share(gpu.memory, GPU_SHARE)).max();
+            on_card.filter(|room| *room > 0).unwrap_or_else(|| share(*ram, CPU_SHARE))
+        })
+    }
+
     /// The figures, as a level.
     pub(crate) fn seen(&self) -> watch::Receiver<Hardware> {
         self.seen.clone()
     }
+}
+
+/// A part of what is free; where nothing is known there is no limit, and the engine will say when it gets none.
+fn share(memory: Memory, share: f64) -> u64 {
+    let free = memory.total.saturating_sub(memory.used);
+    if memory.total == 0 { u64::MAX } else { (free as f64 * share) as u64 }
 }
 
 #[cfg(test)]

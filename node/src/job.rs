@@ -5,6 +5,7 @@
 
 mod attempt;
 mod link;
+mod loading;
 mod log;
 mod table;
 
@@ -13,6 +14,7 @@ use std::{io, time::Duration};
 use futures::AsyncWriteExt;
 use starling_inference::Generation;
 use starling_protocol::{
+    ModelId,
     frame::{self, FrameError},
     limits::{ADMISSION_TIMEOUT, FIRST_FRAME_TIMEOUT, MAX_REQUEST_FRAME},
     message::{JobEvent, JobOpening, JobRequest, Refusal, Resume, Task},
@@ -27,8 +29,9 @@ use self::{
 };
 use crate::{
     Stops, convert,
-    engines::Models,
+    engines::{Models, Served},
     fair::{Seat, Seats},
+    shelf::{Shelf, Use},
 };
 
 /// How soon the slot of an attempt that was ended is free: after the step that runs.
@@ -38,14 +41,15 @@ const FREED_IN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Jobs {
     models: Models,
+    shelf: Shelf,
     stops: Stops,
     attempts: Table<Letter>,
     seats: Seats,
 }
 
 impl Jobs {
-    pub(crate) fn new(models: Models, stops: Stops) -> Self {
-        Self { models, stops, attempts: Table::default(), seats: Seats::default() }
+    pub(crate) fn new(models: Models, shelf: Shelf, stops: Stops) -> Self {
+        Self { models, shelf, stops, attempts: Table::default(), seats: Seats::default() }
     }
 
     pub(crate) async fn serve(self, inbound: InboundStream) {
@@ -63,32 +67,27 @@ impl Jobs {
         }
     }
 
-    async fn begin(&self, gateway: PeerId, request: JobRequest, stream: Stream) -> io::Result<()> {
+    async fn begin(&self, gateway: PeerId, request: JobRequest, mut stream: Stream) -> io::Result<()> {
         Span::current().record("id", field::display(request.job));
         let key = Key { gateway, job: request.job, attempt: request.attempt };
         let Some((place, ended)) = self.attempts.enter(key) else {
             return refuse(stream, invalid("attempt", "this attempt, or a newer one, has been begun before")).await;
         };
+        let (served, _in_use) = match self.engine(request.model, &mut stream).await? {
+            Ok(found) => found,
+            Err(refusal) => return refuse(stream, refusal).await,
+        };
         if ended {
-            self.is_free(&request).await;
+            is_free(&served).await;
         }
-        match self.admit(gateway, request).await {
-            // The seat is given back when the attempt is over.
+        match self.admit(gateway, &served, request).await {
+            // The seat, and the right to the model, are given back when the attempt is over.
             Ok((generation, _seat)) => {
                 Box::pin(Attempt::new(place, generation, stream).run(&self.stops)).await;
                 Ok(())
             }
             Err(refusal) => refuse(stream, refusal).await,
         }
-    }
-
-    /// An older attempt at this job was ended, and its slot will be free in a moment.
-    async fn is_free(&self, request: &JobRequest) {
-        let Some(model) = self.models.iter().find(|model| model.id == request.model) else { return };
-        let mut load = model.engine.load();
-        let free = load.wait_for(|load| load.slots_free > 0);
-        // Otherwise the engine says what it has to say.
-        let _ = timeout(FREED_IN, free).await;
     }
 
     async fn resume(&self, gateway: PeerId, resume: Resume, stream: Stream) -> io::Result<()> {
@@ -108,11 +107,25 @@ impl Jobs {
         refuse(stream, refusal).await
     }
 
-    async fn admit(&self, gateway: PeerId, request: JobRequest) -> Result<(Generation, Seat), Refusal> {
+    /// The engine of a model, which is loaded now where it has to be; the stream is told how far that is.
+    async fn engine(&self, model: ModelId, stream: &mut Stream) -> io::Result<Result<(Served, Option<Use>), Refusal>> {
+        if self.stops.accepting.is_cancelled() {
+            return Ok(Err(Refusal::Stopping));
+        }
+        if let Some(served) = self.models.iter().find(|served| served.id == model) {
+            return Ok(Ok((served.clone(), None)));
+        }
+        match self.shelf.want(model) {
+            None => Ok(Err(Refusal::UnknownModel)),
+            Some(Err(refusal)) => Ok(Err(refusal)),
+            Some(Ok(coming)) => loading::wait(coming, &self.stops, stream).await,
+        }
+    }
+
+    async fn admit(&self, gateway: PeerId, model: &Served, request: JobRequest) -> Result<(Generation, Seat), Refusal> {
         if self.stops.accepting.is_cancelled() {
             return Err(Refusal::Stopping);
         }
-        let model = self.models.iter().find(|model| model.id == request.model).ok_or(Refusal::UnknownModel)?;
         let admitted = async {
             match request.task {
                 Task::Chat(chat) => model.engine.generate(convert::request(chat)).await,
@@ -124,6 +137,14 @@ impl Jobs {
             async { timeout(ADMISSION_TIMEOUT, admitted).await.map_err(|_| Refusal::Busy)?.map_err(convert::refusal) };
         self.seats.admit(gateway, model, in_time).await
     }
+}
+
+/// An older attempt at the same job was ended, and its slot will be free in a moment.
+async fn is_free(served: &Served) {
+    let mut load = served.engine.load();
+    let free = load.wait_for(|load| load.slots_free > 0);
+    // Otherwise the engine says what it has to say.
+    let _ = timeout(FREED_IN, free).await;
 }
 
 /// The first frame, or what to say when it makes no sense.

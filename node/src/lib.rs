@@ -17,6 +17,7 @@ mod job;
 pub mod membership;
 pub mod models;
 pub mod network;
+mod shelf;
 pub mod status;
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 pub use config::Config;
 pub use engines::{Apart, Served};
+pub use shelf::OnDemand;
 
 /// Running answers get this long to finish when the node stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -78,6 +80,15 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         clock: Clock::default(),
     })?;
     let (served, keepers) = engines::open(config.sources, &config.engines).await?;
+    let hardware = hardware::Watcher::start()
+        .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
+    let own: Vec<_> = served.iter().map(|model| model.id).collect();
+    let (room, apart, on_demand) = (hardware.room(config.on_demand.device), config.engines, config.on_demand);
+    let offered = tokio::task::spawn_blocking(move || shelf::Shelf::new(on_demand, apart, &own, room));
+    let (shelf, loader) = offered.await.map_err(|error| Exit::failed(format!("reading the models: {error}")))?;
+    if served.is_empty() && shelf.ids().next().is_none() {
+        return Err(Exit::failed("there is no model to serve"));
+    }
     let mut hosts = JoinSet::new();
     for host in keepers {
         hosts.spawn(host.run());
@@ -90,11 +101,10 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         stopping.run_until_cancelled(watching).await;
         stopping.cancelled().await;
     });
-    handle.serve(served.iter().map(|model| model.id).collect()).await;
-    let hardware = hardware::Watcher::start()
-        .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
-    let status =
-        announce::Board::new(&config.name, served.clone(), hardware, handle.reachability(), stops.accepting.clone());
+    handle.serve(served.iter().map(|model| model.id).chain(shelf.ids()).collect()).await;
+    parts.spawn(loader.run(stops.swarm.clone()).instrument(info_span!("loader")));
+    let models = (served.clone(), shelf.clone());
+    let status = announce::Board::new(&config.name, models, hardware, handle.reachability(), stops.accepting.clone());
     let seen = status.subscribe();
     if let Some(data) = &config.data {
         match desk::Desk::open(data, handle.clone(), seen.clone()) {
@@ -105,7 +115,7 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     }
     parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
-    let serving = job::Jobs::new(served.clone(), stops.clone());
+    let serving = job::Jobs::new(served.clone(), shelf, stops.clone());
     let door = accept::Door { jobs: serving, stops: stops.clone(), tasks: jobs.clone() };
     parts.spawn(door.run(inbound.jobs).instrument(info_span!("accept")));
     let (lost, stopping) = (engines::mourn(served.clone()), stops.accepting.clone());

@@ -8,7 +8,10 @@ use std::{
 use clap::Args;
 use starling_protocol::program::{self, Exit, say};
 
-use crate::desk::{self, ModelState, NodeState};
+use crate::{
+    desk::{self, LoadableState, ModelState, NodeState},
+    models::show,
+};
 
 /// The flags of `starling-node status`.
 #[derive(Args, Clone, Debug)]
@@ -51,6 +54,7 @@ fn shown(state: &NodeState, now: Duration) -> String {
         lines.push(("state", "stopping: takes no more jobs".to_owned()));
     }
     lines.extend(state.models.iter().map(|model| ("model", model_line(model))));
+    lines.extend(state.loadable.iter().map(|model| ("on demand", loadable_line(model))));
     lines.extend(state.network.lines());
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:12} {value}\n")).collect();
     let warnings = Some(&state.warning).filter(|warning| !warning.is_empty()).cloned();
@@ -75,6 +79,18 @@ fn model_line(model: &ModelState) -> String {
     line
 }
 
+fn loadable_line(model: &LoadableState) -> String {
+    let LoadableState { name, bytes, loading_permille, seconds, trouble } = model;
+    let mut line = match loading_permille {
+        Some(permille) => format!("{name}, loading: {} %", permille / 10),
+        None => format!("{name}, {}, loads in about {seconds} s", show::size(*bytes)),
+    };
+    if !trouble.is_empty() {
+        line += &format!(": {trouble}");
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +99,20 @@ mod tests {
     fn a_node_is_shown_line_by_line() {
         let model =
             ModelState { name: "m".into(), device: "CPU".into(), slots: 2, slots_free: 1, ..ModelState::default() };
-        let state =
-            NodeState { models: vec![model], name: "desk".into(), warning: "look".into(), ..NodeState::default() };
+        let away = LoadableState { name: "big".into(), bytes: 5_000_000_000, seconds: 20, ..LoadableState::default() };
+        let comes = LoadableState { name: "next".into(), loading_permille: Some(421), ..LoadableState::default() };
+        let state = NodeState {
+            models: vec![model],
+            loadable: vec![away, comes],
+            name: "desk".into(),
+            warning: "look".into(),
+            ..NodeState::default()
+        };
         let text = shown(&state, Duration::from_secs(3_720));
         assert!(text.starts_with("node         desk (), starling-node , up 1 h 02 min\n"), "{text}");
         assert!(text.contains("\nmodel        m on CPU, 1 of 2 slots free\n"), "{text}");
+        assert!(text.contains("\non demand    big, 5.00 GB, loads in about 20 s\n"), "{text}");
+        assert!(text.contains("\non demand    next, loading: 42 %\n"), "{text}");
         assert!(text.contains("\nWARNING: look\n"), "{text}");
     }
 }

@@ -4,6 +4,8 @@
 //! parsed together with the real ones, so that a value is checked in one way wherever it stands; a
 //! flag on the command line wins over the file, and the file over a default.
 
+mod span;
+
 use std::{
     ffi::OsString,
     fmt::Display,
@@ -26,6 +28,8 @@ use crate::{
     membership::{InviteError, SwarmId},
     swarm::{self, AddressError, Multiaddr, Role, StartError},
 };
+
+pub use self::span::parse_span;
 
 /// A mistake in flags, files or surroundings ends with this code, anything unexpected with 1.
 const EXIT_USAGE: u8 = 2;

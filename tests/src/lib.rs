@@ -16,7 +16,7 @@ use starling_gateway::{
     dispatch::View,
 };
 use starling_inference::{Source, scripted};
-use starling_node::{Apart, Node};
+use starling_node::{Apart, Node, OnDemand};
 use starling_protocol::{
     Identity,
     members::Standing,
@@ -192,6 +192,7 @@ impl TestSwarm {
             name: "test node".to_owned(),
             sources: options.iter().map(source).collect(),
             engines: Apart::default(),
+            on_demand: OnDemand::default(),
             data: None,
         }
     }

@@ -262,9 +262,10 @@ fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
 
 fn of_dispatch(error: &DispatchError) -> StatusCode {
     match error {
-        DispatchError::NoNode | DispatchError::AllBusy { .. } | DispatchError::Stopping => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        DispatchError::NoNode
+        | DispatchError::AllBusy { .. }
+        | DispatchError::NotLoaded(_)
+        | DispatchError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         DispatchError::Invalid { .. } | DispatchError::PromptTooLong { .. } => StatusCode::BAD_REQUEST,
         // No 5xx: clients repeat those by themselves.
         DispatchError::RequestCrashesEngines => StatusCode::UNPROCESSABLE_ENTITY,

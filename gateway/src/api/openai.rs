@@ -41,7 +41,7 @@ const RESUMABLE: HeaderName = HeaderName::from_static("x-starling-resumable");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const PEER: HeaderName = HeaderName::from_static("x-starling-peer");
 
-/// Answers, of one of which the first token is here.
+/// Answers, of one of which the first token is here, or is known to take a while.
 struct Begun {
     choices: Choices,
     first: News,
@@ -62,7 +62,8 @@ pub(super) async fn chat_completions(
     let head = Head::new(model.name.clone());
     let (streamed, usage) = (asked.stream, asked.include_usage);
     let cancel = app.life.cancel.clone();
-    let begun = until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id, caller.user.id))).await?;
+    let begun =
+        until(&cancel, begin(Choices::start(&app.dispatch, &asked, model.id, caller.user.id), streamed)).await?;
     let headers = headers(begun.choices.placement(begun.first.choice));
     if streamed {
         let (id, flow) = (head.id.clone(), Flow::new(head, begun, usage, cancel));
@@ -108,12 +109,16 @@ async fn until<T, E: Into<ApiError>>(
     }
 }
 
-/// Waits for the first token: what fails before it fails with a status of its own.
-async fn begin(mut choices: Choices) -> Result<Begun, DispatchError> {
-    match choices.next().await? {
-        Some(first) => Ok(Begun { choices, first }),
-        // There is at least one choice, and none ends without a word.
-        None => Err(DispatchError::NodeLost),
+/// Waits for the first token: what fails before it fails with a status of its own. A stream begins earlier where the
+/// model has to be loaded first, which takes longer than a line stays open in silence.
+async fn begin(mut choices: Choices, streamed: bool) -> Result<Begun, DispatchError> {
+    loop {
+        match choices.next().await? {
+            Some(News { loading: Some(_), .. }) if !streamed => {}
+            Some(first) => return Ok(Begun { choices, first }),
+            // There is at least one choice, and none ends without a word.
+            None => return Err(DispatchError::NodeLost),
+        }
     }
 }
 

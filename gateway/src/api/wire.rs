@@ -130,6 +130,8 @@ pub struct NodeView {
     pub ram: MemoryView,
     pub offers: Vec<OfferView>,
     pub network: NetworkView,
+    /// Models that it loads once somebody asks.
+    pub loadable: Vec<LoadableView>,
 }
 
 /// How a node is seen from outside, as it says; null is what it does not know.
@@ -189,6 +191,29 @@ pub struct OfferView {
     pub trouble: String,
 }
 
+/// A model that a node does not serve and would load.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct LoadableView {
+    pub model: String,
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// It is being loaded, and so much of a thousand has come.
+    pub loading_permille: Option<u32>,
+    /// How long a whole load is thought to take.
+    pub seconds: u32,
+    /// Why it could not be loaded last; empty when nothing went wrong.
+    pub trouble: String,
+}
+
+/// Whether a model is there, or comes once somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelState {
+    Loaded,
+    Loading,
+    Loadable,
+}
+
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct ModelView {
     pub id: String,
@@ -198,6 +223,9 @@ pub struct ModelView {
     pub nodes: u32,
     pub slots_free: u32,
     pub slots_total: u32,
+    pub state: ModelState,
+    /// While it is being loaded, how much of a thousand has come.
+    pub loading_permille: Option<u32>,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]

@@ -7,6 +7,7 @@ mod ask;
 mod attempt;
 mod course;
 mod link;
+mod loading;
 #[cfg(test)]
 mod simulation;
 mod vectors;
@@ -58,6 +59,7 @@ impl Trouble {
     fn outcome(&self) -> Outcome {
         match self {
             Self::Busy => Outcome::Busy,
+            Self::Node(DispatchError::NotLoaded(why)) => Outcome::NotLoaded(*why),
             Self::Node(_) => Outcome::Failed,
             Self::TooLong { .. } | Self::Job(_) | Self::Unread => Outcome::Left,
         }
@@ -221,6 +223,7 @@ fn reason(error: &DispatchError) -> &'static str {
         DispatchError::NodeFailed(JobFailure::Garbage) => "garbage",
         DispatchError::NodeFailed(JobFailure::Hung) => "hung",
         DispatchError::NodeFailed(JobFailure::Stopping) => "stopping",
+        DispatchError::NotLoaded(_) => "not_loaded",
         _ => "lost",
     }
 }
@@ -239,6 +242,7 @@ fn refused(refusal: Refusal) -> Trouble {
     match refusal {
         Refusal::Busy => Trouble::Busy,
         Refusal::Invalid { field, reason } => Trouble::Job(DispatchError::Invalid { field, reason }),
+        Refusal::NotLoaded(why) => Trouble::Node(DispatchError::NotLoaded(why)),
         Refusal::PromptTooLong { tokens, limit } => Trouble::TooLong { tokens, limit },
         Refusal::UnknownModel | Refusal::Stopping | Refusal::NotHere | Refusal::NotMember(_) => {
             Trouble::Node(DispatchError::NodeLost)

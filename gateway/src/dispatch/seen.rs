@@ -28,6 +28,11 @@ impl Seen {
         Self { asked, first: None, last: None, tokens: 0, held_up: Duration::ZERO, usage: None }
     }
 
+    /// The model was loaded first, and only now the request is read: the time until then says nothing of that.
+    pub(super) fn loaded(&mut self) {
+        self.asked = Instant::now();
+    }
+
     /// Tokens have come, or all vectors.
     pub(super) fn piece(&mut self, tokens: usize) {
         let now = Instant::now();

@@ -30,6 +30,7 @@ pub(super) fn node(number: u8) -> NodeView {
         ram: Memory { total: 8, used: 3 },
         offers: vec![],
         network: Network::default(),
+        loadable: vec![],
     }
 }
 

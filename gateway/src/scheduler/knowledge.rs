@@ -1,6 +1,8 @@
 //! What is known of a model from the jobs that have ended: tokens in a byte, tokens in an answer, how long a job
 //! keeps its slot.
 
+use std::time::Instant;
+
 use starling_protocol::message::Usage;
 
 use super::{
@@ -35,12 +37,14 @@ pub(super) struct Knowledge {
     seconds: f64,
     jobs: u32,
     pub(super) usual: Usual,
+    /// When a load of it came further last, on any node.
+    pub(super) moved: Option<Instant>,
 }
 
 impl Default for Knowledge {
     fn default() -> Self {
         let (answer, seconds) = (ANSWER_TOKENS, JOB_SECONDS);
-        Self { tokens: 0.0, bytes: 0.0, answer, seconds, jobs: 0, usual: Usual::default() }
+        Self { tokens: 0.0, bytes: 0.0, answer, seconds, jobs: 0, usual: Usual::default(), moved: None }
     }
 }
 

@@ -6,6 +6,7 @@ use starling_protocol::ModelId;
 
 use super::{
     MAX_WAITING, Scheduler,
+    demand::{LONGEST_LOAD, as_offered},
     need::{Choice, Estimate, Fate, Need, Ticket},
     node::count,
     place::{context, wait},
@@ -28,6 +29,7 @@ impl Scheduler {
         let nodes = self.serving(model, &[]);
         let mut times: Vec<f64> =
             nodes.flat_map(|(_, node, offer)| node.slot_times(offer, self.rules.trials, job_seconds, now)).collect();
+        times.extend(self.load_times(model, now));
         times.sort_by(f64::total_cmp);
         let estimate = |(before, ticket)| {
             (ticket, Estimate { position: count(before + 1), seconds: wait(&times, before, job_seconds).ceil() as u32 })
@@ -40,7 +42,10 @@ impl Scheduler {
         let found = self.line(model, now).into_iter().find(|(other, _)| *other == ticket);
         let Some((_, estimate)) = found else { return Choice::Nobody };
         let queue = self.queues.get(&model).and_then(|queue| queue.get(ticket));
-        let longest = queue.map_or(Duration::ZERO, |waiting| waiting.need.priority.max_wait());
+        let mut longest = queue.map_or(Duration::ZERO, |waiting| waiting.need.priority.max_wait());
+        if self.is_coming(model, now) {
+            longest = longest.max(LONGEST_LOAD);
+        }
         if self.knowledge(model).is_sure() && u64::from(estimate.seconds) > longest.as_secs() {
             self.forget(ticket);
             return Choice::Full(retry(estimate));
@@ -65,13 +70,16 @@ impl Scheduler {
     pub(super) fn send_away(&mut self, now: Instant) {
         let models: Vec<ModelId> = self.queues.keys().copied().collect();
         for model in models {
-            let served: Vec<_> = self.serving(model, &[]).map(|(peer, _, offer)| (*peer, context(offer))).collect();
+            let loaders = self.loaders(model, &[]).map(|(peer, _, loadable)| (*peer, context(&as_offered(loadable))));
+            let offers = self.serving(model, &[]).map(|(peer, _, offer)| (*peer, context(offer)));
+            let served: Vec<_> = offers.chain(loaders).collect();
+            let moved = self.knowledge(model).moved;
             let suits = |need: &Need, context: u32| context > need.context_over;
             let is_lost = |waiting: &Waiting| {
                 served.iter().all(|(peer, context)| waiting.tried.contains(peer) || !suits(&waiting.need, *context))
             };
             let Some(queue) = self.queues.get(&model) else { continue };
-            if !queue.any(|waiting| is_lost(waiting) || waiting.is_overdue(now)) {
+            if !queue.any(|waiting| is_lost(waiting) || waiting.is_overdue(moved, now)) {
                 continue;
             }
             let line = self.line(model, now);
@@ -79,7 +87,7 @@ impl Scheduler {
             for waiting in queue.drain(is_lost) {
                 self.fates.push((waiting.ticket, Fate::Nobody));
             }
-            for waiting in queue.drain(|waiting| waiting.is_overdue(now)) {
+            for waiting in queue.drain(|waiting| waiting.is_overdue(moved, now)) {
                 let estimate = line.iter().find(|(ticket, _)| *ticket == waiting.ticket);
                 let retry = estimate.map_or(RETRY_BOUNDS.0, |(_, estimate)| retry(*estimate));
                 self.fates.push((waiting.ticket, Fate::Refused(retry)));

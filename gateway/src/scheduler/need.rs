@@ -5,7 +5,7 @@ use std::time::Duration;
 use starling_protocol::{
     ModelId,
     limits::MAX_PROMPT_BYTES,
-    message::{Task, Usage},
+    message::{LoadFailure, Task, Usage},
     swarm::PeerId,
 };
 
@@ -165,6 +165,8 @@ pub enum Outcome {
     Busy,
     /// The node failed.
     Failed,
+    /// The node could not load the model.
+    NotLoaded(LoadFailure),
 }
 
 /// What was seen of a job, by our own clock.

@@ -12,6 +12,7 @@ use starling_protocol::{
 };
 
 use super::{
+    demand::Loads,
     need::{Need, Outcome},
     speed::Speeds,
 };
@@ -38,6 +39,7 @@ pub(super) struct Record {
     failures: u32,
     rests_until: Option<Instant>,
     pub(super) speeds: BTreeMap<ModelId, Speeds>,
+    pub(super) loads: Loads,
     /// Our jobs there.
     pub(super) running: Vec<Running>,
     /// When it was last here.
@@ -58,6 +60,8 @@ pub(super) struct Running {
     pub(super) began: Instant,
     /// How long it was thought to take, in seconds.
     pub(super) expected: f64,
+    /// Its model was not loaded there when it began.
+    pub(super) loads: bool,
 }
 
 #[derive(Debug)]
@@ -92,10 +96,13 @@ impl Node {
         node
     }
 
-    pub(super) fn update(&mut self, status: Status, now: Instant) {
+    /// It has said how it is. Models of which a load came further, or to its end.
+    pub(super) fn update(&mut self, status: Status, now: Instant) -> Vec<ModelId> {
         let labels = |offer: &Offer| offer.prefixes.iter().map(|label| (offer.model, *label)).collect::<Vec<_>>();
         self.held = status.offers.iter().flat_map(labels).collect();
+        let moved = self.record.loads.see(&self.status, &status, now);
         (self.status, self.seen) = (status, now);
+        moved
     }
 
     pub(super) fn offer(&self, model: ModelId) -> Option<&Offer> {
@@ -177,7 +184,7 @@ impl Node {
                 offer.slots_free = offer.slots.min(offer.slots_free.saturating_add(1));
             }),
             Outcome::Busy => self.change(need.model, |offer| offer.slots_free = 0),
-            Outcome::Failed => {}
+            Outcome::Failed | Outcome::NotLoaded(_) => {}
         }
     }
 
@@ -206,7 +213,7 @@ impl Record {
                 self.failures = 0;
                 self.good = self.good.saturating_add(1);
             }
-            Outcome::Left | Outcome::Busy => {}
+            Outcome::Left | Outcome::Busy | Outcome::NotLoaded(_) => {}
             // Jobs that fail together fail for one reason.
             Outcome::Failed if self.rests(now) => {}
             Outcome::Failed => {

@@ -10,6 +10,7 @@ use starling_protocol::{ModelId, message::Offer, swarm::PeerId};
 
 use super::{
     Scheduler,
+    demand::as_offered,
     knowledge::Knowledge,
     need::{Fate, Need, Placed, Priority, Ticket},
     node::{Node, Running},
@@ -18,9 +19,9 @@ use super::{
 };
 
 /// Jobs at the head of a line that are looked at when a slot is free: those before it may hold out for other nodes.
-const LOOKED_AT: usize = 64;
+pub(super) const LOOKED_AT: usize = 64;
 /// Holding out for a busy node must promise to be quicker than this part of the time on a free one.
-const WORTH_WAITING: f64 = 0.9;
+pub(super) const WORTH_WAITING: f64 = 0.9;
 /// However a text is written, a token has no more bytes than this on average.
 const MOST_BYTES_PER_TOKEN: u64 = 8;
 /// What is shorter is cheap to ask a node about, and the node knows exactly.
@@ -29,10 +30,11 @@ const LONG_PROMPT: u64 = 32 << 10;
 /// A node for a job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Best {
-    peer: PeerId,
+    pub(super) peer: PeerId,
     /// Seconds until it is done, with the wait.
-    seconds: f64,
-    wait: f64,
+    pub(super) seconds: f64,
+    /// For a slot, or for the model to be loaded.
+    pub(super) wait: f64,
 }
 
 /// The slots for one model.
@@ -74,7 +76,7 @@ impl Scheduler {
 
     /// No context that is here holds that prompt, however its text is written. Its tokens and the limit.
     pub(super) fn too_long(&self, need: &Need, tried: &[PeerId]) -> Option<(u32, u32)> {
-        let longest = self.suiting(need, tried).map(|(_, _, offer)| context(offer)).max()?;
+        let longest = self.longest_context(need, tried)?;
         let sure = need.longest_bytes > LONG_PROMPT && need.longest_bytes / MOST_BYTES_PER_TOKEN > u64::from(longest);
         sure.then(|| (self.knowledge(need.model).tokens(need.longest_bytes) as u32, longest))
     }
@@ -140,23 +142,30 @@ impl Scheduler {
     }
 
     /// What a context must hold, as far as there is one that does; then the nodes themselves may say.
-    fn least_context(&self, need: &Need, tried: &[PeerId], known: &Knowledge) -> u32 {
+    pub(super) fn least_context(&self, need: &Need, tried: &[PeerId], known: &Knowledge) -> u32 {
         let answer = need.max_tokens.map_or_else(|| known.answer(need), f64::from);
         let wanted = (known.tokens(need.longest_bytes) + f64::from(need.answered) + answer) as u32;
-        let longest = self.suiting(need, tried).map(|(_, _, offer)| context(offer)).max();
-        wanted.min(longest.unwrap_or(0))
+        wanted.min(self.longest_context(need, tried).unwrap_or(0))
     }
 
-    fn begin(&mut self, ticket: Ticket, model: ModelId, best: Best, now: Instant) {
+    /// Of those that have the model, and of those that can load it.
+    fn longest_context(&self, need: &Need, tried: &[PeerId]) -> Option<u32> {
+        let offered = self.suiting(need, tried).map(|(_, _, offer)| context(offer));
+        offered.chain(self.suiting_loaders(need, tried).map(|(_, _, loadable)| context(&as_offered(loadable)))).max()
+    }
+
+    pub(super) fn begin(&mut self, ticket: Ticket, model: ModelId, best: Best, now: Instant) {
         let known = self.knowledge(model);
         let Some(waiting) = self.queues.get_mut(&model).and_then(|queue| queue.serve(ticket)) else { return };
         let Some(node) = self.nodes.get_mut(&best.peer) else { return };
         let neighbours = node.offer(model).map_or(0, |offer| node.room(offer, 0).taken);
+        let loads = node.offer(model).is_none();
         let (id, need) = (self.next, waiting.need);
         self.next += 1;
         let to_read = to_read(&need, node, &known);
         let expected = best.seconds;
-        node.record.running.push(Running { id, need, cost: waiting.cost, neighbours, to_read, began: now, expected });
+        let cost = waiting.cost;
+        node.record.running.push(Running { id, need, cost, neighbours, to_read, began: now, expected, loads });
         self.fates.push((ticket, Fate::Placed(Placed { peer: best.peer, model, id })));
     }
 
@@ -179,7 +188,14 @@ pub(super) fn pace(node: &Node, offer: &Offer, known: &Knowledge, now: Instant) 
 }
 
 /// From now to the end, in seconds, with a slot at once.
-fn seconds(need: &Need, node: &Node, offer: &Offer, known: &Knowledge, neighbours: u32, now: Instant) -> f64 {
+pub(super) fn seconds(
+    need: &Need,
+    node: &Node,
+    offer: &Offer,
+    known: &Knowledge,
+    neighbours: u32,
+    now: Instant,
+) -> f64 {
     let pace = pace(node, offer, known, now);
     node.way() + pace.first(to_read(need, node, known), neighbours) + pace.answer(known.answer(need), neighbours)
 }

@@ -12,7 +12,10 @@ use std::{
 
 use starling_protocol::swarm::PeerId;
 
-use super::need::{Need, Priority, Ticket};
+use super::{
+    demand::LONGEST_LOAD,
+    need::{Need, Priority, Ticket},
+};
 use crate::id::UserId;
 
 /// Accounts of a class that are kept while nobody waits in them.
@@ -36,8 +39,11 @@ impl Waiting {
         now.saturating_duration_since(self.since)
     }
 
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.waited(now) >= self.need.priority.max_wait()
+    /// Whether it has waited for too long. The time does not count in which a load of its model came further: `moved`
+    /// is when one did last.
+    pub(super) fn is_overdue(&self, moved: Option<Instant>, now: Instant) -> bool {
+        let since = moved.map_or(self.since, |moved| moved.max(self.since));
+        now.saturating_duration_since(since) >= self.need.priority.max_wait() || self.waited(now) >= LONGEST_LOAD
     }
 }
 

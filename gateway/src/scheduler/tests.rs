@@ -1,6 +1,7 @@
 //! A made-up clock and made-up nodes: slots, failures, what comes and goes.
 
 mod choice;
+mod demand;
 mod simulation;
 
 mod waiting;

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use starling_protocol::{ModelId, message::Offer, swarm::PeerId};
+use starling_protocol::{
+    ModelId,
+    message::{Loadable, Offer},
+    swarm::PeerId,
+};
 
-use super::{Node, Scheduler};
+use super::{Node, Scheduler, demand::as_offered};
 use crate::dispatch::{ModelView, NodeView, View};
 
 /// Digits of a hash that tell two models of one name apart.
@@ -21,12 +25,21 @@ impl Scheduler {
 
     fn models(&self) -> Vec<ModelView> {
         let mut models: BTreeMap<ModelId, ModelView> = BTreeMap::new();
-        for offer in self.nodes.values().filter(|node| !node.status.stopping).flat_map(|node| &node.status.offers) {
+        let here = || self.nodes.values().filter(|node| !node.status.stopping);
+        for offer in here().flat_map(|node| &node.status.offers) {
             let model = models.entry(offer.model).or_insert_with(|| first_sight(offer));
             model.context_tokens = model.context_tokens.max(offer.context_tokens);
             model.nodes += 1;
             model.slots = model.slots.saturating_add(offer.slots);
             model.slots_free = model.slots_free.saturating_add(offer.slots_free);
+        }
+        for loadable in here().flat_map(|node| &node.status.loadable) {
+            let model = models.entry(loadable.model).or_insert_with(|| first_sight(&as_offered(loadable)));
+            if model.nodes == 0 {
+                model.context_tokens = model.context_tokens.max(loadable.context_tokens);
+            }
+            model.loaders += 1;
+            model.loading = model.loading.max(loadable.loading);
         }
         let mut models: Vec<ModelView> = models.into_values().collect();
         tell_apart(&mut models);
@@ -54,6 +67,7 @@ impl Node {
             ram: self.status.ram,
             network: self.status.network.clone(),
             offers: offers.iter().filter_map(|offer| shown(offer, names)).collect(),
+            loadable: self.status.loadable.iter().filter_map(|one| to_load(one, names)).collect(),
         }
     }
 }
@@ -62,6 +76,11 @@ impl Node {
 fn shown(offer: &Offer, names: &BTreeMap<ModelId, &str>) -> Option<Offer> {
     let name = (*names.get(&offer.model)?).to_owned();
     Some(Offer { name, prefixes: vec![], ..offer.clone() })
+}
+
+fn to_load(loadable: &Loadable, names: &BTreeMap<ModelId, &str>) -> Option<Loadable> {
+    let name = (*names.get(&loadable.model)?).to_owned();
+    Some(Loadable { name, ..loadable.clone() })
 }
 
 fn first_sight(offer: &Offer) -> ModelView {
@@ -75,6 +94,8 @@ fn first_sight(offer: &Offer) -> ModelView {
         nodes: 0,
         slots: 0,
         slots_free: 0,
+        loaders: 0,
+        loading: None,
     }
 }
 

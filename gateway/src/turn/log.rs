@@ -18,6 +18,7 @@ use crate::{
 pub struct Log {
     text: String,
     waiting: Option<Estimate>,
+    loading: Option<Arc<Loading>>,
     /// The model has begun to think; what it thinks is shown nowhere.
     thinking: bool,
     /// Who answers, and how many have begun so far.
@@ -42,6 +43,17 @@ pub struct Started {
     pub nodes: Vec<String>,
 }
 
+/// A model that is being loaded for a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// The node's name.
+    pub node_name: String,
+    /// The model's name.
+    pub model: String,
+    /// So much of a thousand has come.
+    pub permille: u32,
+}
+
 /// How a turn ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -56,6 +68,8 @@ pub struct Ended {
 pub enum News {
     /// Every node is busy; where the turn stands.
     Waiting(Estimate),
+    /// A node loads the model.
+    Loading(Arc<Loading>),
     /// A node has begun, or goes on over another path.
     Started(Arc<Started>),
     /// Nothing to read yet, but the model thinks.
@@ -82,7 +96,11 @@ impl Log {
     }
 
     pub(super) fn wait(&mut self, estimate: Estimate) {
-        self.waiting = Some(estimate);
+        (self.waiting, self.loading) = (Some(estimate), None);
+    }
+
+    pub(super) fn load(&mut self, loading: Loading) {
+        (self.waiting, self.loading) = (None, Some(Arc::new(loading)));
     }
 
     pub(super) fn start(&mut self, who: Started) {
@@ -114,6 +132,7 @@ pub struct Reader {
     log: watch::Receiver<Log>,
     seen: usize,
     told_waiting: Option<Estimate>,
+    told_loading: Option<Arc<Loading>>,
     told_thinking: bool,
     told_starts: u32,
     done: bool,
@@ -124,7 +143,7 @@ impl Reader {
     #[must_use]
     pub fn new(log: watch::Receiver<Log>, seen: u64) -> Self {
         let seen = usize::try_from(seen).ok().filter(|at| log.borrow().text.is_char_boundary(*at)).unwrap_or(0);
-        Self { log, seen, told_waiting: None, told_thinking: false, told_starts: 0, done: false }
+        Self { log, seen, told_waiting: None, told_loading: None, told_thinking: false, told_starts: 0, done: false }
     }
 
     /// What is new, or waits for it. `None` after the end, or when the gateway stops before it.
@@ -155,6 +174,11 @@ impl Reader {
         if let Some(estimate) = waiting.filter(|estimate| self.told_waiting != Some(*estimate)) {
             self.told_waiting = Some(estimate);
             return Some(News::Waiting(estimate));
+        }
+        let loading = log.loading.as_ref().filter(|_| log.started.is_none() && log.ended.is_none());
+        if let Some(loading) = loading.filter(|loading| self.told_loading.as_ref() != Some(*loading)) {
+            self.told_loading = Some(Arc::clone(loading));
+            return Some(News::Loading(Arc::clone(loading)));
         }
         if log.thinking && log.text.is_empty() && log.ended.is_none() && !self.told_thinking {
             self.told_thinking = true;
@@ -192,6 +216,7 @@ mod tests {
             None => "nothing".into(),
             Some(None) => "gone".into(),
             Some(Some(News::Waiting(estimate))) => format!("waiting {}", estimate.position),
+            Some(Some(News::Loading(loading))) => format!("loading {}", loading.permille),
             Some(Some(News::Thinking)) => "thinking".into(),
             Some(Some(News::Started(who))) => format!("started {}", who.node_name),
             Some(Some(News::Piece { from, seq, text })) => format!("{from}-{seq} {text}"),
@@ -209,6 +234,11 @@ mod tests {
         assert_eq!(now(&mut reader), "nothing");
         log.send_modify(|log| log.wait(Estimate { position: 1, seconds: 5 }));
         assert_eq!(now(&mut reader), "waiting 1", "the line has moved");
+        for permille in [10, 420] {
+            log.send_modify(|log| log.load(Loading { node_name: "n".into(), model: "m".into(), permille }));
+            assert_eq!(now(&mut reader), format!("loading {permille}"));
+            assert_eq!(now(&mut reader), "nothing");
+        }
         log.send_modify(|log| log.start(started()));
         assert_eq!(now(&mut reader), "started n");
         log.send_modify(|log| log.start(Started { node_name: "o".into(), ..started() }));

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ended, Log, MAX_ANSWER_BYTES, Started, Turns, code,
+    Ended, Loading, Log, MAX_ANSWER_BYTES, Started, Turns, code,
     facts::{self, Facts, names},
     seats::Seat,
 };
@@ -131,6 +131,7 @@ impl Turn {
         match event {
             Ok(AnswerEvent::Vectors(_)) => {}
             Ok(AnswerEvent::Waiting(estimate)) => self.log.send_modify(|log| log.wait(estimate)),
+            Ok(AnswerEvent::Loading { placement, permille }) => self.loading(placement, permille),
             Ok(AnswerEvent::Started { placement, accepted, attempt }) => {
                 self.started(placement, accepted.style.reasoning, attempt);
             }
@@ -143,6 +144,11 @@ impl Turn {
             }
         }
         None
+    }
+
+    fn loading(&self, placement: Placement, permille: u32) {
+        let (node_name, model) = (placement.node_name, self.progress.borrow().model_name.clone());
+        self.log.send_modify(|log| log.load(Loading { node_name, model, permille }));
     }
 
     /// Again when another node goes on, and then behind the text that there is.

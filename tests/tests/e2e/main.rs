@@ -7,6 +7,7 @@ mod failover;
 mod figures;
 mod flood;
 mod membership;
+mod ondemand;
 mod parts;
 mod readers;
 mod restart;

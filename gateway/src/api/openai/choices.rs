@@ -50,6 +50,8 @@ pub(super) struct News {
     pub(super) logprobs: Vec<TokenLogprob>,
     /// Why it has ended, when it has.
     pub(super) finish: Option<&'static str>,
+    /// Nothing of the answer yet, but its model is being loaded: so much of a thousand has come.
+    pub(super) loading: Option<u32>,
 }
 
 impl Choices {
@@ -105,6 +107,10 @@ impl Choices {
         let of = &mut self.choices[choice];
         match event {
             AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
+            AnswerEvent::Loading { placement, permille } => {
+                of.placement = Some(placement);
+                Some(News { choice, parts: vec![], logprobs: vec![], finish: None, loading: Some(permille) })
+            }
             AnswerEvent::Started { placement, accepted, .. } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };
@@ -117,13 +123,13 @@ impl Choices {
             AnswerEvent::Piece { text, logprobs, .. } => {
                 of.begun = true;
                 let logprobs = if self.asked.logprobs { logprobs } else { vec![] };
-                Some(News { choice, parts: of.parser.push(&text.0), logprobs, finish: None })
+                Some(News { choice, parts: of.parser.push(&text.0), logprobs, finish: None, loading: None })
             }
             AnswerEvent::Done(done) => {
                 of.usage = Some(done.usage);
                 let parts = of.parser.end();
                 let finish = Some(reason(done.finish, of.parser.calls()));
-                Some(News { choice, parts, logprobs: vec![], finish })
+                Some(News { choice, parts, logprobs: vec![], finish, loading: None })
             }
         }
     }

@@ -140,7 +140,10 @@ async fn read(mut answer: dispatch::Answer, dimensions: u32) -> Result<(HeaderMa
                 }
                 return Ok((headers(placement.as_ref()), vectors, done));
             }
-            AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Piece { .. } => {}
+            AnswerEvent::Waiting(_)
+            | AnswerEvent::Loading { .. }
+            | AnswerEvent::Moved { .. }
+            | AnswerEvent::Piece { .. } => {}
         }
     }
 }

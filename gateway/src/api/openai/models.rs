@@ -11,7 +11,7 @@ use crate::{
     api::{auth::Caller, error::ApiError},
     app::App,
     choice::{NoModel, choose},
-    dispatch::ModelView,
+    dispatch::{ModelState, ModelView},
 };
 
 #[derive(Serialize)]
@@ -28,6 +28,8 @@ pub(in crate::api) struct Model {
     owned_by: &'static str,
     /// Not of OpenAI's: which of the two APIs it is for.
     kind: &'static str,
+    /// Nor this: `loaded`, `loading` or `loadable`.
+    state: &'static str,
 }
 
 /// `GET /v1/models`
@@ -58,5 +60,10 @@ fn model(app: &App, found: &ModelView) -> Model {
         Kind::Chat => "chat",
         Kind::Embedding => "embedding",
     };
-    Model { id: found.name.clone(), object: "model", created: app.began.seconds(), owned_by: "starling", kind }
+    let state = match found.state() {
+        ModelState::Loaded => "loaded",
+        ModelState::Loading => "loading",
+        ModelState::Loadable => "loadable",
+    };
+    Model { id: found.name.clone(), object: "model", created: app.began.seconds(), owned_by: "starling", kind, state }
 }

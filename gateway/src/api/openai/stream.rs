@@ -27,6 +27,9 @@ use crate::{api::error::ApiError, dispatch::DispatchError, style::Part};
 /// A comment goes out when nothing else did for so long, so that proxies do not take the line for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// What an event begins with that is a comment; JSON never does.
+const COMMENT: &str = ":";
+
 /// A streamed answer, event by event.
 pub(super) struct Flow {
     head: Head,
@@ -48,7 +51,10 @@ struct Said {
 /// The body of a streamed answer: numbered events. Dropping it drops what they come from.
 pub(super) fn body(id: String, events: impl Stream<Item = (u64, String)> + Send + 'static) -> impl IntoResponse {
     // JSON has no line breaks of its own, so one event is one line.
-    let event = move |(number, data)| Event::default().id(format!("{id}:{number}")).data(data);
+    let event = move |(number, data): (u64, String)| match data.strip_prefix(COMMENT) {
+        Some(words) => Event::default().comment(words),
+        None => Event::default().id(format!("{id}:{number}")).data(data),
+    };
     let events = events.map(move |numbered| Ok::<_, Infallible>(event(numbered)));
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
@@ -95,7 +101,11 @@ impl Flow {
     }
 
     /// A chunk for each part; the tokens' log-probabilities are in the first.
-    fn take(&mut self, News { choice: index, parts, logprobs, finish }: News) {
+    fn take(&mut self, News { choice: index, parts, logprobs, finish, loading }: News) {
+        if let Some(permille) = loading {
+            // It keeps the line open, and clients pass over it.
+            return self.ready.push_back(format!("{COMMENT}loading the model: {} %", permille / 10));
+        }
         if !std::mem::replace(&mut self.said[index].role, true) {
             self.chunk(index, Delta::role(), vec![]);
         }

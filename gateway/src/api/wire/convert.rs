@@ -8,8 +8,9 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invite, MemberRole, MemoryView, Message,
-    MessageRole, MessageStatus, ModelView, Nat, NetworkView, NodeView, OfferView, Path, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invite, LoadableView, MemberRole, MemoryView,
+    Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView, Path, User,
+    UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -145,6 +146,29 @@ impl From<&dispatch::NodeView> for NodeView {
             ram: node.ram.into(),
             offers: node.offers.iter().map(Into::into).collect(),
             network: (&node.network).into(),
+            loadable: node.loadable.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&message::Loadable> for LoadableView {
+    fn from(loadable: &message::Loadable) -> Self {
+        Self {
+            model: loadable.name.clone(),
+            bytes: loadable.bytes,
+            loading_permille: loadable.loading,
+            seconds: loadable.seconds,
+            trouble: loadable.trouble.clone(),
+        }
+    }
+}
+
+impl From<dispatch::ModelState> for ModelState {
+    fn from(state: dispatch::ModelState) -> Self {
+        match state {
+            dispatch::ModelState::Loaded => Self::Loaded,
+            dispatch::ModelState::Loading => Self::Loading,
+            dispatch::ModelState::Loadable => Self::Loadable,
         }
     }
 }
@@ -208,6 +232,8 @@ impl From<&dispatch::ModelView> for ModelView {
             nodes: model.nodes,
             slots_free: model.slots_free,
             slots_total: model.slots,
+            state: model.state().into(),
+            loading_permille: model.loading.filter(|_| model.nodes == 0),
         }
     }
 }
@@ -225,6 +251,12 @@ impl From<&View> for SwarmSummary {
 pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFrame {
     match news {
         News::Waiting(Estimate { position, seconds }) => ServerFrame::Waiting { turn, position, seconds },
+        News::Loading(load) => ServerFrame::LoadingModel {
+            turn,
+            node_name: load.node_name.clone(),
+            model: load.model.clone(),
+            permille: load.permille,
+        },
         News::Started(who) => ServerFrame::Started {
             turn,
             conversation,

@@ -43,6 +43,8 @@ fn typescript() -> String {
         GpuView,
         MemoryView,
         OfferView,
+        LoadableView,
+        ModelState,
         NetworkView,
         Nat,
         ModelView,

@@ -42,6 +42,8 @@ pub enum ServerFrame {
     Accepted { request: Option<String>, conversation: Conversation, message: Message, turn: TurnId },
     /// Every node is busy; the turn waits for one. Again when its place in the line (from 1) or the estimate changes.
     Waiting { turn: TurnId, position: u32, seconds: u32 },
+    /// A node loads the model for this turn. Again as it comes further; `permille` is of a thousand.
+    LoadingModel { turn: TurnId, node_name: String, model: String, permille: u32 },
     /// A node answers. Again when another node goes on; `nodes` names all that have given a part, in order.
     Started {
         turn: TurnId,

@@ -12,10 +12,11 @@ use tracing::Instrument;
 use super::{
     Means, Trouble, broken, failed,
     link::{Heard, Link},
+    loading::Load,
     refused,
 };
 use crate::{
-    dispatch::{Placement, actor::Lease},
+    dispatch::{AnswerEvent, Placement, actor::Lease},
     scheduler::Outcome,
 };
 
@@ -56,7 +57,11 @@ impl Attempt {
                 return Err(trouble);
             }
         };
-        let accepted = means.cancel.run_until_cancelled(accepted(&mut link)).await.unwrap_or(Err(Trouble::Unread));
+        let accepted = means
+            .cancel
+            .run_until_cancelled(accepted(means, &mut link, &mut lease))
+            .await
+            .unwrap_or(Err(Trouble::Unread));
         let (held, tasks) = (Some((link, lease)), means.tasks.clone());
         let mut attempt = Self { held, accepted: Accepted::default(), number: request.attempt, pieces: 0, tasks };
         match accepted {
@@ -110,6 +115,7 @@ impl Attempt {
                 | JobEvent::Vector(_)
                 | JobEvent::Accepted(_)
                 | JobEvent::Refused(_)
+                | JobEvent::Loading(_)
                 | JobEvent::Resumed,
             ) => Err(broken()),
         }
@@ -152,11 +158,22 @@ impl Drop for Attempt {
     }
 }
 
-async fn accepted(link: &mut Link) -> Result<Accepted, Trouble> {
+async fn accepted(means: &Means, link: &mut Link, lease: &mut Lease) -> Result<Accepted, Trouble> {
+    let mut load = Load::new();
     loop {
         match link.next(FIRST_EVENT_TIMEOUT).await? {
             Heard::Moved(_) => {}
-            Heard::Event(JobEvent::Accepted(accepted)) => return Ok(accepted),
+            Heard::Event(JobEvent::Loading(loading)) => {
+                if let Some(permille) = load.came(loading).map_err(Trouble::Node)? {
+                    means.tell(AnswerEvent::Loading { placement: lease.placement.clone(), permille }).await?;
+                }
+            }
+            Heard::Event(JobEvent::Accepted(accepted)) => {
+                if load.has_begun() {
+                    lease.seen.loaded();
+                }
+                return Ok(accepted);
+            }
             Heard::Event(JobEvent::Refused(refusal)) => return Err(refused(refusal)),
             Heard::Event(JobEvent::Failed(failure)) => return Err(failed(failure)),
             Heard::Event(JobEvent::Piece(_) | JobEvent::Vector(_) | JobEvent::Done(_) | JobEvent::Resumed) => {

@@ -173,7 +173,8 @@ impl Link {
     }
 
     fn count(&mut self, event: JobEvent) -> JobEvent {
-        self.at.received += 1;
+        // How far a load has come is no event of the attempt.
+        self.at.received += u64::from(!matches!(event, JobEvent::Loading(_)));
         (self.silent_since, self.probes) = (None, 0);
         event
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use starling_inference::Source;
-use starling_node::{Apart, Node};
+use starling_node::{Apart, Node, OnDemand};
 use starling_protocol::{
     Identity,
     membership::{Clock, MemberRole, Membership, SwarmKey},
@@ -107,6 +107,7 @@ async fn start(options: Options, key: SwarmKey) -> Result<Node> {
         name: "bench node".to_owned(),
         sources: vec![Source::Scripted(options.scripted.parse()?)],
         engines: Apart::default(),
+        on_demand: OnDemand::default(),
         data: None,
     };
     let node = Box::pin(starling_node::start(config)).await;

@@ -74,6 +74,9 @@ impl Line {
                 Some(Err(FrameError::End)) | None => return Err("the stream ended without `Done`".to_owned()),
                 Some(Err(error)) => return Err(error.to_string()),
             };
+            if matches!(event, JobEvent::Loading(_)) {
+                return Ok(event);
+            }
             self.at += 1;
             if self.at > self.from {
                 return Ok(event);
