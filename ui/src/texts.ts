@@ -1,6 +1,6 @@
 // Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
 // in the gateway's own words.
-import type { Answer, ErrorBody, GpuView, MemoryView, Nat, NetworkView, Path } from './wire'
+import type { Answer, ErrorBody, GpuView, LoadableView, MemoryView, ModelView, Nat, NetworkView, Path } from './wire'
 
 const titles: Record<string, string> = {
   no_node: 'No node is here to answer',
@@ -8,6 +8,7 @@ const titles: Record<string, string> = {
   node_lost: 'The node went away in the middle of its answer',
   turn_running: 'An answer is already running in this conversation',
   prompt_too_long: 'That is more text than the model can read',
+  not_loaded: 'The model could not be loaded',
   model_not_found: 'That model is not in the swarm any more',
   not_connected: 'Not sent',
   connection_lost: 'Not confirmed',
@@ -40,6 +41,29 @@ export function waitingText(line: { position: number; seconds: number } | null):
   if (line.seconds < 3) return `All nodes are busy. ${place} and starts in a moment.`
   const time = line.seconds < 90 ? `${line.seconds} seconds` : `${Math.round(line.seconds / 60)} minutes`
   return `All nodes are busy. ${place} and starts in about ${time}.`
+}
+
+/** What is told while a node loads the model. */
+export function loadingText({ node, model, permille }: { node: string; model: string; permille: number }): string {
+  return `Loading ${model} on ${node}… ${percent(permille)}`
+}
+
+/** A model in the list of those that may be asked. */
+export function modelFacts(model: ModelView): string {
+  const reads = `reads ${model.context_tokens.toLocaleString()} tokens`
+  if (model.state === 'loading') return `being loaded, ${percent(model.loading_permille ?? 0)} · ${reads}`
+  if (model.state === 'loadable') return `not loaded: the first question waits for that · ${reads}`
+  return `${plural(model.nodes, 'node')} · ${model.slots_free} of ${model.slots_total} free · ${reads}`
+}
+
+/** A model that a node would load. */
+export function loadableFacts(model: LoadableView): string {
+  if (model.loading_permille !== null) return `${model.model} (loading, ${percent(model.loading_permille)})`
+  return `${model.model} (${(model.bytes / 1e9).toFixed(1)} GB${model.trouble ? ', could not be loaded' : ''})`
+}
+
+function percent(permille: number): string {
+  return `${Math.floor(permille / 10)} %`
 }
 
 export function pathWord(path: Path): string {

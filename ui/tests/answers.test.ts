@@ -45,7 +45,7 @@ describe('an answer', () => {
   })
 
   it('waits calmly while the gateway is away', () => {
-    const turn = { id: 't1', request: null, question: null, phase: 'answering' as const, text: 'half', seq: 4, node: null, line: null, stopping: false }
+    const turn = { id: 't1', request: null, question: null, phase: 'answering' as const, text: 'half', seq: 4, node: null, line: null, load: null, stopping: false }
     for (const away of [true, false]) {
       const root = document.createElement('div')
       createApp({ render: () => h(RunningAnswer, { turn, away }) }).mount(root)

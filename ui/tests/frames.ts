@@ -15,6 +15,8 @@ export const accepted = (request: string | null = 'r1', turn = 't1', message = s
   ({ type: 'accepted', request, conversation, message, turn })
 export const started = (turn = 't1'): ServerFrame =>
   ({ type: 'started', turn, conversation: 'c1', node_name: 'attic', node_peer: 'p', path: 'relayed', model: 'm', nodes: ['attic'] })
+export const loading = (permille: number, turn = 't1'): ServerFrame =>
+  ({ type: 'loading_model', turn, node_name: 'attic', model: 'm', permille })
 export const piece = (seq: number, text: string, turn = 't1', from = seq - text.length): ServerFrame =>
   ({ type: 'piece', turn, from, seq, text })
 export const done = (message: Message, turn = 't1'): ServerFrame => ({ type: 'done', turn, conversation: 'c1', message })

@@ -3,7 +3,7 @@ import { flock } from '../src/components/murmuration'
 import { frameBatch } from '../src/composables/frameBatch'
 import { dayGroup, grouped } from '../src/dates'
 import { api, ApiError } from '../src/net/api'
-import { endingOf, gpuFacts, memory, milliseconds, plural, speed, waitingText, wentOn, wentOnStory } from '../src/texts'
+import { endingOf, gpuFacts, loadableFacts, loadingText, memory, milliseconds, modelFacts, plural, speed, waitingText, wentOn, wentOnStory } from '../src/texts'
 import { conversation } from './frames'
 
 describe('the list', () => {
@@ -50,6 +50,20 @@ describe('an answer of several nodes', () => {
     expect(wentOn(['attic', 'cellar'])).toBe('went on on cellar')
     expect(wentOn(['attic', 'cellar', 'attic'])).toBe('went on 2 times')
     expect(wentOnStory(['attic', 'cellar', 'shed'])).toBe('attic began this answer. cellar, then shed went on with it from where it stood.')
+  })
+})
+
+describe('a model that is not loaded', () => {
+  it('says how far it is and what a question to it means', () => {
+    expect(loadingText({ node: 'attic', model: 'm', permille: 405 })).toBe('Loading m on attic… 40 %')
+    const model = { id: 'm', hash: '00', context_tokens: 4096, demo: false, nodes: 0, slots_free: 0, slots_total: 0, loading_permille: null }
+    expect(modelFacts({ ...model, state: 'loadable' })).toContain('not loaded: the first question waits for that')
+    expect(modelFacts({ ...model, state: 'loading', loading_permille: 999 })).toContain('being loaded, 99 %')
+    expect(modelFacts({ ...model, nodes: 2, slots_total: 8, slots_free: 3, state: 'loaded' })).toContain('2 nodes · 3 of 8 free')
+    const loadable = { model: 'm', bytes: 5_400_000_000, loading_permille: null, seconds: 20, trouble: '' }
+    expect(loadableFacts(loadable)).toBe('m (5.4 GB)')
+    expect(loadableFacts({ ...loadable, loading_permille: 12 })).toBe('m (loading, 1 %)')
+    expect(loadableFacts({ ...loadable, trouble: 'no memory' })).toBe('m (5.4 GB, could not be loaded)')
   })
 })
 

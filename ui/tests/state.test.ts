@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { emptyChat, reduce, type Chat, type ChatEvent } from '../src/chat/state'
-import { accepted, answered, done, failed, piece, said, started } from './frames'
+import { accepted, answered, done, failed, loading, piece, said, started } from './frames'
 
 const after = (...events: ChatEvent[]): Chat => events.reduce(reduce, emptyChat)
 const asked: ChatEvent = { type: 'asked', request: 'r1', text: 'hi' }
@@ -22,6 +22,15 @@ describe('a conversation', () => {
     expect(ended.turn).toBeNull()
     expect(ended.messages.map((m) => m.id)).toEqual(['m1', 'm2'])
     expect(ended.paths).toEqual({ m2: 'relayed' })
+  })
+
+  it('says how far a model is loaded, until a node answers', () => {
+    const waiting: ChatEvent = { type: 'waiting', turn: 't1', position: 1, seconds: 9 }
+    const comes = after(asked, accepted(), waiting, loading(0), loading(421))
+    expect(comes.turn).toMatchObject({ phase: 'loading', line: null, load: { node: 'attic', model: 'm', permille: 421 } })
+    expect(reduce(comes, waiting).turn).toMatchObject({ phase: 'waiting', load: null, line: { position: 1 } })
+    expect(reduce(comes, started()).turn).toMatchObject({ phase: 'answering', load: null, node: { name: 'attic' } })
+    expect(after(loading(10)).turn).toMatchObject({ id: 't1', phase: 'loading' })
   })
 
   it('thinks before it answers', () => {

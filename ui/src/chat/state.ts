@@ -16,7 +16,14 @@ export interface Line {
   seconds: number
 }
 
-export type Phase = 'sending' | 'accepted' | 'waiting' | 'answering' | 'thinking'
+/** A model that a node loads for this question; `permille` is of a thousand. */
+export interface ModelLoad {
+  node: string
+  model: string
+  permille: number
+}
+
+export type Phase = 'sending' | 'accepted' | 'waiting' | 'loading' | 'answering' | 'thinking'
 
 /** A question on its way and the answer so far. */
 export interface Turn {
@@ -33,6 +40,8 @@ export interface Turn {
   node: RunningNode | null
   /** Where it stands in the line; null when it does not wait. */
   line: Line | null
+  /** What is loaded first; null when nothing is. */
+  load: ModelLoad | null
   stopping: boolean
 }
 
@@ -73,14 +82,15 @@ export const emptyChat: Chat = {
 }
 
 const freshTurn: Turn = {
-  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, line: null, stopping: false,
+  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, line: null, load: null, stopping: false,
 }
 
 export function reduce(chat: Chat, event: ChatEvent): Chat {
   switch (event.type) {
     case 'accepted': return accepted(chat, event)
-    case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting', line: lineOf(event) }))
-    case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event), line: null }))
+    case 'waiting': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'waiting', line: lineOf(event), load: null }))
+    case 'loading_model': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'loading', line: null, load: loadOf(event) }))
+    case 'started': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'answering', node: nodeOf(event), line: null, load: null }))
     case 'thinking': return withTurn(chat, event.turn, (turn) => ({ ...turn, phase: 'thinking' }))
     case 'piece': return withTurn(chat, event.turn, (turn) => grown(turn, event))
     case 'done': return done(chat, event)
@@ -200,6 +210,10 @@ function pathsWith(chat: Chat, turn: string | null, message: string): Chat['path
 
 function nodeOf(frame: Extract<ServerFrame, { type: 'started' }>): RunningNode {
   return { name: frame.node_name, peer: frame.node_peer, path: frame.path, model: frame.model, nodes: frame.nodes }
+}
+
+function loadOf(frame: Extract<ServerFrame, { type: 'loading_model' }>): ModelLoad {
+  return { node: frame.node_name, model: frame.model, permille: frame.permille }
 }
 
 function lineOf(frame: Extract<ServerFrame, { type: 'waiting' }>): Line {

@@ -11,8 +11,8 @@ const models = shallowRef<readonly ModelView[]>([])
 const nodes = shallowRef<readonly NodeView[]>([])
 const chosen = ref(recall('model'))
 
-/** The model that a question goes to: the chosen one while it is there, else the first. */
-const model = computed(() => models.value.find((m) => m.id === chosen.value) ?? models.value[0] ?? null)
+/** The model that a question goes to: the chosen one while it is there, else the first that is loaded. */
+const model = computed(() => models.value.find((m) => m.id === chosen.value) ?? models.value.find((m) => m.state === 'loaded') ?? models.value[0] ?? null)
 
 const noNode = computed(() => summary.value !== null && summary.value.nodes === 0)
 

@@ -20,6 +20,7 @@ const known: Record<ServerFrame['type'], Check> = {
   swarm: shape({ nodes: number, models: texts }),
   accepted: shape({ conversation, message, turn: text }),
   waiting: shape({ turn: text, position: number, seconds: number }),
+  loading_model: shape({ turn: text, node_name: text, model: text, permille: number }),
   started: shape({ turn: text, conversation: text, node_name: text, model: text, nodes: texts }),
   thinking: shape({ turn: text }),
   piece: shape({ turn: text, from: number, seq: number, text: text }),

@@ -49,7 +49,11 @@ export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number 
 /**
  * What its owner should know; empty when all is well.
  */
-warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>, network: NetworkView, };
+warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>, network: NetworkView, 
+/**
+ * Models that it loads once somebody asks.
+ */
+loadable: Array<LoadableView>, };
 
 export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
 
@@ -60,6 +64,22 @@ export type OfferView = { model: string, device: string, memory_bytes: number, c
  * What went wrong with its engine last; empty when nothing did.
  */
 trouble: string, };
+
+export type LoadableView = { model: string, bytes: number, 
+/**
+ * It is being loaded, and so much of a thousand has come.
+ */
+loading_permille: number | null, 
+/**
+ * How long a whole load is thought to take.
+ */
+seconds: number, 
+/**
+ * Why it could not be loaded last; empty when nothing went wrong.
+ */
+trouble: string, };
+
+export type ModelState = "loaded" | "loading" | "loadable";
 
 export type NetworkView = { nat: Nat, udp: boolean | null, ipv6: boolean | null, 
 /**
@@ -73,7 +93,11 @@ mapped: boolean, };
 
 export type Nat = "unknown" | "open" | "full_cone" | "cone" | "symmetric";
 
-export type ModelView = { id: string, hash: string, context_tokens: number, demo: boolean, nodes: number, slots_free: number, slots_total: number, };
+export type ModelView = { id: string, hash: string, context_tokens: number, demo: boolean, nodes: number, slots_free: number, slots_total: number, state: ModelState, 
+/**
+ * While it is being loaded, how much of a thousand has come.
+ */
+loading_permille: number | null, };
 
 export type ApiKey = { id: KeyId, label: string, created_at: Timestamp, last_used_at: Timestamp | null, };
 
@@ -165,4 +189,4 @@ export type ClientFrame = { "type": "ask", request: string, conversation: Conver
 
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 
-export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };
+export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "loading_model", turn: MessageId, node_name: string, model: string, permille: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };
