@@ -29,7 +29,7 @@ use tokio_util::{
 
 pub use self::actor::Actor;
 use self::actor::Command;
-pub use crate::scheduler::{Estimate, Priority};
+pub use crate::scheduler::{Estimate, Priority, Standing};
 use crate::{
     id::UserId,
     metrics::{Jobs, Meter},

@@ -24,7 +24,7 @@ use std::{
 
 use starling_protocol::{ModelId, limits::STATUS_TIMEOUT, message::Status, swarm::PeerId};
 
-pub use self::need::{Choice, Estimate, Fate, Need, Observed, Outcome, Placed, Priority, Ticket};
+pub use self::need::{Choice, Estimate, Fate, Need, Observed, Outcome, Placed, Priority, Standing, Ticket};
 use self::{
     knowledge::Knowledge,
     node::{Node, Record, Running},
@@ -144,6 +144,37 @@ impl Scheduler {
             Some(Fate::Refused(retry)) => Choice::Full(retry),
             Some(Fate::Nobody) => Choice::Nobody,
             None => self.let_in(model, ticket, now),
+        }
+    }
+
+    /// A free slot that nobody waits for, on none of these nodes: for what goes on there without being asked for.
+    pub fn spare(&mut self, need: Need, tried: Vec<PeerId>, now: Instant) -> Option<Placed> {
+        let model = need.model;
+        if self.queues.get(&model).is_some_and(|queue| queue.len() > 0) {
+            return None;
+        }
+        match self.ask(need, tried, now) {
+            Choice::Place(placed) if self.serving(model, &[]).any(|(peer, ..)| *peer == placed.peer) => Some(placed),
+            // A model is loaded for whoever needs it, and not in case somebody might.
+            Choice::Place(placed) => {
+                self.ended(placed, Outcome::Left, &Observed::default(), now);
+                None
+            }
+            Choice::Wait(ticket, _) => {
+                self.forget(ticket);
+                None
+            }
+            Choice::Full(_) | Choice::Nobody | Choice::TooLong { .. } => None,
+        }
+    }
+
+    /// How a node stands.
+    #[must_use]
+    pub fn standing(&self, peer: &PeerId) -> Standing {
+        match self.nodes.get(peer) {
+            Some(node) if node.status.stopping => Standing::Stopping,
+            Some(_) => Standing::Here,
+            None => Standing::Gone,
         }
     }
 

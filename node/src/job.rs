@@ -80,10 +80,11 @@ impl Jobs {
         if ended {
             is_free(&served).await;
         }
+        let beats = request.beats;
         match self.admit(gateway, &served, request).await {
             // The seat, and the right to the model, are given back when the attempt is over.
             Ok((generation, _seat)) => {
-                Box::pin(Attempt::new(place, generation, stream).run(&self.stops)).await;
+                Box::pin(Attempt::new(place, generation, stream, beats).run(&self.stops)).await;
                 Ok(())
             }
             Err(refusal) => refuse(stream, refusal).await,

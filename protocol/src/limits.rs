@@ -14,6 +14,8 @@ pub const MAX_ORDER_FRAME: usize = 64;
 /// Events of an answer after which a gateway says that they have come. A node keeps more than this that nobody
 /// has acknowledged, or both would wait for each other.
 pub const RECEIPT_EVERY: u64 = 32;
+/// A gateway that says so in its request is heard on each of its job streams at least this often.
+pub const BEAT: Duration = Duration::from_secs(2);
 /// Largest status frame, in bytes: a node with many models and the prefixes that they hold.
 pub const MAX_STATUS_FRAME: usize = 256 << 10;
 

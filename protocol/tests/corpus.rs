@@ -161,6 +161,7 @@ fn jobs() -> [(&'static str, Vec<u8>); 4] {
             attempt: 1,
             model: ModelId::new([7; 32]),
             task,
+            beats: true,
         }))
     };
     let chat = Chat {

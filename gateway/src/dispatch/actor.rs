@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
 use super::{DispatchError, Estimate, MAX_JOBS, Placement, View, seen::Seen, status};
-use crate::scheduler::{Choice, Fate, Need, Observed, Outcome, Placed, Scheduler, Ticket};
+use crate::scheduler::{Choice, Fate, Need, Observed, Outcome, Placed, Scheduler, Standing, Ticket};
 
 /// How often silence is noticed and the view is brought up to date.
 const TICK: Duration = Duration::from_millis(50);
@@ -40,6 +40,13 @@ pub(super) enum Command {
         /// Nodes that have failed this job.
         tried: Vec<PeerId>,
         reply: oneshot::Sender<Reply>,
+    },
+    /// An answer that runs wants a second node, if one is idle.
+    Spare {
+        need: Box<Need>,
+        /// Nodes that are not meant.
+        tried: Vec<PeerId>,
+        reply: oneshot::Sender<Option<Lease>>,
     },
 }
 
@@ -67,6 +74,8 @@ pub(super) struct Lease {
     pub(super) dimensions: u32,
     /// Another node could do it as well.
     pub(super) others: bool,
+    /// How the node stands.
+    pub(super) standing: watch::Receiver<Standing>,
     pub(super) outcome: Outcome,
     pub(super) seen: Seen,
     placed: Placed,
@@ -103,6 +112,8 @@ pub(super) struct Known {
 pub struct Actor {
     scheduler: Scheduler,
     waiting: HashMap<Ticket, Waiting>,
+    /// What jobs follow of their nodes.
+    standings: HashMap<PeerId, watch::Sender<Standing>>,
     known: Known,
     streams: mpsc::Receiver<InboundStream>,
     asked: mpsc::Receiver<Command>,
@@ -119,9 +130,9 @@ impl Actor {
         (streams, asked): (mpsc::Receiver<InboundStream>, mpsc::Receiver<Command>),
         view: watch::Sender<Arc<View>>,
     ) -> Self {
-        let waiting = HashMap::new();
+        let (waiting, standings) = (HashMap::new(), HashMap::new());
         let (ends, stale, estimated) = (mpsc::channel(MAX_JOBS), false, Instant::now());
-        Self { scheduler, waiting, known, streams, asked, ends, view, stale, estimated }
+        Self { scheduler, waiting, standings, known, streams, asked, ends, view, stale, estimated }
     }
 
     /// Runs until `cancel`.
@@ -136,7 +147,7 @@ impl Actor {
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some(Command::Ask { need, tried, reply }) = self.asked.recv() => self.on_ask(*need, tried, reply),
+                Some(command) = self.asked.recv() => self.on_command(command),
                 Some(end) = self.ends.1.recv() => self.on_end(&end),
                 Some(news) = news.recv() => self.on_news(news),
                 _ = ticks.tick() => self.on_tick(),
@@ -145,11 +156,22 @@ impl Actor {
         reader.abort();
     }
 
-    fn on_ask(&mut self, need: Need, tried: Vec<PeerId>, reply: oneshot::Sender<Reply>) {
+    fn on_command(&mut self, command: Command) {
         // Whoever asks again has just said how the last attempt ended.
         while let Ok(end) = self.ends.1.try_recv() {
             self.on_end(&end);
         }
+        match command {
+            Command::Ask { need, tried, reply } => self.on_ask(*need, tried, reply),
+            Command::Spare { need, tried, reply } => {
+                let placed = self.scheduler.spare(*need, tried, Instant::now());
+                // One that nobody takes is given back as it is dropped.
+                let _ = reply.send(placed.and_then(|placed| self.lease(placed).ok()));
+            }
+        }
+    }
+
+    fn on_ask(&mut self, need: Need, tried: Vec<PeerId>, reply: oneshot::Sender<Reply>) {
         let answer = match self.scheduler.ask(need, tried, Instant::now()) {
             Choice::Place(placed) => Reply::Now(Box::new(self.lease(placed))),
             Choice::Full(retry_after) => Reply::Now(Box::new(Err(DispatchError::AllBusy { retry_after }))),
@@ -178,7 +200,10 @@ impl Actor {
         match news {
             // Its last words may be read after it was turned out.
             News::Status(peer, _) if !is_node(&self.known.roster.borrow(), &peer) => return,
-            News::Status(peer, status) => self.scheduler.status(peer, status, Instant::now()),
+            News::Status(peer, status) => {
+                self.scheduler.status(peer, status, Instant::now());
+                self.show_standing(peer);
+            }
             News::Gone(peer) => self.scheduler.gone(peer, Instant::now()),
         }
         self.stale = true;
@@ -195,6 +220,7 @@ impl Actor {
                 self.stale |= self.scheduler.path(*peer, path.is_relayed(), path.rtt);
             }
         }
+        self.show_standings();
         let left: Vec<Ticket> =
             self.waiting.iter().filter(|(_, waiting)| waiting.reply.is_closed()).map(|(ticket, _)| *ticket).collect();
         for ticket in left {
@@ -211,6 +237,18 @@ impl Actor {
                 changed
             });
         }
+    }
+
+    /// To the jobs on that node.
+    fn show_standing(&self, peer: PeerId) {
+        let Some(shown) = self.standings.get(&peer) else { return };
+        let standing = self.scheduler.standing(&peer);
+        shown.send_if_modified(|shown| std::mem::replace(shown, standing) != standing);
+    }
+
+    fn show_standings(&mut self) {
+        self.standings.retain(|_, shown| shown.receiver_count() > 0);
+        self.standings.keys().for_each(|peer| self.show_standing(*peer));
     }
 
     /// News of nodes is left to the next tick: there may be thousands in a second.
@@ -254,7 +292,10 @@ impl Actor {
         let placement = Placement { peer, node_name, device, relayed };
         let dimensions = self.scheduler.dimensions(&peer, model);
         let others = self.scheduler.others(&peer, model);
-        Ok(Lease { placement, dimensions, others, outcome: Outcome::Left, seen: Seen::now(), placed, end: Some(end) })
+        let now = self.scheduler.standing(&peer);
+        let standing = self.standings.entry(peer).or_insert_with(|| watch::channel(now).0).subscribe();
+        let (outcome, seen, end) = (Outcome::Left, Seen::now(), Some(end));
+        Ok(Lease { placement, dimensions, others, standing, outcome, seen, placed, end })
     }
 }
 

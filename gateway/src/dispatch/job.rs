@@ -8,15 +8,17 @@ mod attempt;
 mod course;
 mod link;
 mod loading;
+mod race;
+mod rhythm;
 #[cfg(test)]
 mod simulation;
+mod takeover;
 mod vectors;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     members::Members,
-    membership::Claims,
     message::{Done, JobFailure, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, Path, PeerId},
 };
@@ -25,9 +27,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use self::{
-    attempt::{Attempt, FIRST_TOKEN_TIMEOUT, News},
+    attempt::{Attempt, News},
     course::Course,
-    link::{Heard, Link},
+    race::{Race, Step},
+    takeover::{Cause, Taken, Takeover},
 };
 use super::{
     AnswerEvent, DispatchError, Job, View,
@@ -48,6 +51,8 @@ enum Trouble {
     TooLong { tokens: u32, limit: u32 },
     /// The node is of no use to this job; another may be.
     Node(DispatchError),
+    /// The same, and it is known already.
+    Noted(DispatchError),
     /// No node can do better.
     Job(DispatchError),
     /// Nobody reads the answer any more.
@@ -60,7 +65,7 @@ impl Trouble {
         match self {
             Self::Busy => Outcome::Busy,
             Self::Node(DispatchError::NotLoaded(why)) => Outcome::NotLoaded(*why),
-            Self::Node(_) => Outcome::Failed,
+            Self::Node(_) | Self::Noted(_) => Outcome::Failed,
             Self::TooLong { .. } | Self::Job(_) | Self::Unread => Outcome::Left,
         }
     }
@@ -70,7 +75,7 @@ impl Trouble {
 pub(super) struct Means {
     pub(super) swarm: Handle,
     pub(super) members: Members,
-    pub(super) view: watch::Receiver<std::sync::Arc<View>>,
+    pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) events: Events,
     pub(super) jobs: Jobs,
@@ -81,15 +86,15 @@ pub(super) struct Means {
 }
 
 pub(super) async fn run(job: Job, need: Need, means: Means) {
-    let request = JobRequest { job: job.id, attempt: job.attempts, model: job.model, task: job.task };
+    let request = JobRequest { job: job.id, attempt: job.attempts, model: job.model, task: job.task, beats: true };
     let span = info_span!("job", id = %request.job);
     let events = means.events.clone();
-    let running = Running { course: Course::new(request, need), means };
+    let running = Running { course: Course::new(request, need), means: Arc::new(means) };
     let last = match running.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
         Err(Trouble::TooLong { tokens, limit }) => Err(DispatchError::PromptTooLong { tokens, limit }),
-        Err(Trouble::Node(error) | Trouble::Job(error)) => Err(error),
+        Err(Trouble::Node(error) | Trouble::Noted(error) | Trouble::Job(error)) => Err(error),
         Err(Trouble::Unread) => return,
     };
     let _ = events.send(last).await;
@@ -97,7 +102,7 @@ pub(super) async fn run(job: Job, need: Need, means: Means) {
 
 struct Running {
     course: Course,
-    means: Means,
+    means: Arc<Means>,
 }
 
 impl Running {
@@ -115,6 +120,7 @@ impl Running {
                 Err(Trouble::Busy) => {}
                 Err(Trouble::TooLong { tokens, limit }) => self.course.too_long(peer, tokens, limit),
                 Err(Trouble::Node(error)) => self.failed(peer, error)?,
+                Err(Trouble::Noted(_)) => {}
                 end => return end,
             }
         }
@@ -134,19 +140,10 @@ impl Running {
 
     async fn attempt(&mut self, lease: Lease) -> Result<Done, Trouble> {
         let request = self.course.next();
-        let peer = lease.placement.peer;
-        let (members, cancel) = (self.means.members.clone(), self.means.cancel.clone());
-        let shown = members.roster().borrow().get(&peer).cloned();
-        let mut attempt = Attempt::begin(&self.means, lease, &request).await?;
+        let (means, cancel) = (Arc::clone(&self.means), self.means.cancel.clone());
+        let mut attempt = Attempt::begin(&means, lease, &request, &cancel).await?;
         drop(request);
-        let following = async {
-            tokio::select! {
-                end = self.follow(&mut attempt) => end,
-                // It is not waited for as one whose connection broke is: it will not come back.
-                () = turned_out(&members, shown) => Err(Trouble::Node(DispatchError::NodeLost)),
-            }
-        };
-        let end = cancel.run_until_cancelled(following).await.unwrap_or(Err(Trouble::Unread));
+        let end = cancel.run_until_cancelled(self.follow(&mut attempt)).await.unwrap_or(Err(Trouble::Unread));
         match &end {
             Ok(done) => attempt.finish(done).await,
             Err(Trouble::Unread) => drop(attempt),
@@ -156,37 +153,93 @@ impl Running {
     }
 
     async fn follow(&mut self, attempt: &mut Attempt) -> Result<Done, Trouble> {
-        let placement = attempt.placement().ok_or(Trouble::Unread)?;
-        let (accepted, number) = (attempt.accepted(), attempt.number());
-        self.means.tell(AnswerEvent::Started { placement, accepted, attempt: number }).await?;
+        self.means.tell(attempt.started().ok_or(Trouble::Unread)?).await?;
         match &self.course.request.task {
             Task::Chat(_) => self.read(attempt).await,
             Task::Embed(texts) => {
-                let (link, lease) = attempt.parts().ok_or(Trouble::Unread)?;
-                let (vectors, done) = vectors::read(link, texts.len(), lease.dimensions).await?;
-                lease.seen.piece(0);
+                let (vectors, done) = attempt.vectors(texts.len()).await?;
                 self.means.tell(AnswerEvent::Vectors(vectors)).await?;
                 Ok(done)
             }
         }
     }
 
+    /// Reads the attempt to its end, or the one that takes over.
     async fn read(&mut self, attempt: &mut Attempt) -> Result<Done, Trouble> {
+        let mut race = Race::default();
         loop {
-            match attempt.next().await? {
-                News::Piece(piece) => self.pass_on(attempt, piece).await?,
-                News::Done(done) => return Ok(whole(done)),
-                News::Moved(path) => {
+            match race.step(attempt).await {
+                Step::News(Ok(News::Piece(piece))) => self.piece(attempt, &mut race, piece).await?,
+                Step::News(Ok(News::Done(done))) => return Ok(whole(done)),
+                Step::News(Ok(News::Moved(path))) => {
                     self.means.tell(AnswerEvent::Moved { relayed: path == Path::Relayed }).await?;
+                }
+                Step::News(Err(Trouble::Node(error))) if race.is_on() => {
+                    // The other one is on its way already.
+                    attempt.peer().map_or(Ok(()), |peer| self.failed(peer, error.clone()))?;
+                    race.lost(error);
+                }
+                Step::News(Err(trouble)) => return Err(trouble),
+                Step::Wanted(cause) => {
+                    let second = self.second(attempt.peer(), cause).await?;
+                    race.asked(second);
+                }
+                Step::Taken(begun, Ok(Taken { attempt: new, first })) => {
+                    self.take_over(attempt, *new, &begun).await?;
+                    race = Race::default();
+                    match first {
+                        Some(News::Piece(piece)) => self.piece(attempt, &mut race, piece).await?,
+                        Some(News::Done(done)) => return Ok(whole(done)),
+                        Some(News::Moved(_)) | None => {}
+                    }
+                }
+                Step::Taken(begun, Err(trouble)) => {
+                    if let Trouble::Node(error) = trouble {
+                        self.failed(begun.peer, error)?;
+                    }
+                    if let Some(error) = race.failed() {
+                        return Err(Trouble::Noted(error));
+                    }
                 }
             }
         }
     }
 
-    async fn pass_on(&mut self, attempt: &mut Attempt, piece: Piece) -> Result<(), Trouble> {
+    /// Looks for a second node, where one is idle.
+    async fn second(&mut self, peer: Option<PeerId>, cause: Cause) -> Result<Option<Takeover>, Trouble> {
+        let Some(peer) = peer.filter(|_| self.course.may_try() && self.course.may_continue()) else {
+            return Ok(None);
+        };
+        let Some(lease) = self.means.spare(&self.course, peer).await? else { return Ok(None) };
+        if cause == Cause::Silence {
+            self.means.jobs.hedged("begun");
+        }
+        Ok(Some(Takeover::begin(&self.means, lease, self.course.next(), cause)))
+    }
+
+    /// The answer goes on with the attempt that has come.
+    async fn take_over(&self, attempt: &mut Attempt, new: Attempt, begun: &Takeover) -> Result<(), Trouble> {
+        let old = std::mem::replace(attempt, new);
+        match begun.cause {
+            Cause::Silence => {
+                self.means.jobs.hedged("won");
+                old.fail(Outcome::Failed);
+            }
+            Cause::Stopping => drop(old),
+        }
+        self.means.jobs.continued(begun.cause.word());
+        self.means.tell(attempt.started().ok_or(Trouble::Unread)?).await
+    }
+
+    async fn piece(&mut self, attempt: &mut Attempt, race: &mut Race, piece: Piece) -> Result<(), Trouble> {
+        // Behind these tokens the other one would say them again.
+        race.came();
         let Piece { tokens, text, logprobs, .. } = piece;
         self.course.gave(&tokens);
-        self.means.tell(AnswerEvent::Piece { tokens, text, logprobs }).await?;
+        tokio::select! {
+            told = self.means.tell(AnswerEvent::Piece { tokens, text, logprobs }) => told?,
+            () = attempt.keep_up() => {}
+        }
         attempt.passed_on();
         Ok(())
     }
@@ -196,17 +249,6 @@ impl Means {
     async fn tell(&self, event: AnswerEvent) -> Result<(), Trouble> {
         self.events.send(Ok(event)).await.map_err(|_| Trouble::Unread)
     }
-}
-
-/// Waits until what a member has shown is taken back.
-async fn turned_out(members: &Members, shown: Option<Claims>) {
-    let mut revocations = members.revocations();
-    if let Some(claims) = shown
-        && revocations.wait_for(|revocations| revocations.revokes(&claims)).await.is_ok()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
 }
 
 /// A node that went on from given tokens may count those among what it held; a reader knows of a prompt only.

@@ -36,6 +36,7 @@ pub struct Jobs {
     moves: Family<Target, Counter>,
     resumes: Family<Outcome, Counter>,
     continued: Family<Reason, Counter>,
+    hedges: Family<Outcome, Counter>,
 }
 
 impl Default for Jobs {
@@ -49,6 +50,7 @@ impl Default for Jobs {
             moves: Family::default(),
             resumes: Family::default(),
             continued: Family::default(),
+            hedges: Family::default(),
         }
     }
 }
@@ -67,6 +69,8 @@ impl Jobs {
         registry.register("job_resumes", help, self.resumes.clone());
         let help = "Answers that left their node in their midst, by why";
         registry.register("answers_continued", help, self.continued.clone());
+        let help = "Second attempts beside one that had gone silent: begun, and of these, won";
+        registry.register("hedges", help, self.hedges.clone());
     }
 
     /// An answer goes on over this path.
@@ -86,6 +90,11 @@ impl Jobs {
     /// An answer that has begun leaves its node, for this reason.
     pub(crate) fn continued(&self, reason: &'static str) {
         self.continued.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A second attempt is `begun` beside one that is silent, or has `won`.
+    pub(crate) fn hedged(&self, outcome: &'static str) {
+        self.hedges.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A job begins.

@@ -154,6 +154,17 @@ pub enum Fate {
     Nobody,
 }
 
+/// How a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It says how it is.
+    Here,
+    /// It says that it stops.
+    Stopping,
+    /// It says nothing any more.
+    Gone,
+}
+
 /// How a job ended on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

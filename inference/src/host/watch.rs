@@ -18,7 +18,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let first_step = Duration::from_secs(120);
-        Self { silence: Duration::from_secs(10), step: Duration::from_secs(30), first_step, load: first_step }
+        Self { silence: Duration::from_secs(5), step: Duration::from_secs(30), first_step, load: first_step }
     }
 }
 

@@ -9,7 +9,7 @@ use futures::future::{self, OptionFuture};
 use starling_inference::{Generation, Output};
 use starling_protocol::{
     frame,
-    limits::WRITE_TIMEOUT,
+    limits::{BEAT, WRITE_TIMEOUT},
     message::{JobEvent, JobFailure, JobOrder, Refusal},
     swarm::Stream,
 };
@@ -27,8 +27,11 @@ use super::{
 use crate::{Stops, convert};
 
 /// How long an attempt goes on without a stream, and what it said is kept when it is over. Longer than it takes a
-/// gateway to notice a dead path and to come back; short enough that a gateway that died holds no slot for long.
-const DETACHED_GRACE: Duration = Duration::from_secs(20);
+/// gateway to notice a dead path and to come back; short enough that a gateway that died, or went on elsewhere, holds
+/// no slot for long.
+const DETACHED_GRACE: Duration = Duration::from_secs(8);
+/// The same for a gateway that beats and is not heard, on a stream that has not broken: its path may be dead.
+const UNHEARD: Duration = BEAT.saturating_mul(4);
 /// What a stopping node may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,9 @@ pub(super) struct Attempt {
     pieces: u64,
     log: Log,
     link: Option<Link>,
+    /// Whether the gateway says that it is there, and when it last did.
+    beats: bool,
+    heard: Instant,
     /// Since when it waits for the gateway: without a stream, or with nothing left to say.
     waits_since: Instant,
 }
@@ -61,13 +67,15 @@ enum Step {
 }
 
 impl Attempt {
-    pub(super) fn new(place: Place<Letter>, generation: Generation, stream: Stream) -> Self {
+    pub(super) fn new(place: Place<Letter>, generation: Generation, stream: Stream, beats: bool) -> Self {
         Self {
             place,
             generation: Some(generation),
             pieces: 0,
             log: Log::default(),
             link: Some(Link::new(stream)),
+            beats,
+            heard: Instant::now(),
             waits_since: Instant::now(),
         }
     }
@@ -75,7 +83,11 @@ impl Attempt {
     /// Ends when the gateway says so, has all, or does not come back. The slot is free then.
     pub(super) async fn run(mut self, stops: &Stops) {
         loop {
-            match self.step(stops).await {
+            let step = self.step(stops).await;
+            if let Step::Link(News::Order(_)) | Step::Letter(_) = step {
+                self.heard = Instant::now();
+            }
+            match step {
                 Step::Output(output) => self.on_output(output),
                 Step::Link(News::Order(JobOrder::Received(count))) if self.has_sent(count) => self.log.received(count),
                 Step::Link(News::Order(JobOrder::End)) => return debug!("ended by the gateway"),
@@ -89,6 +101,7 @@ impl Attempt {
                 }
                 Step::Letter(Some(letter)) => self.on_letter(letter),
                 Step::Letter(None) => return debug!("a newer one needs its place"),
+                Step::Late if self.is_unheard() => return debug!("the gateway is not heard any more"),
                 Step::Late if self.is_stuck() => {
                     debug!("the stream takes nothing");
                     self.detach();
@@ -120,6 +133,11 @@ impl Attempt {
 
     /// When the present state has lasted for too long.
     fn deadline(&self) -> Option<Instant> {
+        let unheard = self.link.as_ref().filter(|_| self.beats).map(|_| self.heard + UNHEARD);
+        unheard.into_iter().chain(self.gives_up_at()).min()
+    }
+
+    fn gives_up_at(&self) -> Option<Instant> {
         match &self.link {
             None => Some(self.waits_since + DETACHED_GRACE),
             Some(link) => match link.stuck_since(&self.log) {
@@ -128,6 +146,10 @@ impl Attempt {
                 None => None,
             },
         }
+    }
+
+    fn is_unheard(&self) -> bool {
+        self.beats && self.link.is_some() && self.heard.elapsed() >= UNHEARD
     }
 
     fn is_stuck(&self) -> bool {

@@ -132,6 +132,11 @@ pub struct JobRequest {
     /// What is to be computed.
     #[n(3)]
     pub task: Task,
+    /// The gateway says at least every [`BEAT`](limits::BEAT) that it is there, with the count of what has come. A
+    /// node that hears nothing for longer is alone with the answer, and ends it.
+    #[n(4)]
+    #[cbor(default)]
+    pub beats: bool,
 }
 
 /// What is to be computed.

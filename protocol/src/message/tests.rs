@@ -7,7 +7,13 @@ use crate::{
 };
 
 fn request() -> JobRequest {
-    JobRequest { job: JobId::generate(), attempt: 1, model: ModelId::new([7; 32]), task: Task::Chat(chat()) }
+    JobRequest {
+        job: JobId::generate(),
+        attempt: 1,
+        model: ModelId::new([7; 32]),
+        task: Task::Chat(chat()),
+        beats: true,
+    }
 }
 
 fn chat() -> Chat {

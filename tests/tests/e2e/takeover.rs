@@ -47,8 +47,12 @@ async fn outlives_a_kill_at(place: usize) {
     let mut reading = Reading::of(&swarm, "go on").await;
     reading.read(place).await;
     of(&mut nodes, runs(&swarm).await).kill();
+    let killed = Instant::now();
+    reading.read(place + 30 * TOKEN).await;
+    assert!(killed.elapsed() < Duration::from_millis(2_500), "it went on after {:?}", killed.elapsed());
     assert_eq!(reading.read_all().await, expected_text(STEADY, "go on", None));
-    assert_eq!(metric(&swarm, "answers_continued_total{reason=\"lost\"}"), 1);
+    let continued = |reason| metric(&swarm, &format!("answers_continued_total{{reason=\"{reason}\"}}"));
+    assert_eq!(continued("silent") + continued("lost"), 1);
     is_idle_within(&swarm, Duration::from_secs(2)).await;
 }
 
@@ -181,4 +185,129 @@ async fn an_answer_that_has_begun_goes_before_those_that_wait() {
     let (ended, body) = third.await.unwrap();
     assert_eq!(body["choices"][0]["message"]["content"], json!(expected_text(options, "third", None)), "{body}");
     assert!(ended > begun, "it has waited for its turn");
+}
+
+/// A node with a thread of its own, which can be made to stand still as a whole, as one that was sent SIGSTOP.
+struct Apart {
+    peer: PeerId,
+    freeze: tokio::sync::mpsc::Sender<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Apart {
+    async fn start(swarm: &TestSwarm, options: &str) -> Self {
+        let config = swarm.node_config(&[options]);
+        let peer = config.swarm.peer();
+        let (freeze, mut frozen) = tokio::sync::mpsc::channel::<std::sync::mpsc::Receiver<()>>(1);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let _node = Box::pin(starling_node::start(config)).await.map_err(|exit| format!("{exit:?}")).unwrap();
+                while let Some(thaw) = frozen.recv().await {
+                    // Blocks the only thread that it has, until the other end is dropped.
+                    let _ = thaw.recv();
+                }
+            });
+        });
+        swarm.sees("it", |view| view.nodes.iter().any(|node| node.peer == peer && !node.models.is_empty())).await;
+        Self { peer, freeze }
+    }
+
+    /// Stands still until the guard is dropped.
+    async fn freeze(&self) -> std::sync::mpsc::SyncSender<()> {
+        let (guard, thaw) = std::sync::mpsc::sync_channel(0);
+        self.freeze.send(thaw).await.unwrap();
+        guard
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stands_still_is_replaced_within_two_seconds() {
+    let swarm = TestSwarm::start().await;
+    let node = Apart::start(&swarm, STEADY).await;
+    let mut reading = Reading::of(&swarm, "still").await;
+    reading.read(50 * TOKEN).await;
+    let _other = swarm.add_node(STEADY).await;
+    reading.read(80 * TOKEN).await;
+    let still = node.freeze().await;
+    let frozen = Instant::now();
+    // What was on its way when it stopped is less than this.
+    reading.read(130 * TOKEN).await;
+    assert!(frozen.elapsed() < Duration::from_millis(2_500), "it went on after {:?}", frozen.elapsed());
+    assert_eq!(reading.read_all().await, expected_text(STEADY, "still", None));
+    assert_eq!(metric(&swarm, "hedges_total{outcome=\"won\"}"), 1);
+    assert_eq!(metric(&swarm, "answers_continued_total{reason=\"silent\"}"), 1);
+    drop(still);
+    swarm.sees("it again", |view| view.nodes.iter().any(|seen| seen.peer == node.peer)).await;
+    is_idle_within(&swarm, Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stands_still_is_seen_when_nobody_is_idle_and_used_when_it_comes_back() {
+    let swarm = TestSwarm::start().await;
+    let node = Apart::start(&swarm, STEADY).await;
+    let mut reading = Reading::of(&swarm, "alone").await;
+    reading.read(50 * TOKEN).await;
+    let still = node.freeze().await;
+    let frozen = Instant::now();
+    let lost = async {
+        while metric(&swarm, "answers_continued_total{reason=\"lost\"}") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), lost).await.expect("it is never seen");
+    assert!(frozen.elapsed() < Duration::from_millis(6_500), "seen after {:?}", frozen.elapsed());
+    drop(still);
+    assert_eq!(reading.read_all().await, expected_text(STEADY, "alone", None));
+    is_idle_within(&swarm, Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_stands_still_is_replaced_within_two_seconds() {
+    let swarm = TestSwarm::start().await;
+    let _bad = swarm.add_node(&format!("{STEADY},fault=hang@100")).await;
+    let mut reading = Reading::of(&swarm, "hang").await;
+    reading.read(50 * TOKEN).await;
+    let _good = swarm.add_node(STEADY).await;
+    reading.read(95 * TOKEN).await;
+    let began = Instant::now();
+    reading.read(130 * TOKEN).await;
+    assert!(began.elapsed() < Duration::from_millis(2_500), "it went on after {:?}", began.elapsed());
+    assert_eq!(reading.read_all().await, expected_text(STEADY, "hang", None));
+    assert_eq!(metric(&swarm, "hedges_total{outcome=\"won\"}"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_node_that_lives_is_not_given_up() {
+    // Ten seconds to read the question, and then a token every second and a half.
+    let slow = "seed=1,answer_tokens=4,slots=2,prefill_tokens_per_second=1,tokens_per_second=0.7";
+    let swarm = TestSwarm::start().await;
+    let _slow = swarm.add_node(slow).await;
+    let mut chat = swarm.chat().await;
+    let question = "a question of some ten tokens or so";
+    chat.ask(None, question).await;
+    chat.wait_for(&["started"]).await;
+    let _idle = swarm.add_node("seed=1,answer_tokens=4,slots=2").await;
+    let (text, end) = chat.read_answer().await;
+    assert_eq!((&end["type"], text), (&json!("done"), expected_text(slow, question, None)), "{end}");
+    assert_eq!(metric(&swarm, "hedges_total{outcome=\"begun\"}"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_hands_its_answers_over_within_a_second() {
+    let (swarm, mut nodes) = TestSwarm::with_nodes(&[STEADY]).await;
+    let mut readings = vec![];
+    for number in 0..3 {
+        let mut reading = Reading::of(&swarm, &format!("question {number}")).await;
+        reading.read(30 * TOKEN).await;
+        readings.push(reading);
+    }
+    let _other = swarm.add_node(STEADY).await;
+    let began = Instant::now();
+    nodes[0].stop(Duration::from_secs(20)).await;
+    assert!(began.elapsed() < Duration::from_millis(1_500), "it left after {:?}", began.elapsed());
+    for (number, reading) in readings.into_iter().enumerate() {
+        assert_eq!(reading.read_all().await, expected_text(STEADY, &format!("question {number}"), None));
+    }
+    assert_eq!(metric(&swarm, "answers_continued_total{reason=\"stopping\"}"), 3);
+    is_idle_within(&swarm, Duration::from_secs(1)).await;
 }

@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use starling_protocol::{
     limits::ADMISSION_TIMEOUT,
+    members::Members,
+    membership::Claims,
     message::{Accepted, Done, JobEvent, JobRequest, Piece},
-    swarm::Path,
+    swarm::{Path, PeerId},
 };
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use super::{
     Means, Trouble, broken, failed,
     link::{Heard, Link},
     loading::Load,
-    refused,
+    refused, vectors,
 };
 use crate::{
-    dispatch::{AnswerEvent, Placement, actor::Lease},
+    dispatch::{AnswerEvent, DispatchError, Placement, Standing, actor::Lease},
     scheduler::Outcome,
 };
 
@@ -35,7 +39,11 @@ pub(super) struct Attempt {
     number: u32,
     /// Pieces so far.
     pieces: u64,
-    tasks: tokio_util::task::TaskTracker,
+    members: Members,
+    /// What the node has shown of itself.
+    shown: Option<Claims>,
+    standing: watch::Receiver<Standing>,
+    tasks: TaskTracker,
 }
 
 /// What an attempt gives.
@@ -48,7 +56,12 @@ pub(super) enum News {
 
 impl Attempt {
     /// Asks the node for it. A refusal is reported to the scheduler.
-    pub(super) async fn begin(means: &Means, mut lease: Lease, request: &JobRequest) -> Result<Self, Trouble> {
+    pub(super) async fn begin(
+        means: &Means,
+        mut lease: Lease,
+        request: &JobRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Trouble> {
         let swarm = means.swarm.clone();
         let mut link = match Link::begin(swarm, means.jobs.clone(), &lease, request).await {
             Ok(link) => link,
@@ -57,13 +70,19 @@ impl Attempt {
                 return Err(trouble);
             }
         };
-        let accepted = means
-            .cancel
-            .run_until_cancelled(accepted(means, &mut link, &mut lease))
-            .await
-            .unwrap_or(Err(Trouble::Unread));
-        let (held, tasks) = (Some((link, lease)), means.tasks.clone());
-        let mut attempt = Self { held, accepted: Accepted::default(), number: request.attempt, pieces: 0, tasks };
+        let accepted =
+            cancel.run_until_cancelled(accepted(means, &mut link, &mut lease)).await.unwrap_or(Err(Trouble::Unread));
+        let shown = means.members.roster().borrow().get(&lease.placement.peer).cloned();
+        let mut attempt = Self {
+            accepted: Accepted::default(),
+            number: request.attempt,
+            pieces: 0,
+            members: means.members.clone(),
+            shown,
+            standing: lease.standing.clone(),
+            held: Some((link, lease)),
+            tasks: means.tasks.clone(),
+        };
         match accepted {
             Ok(accepted) => attempt.accepted = accepted,
             Err(trouble) => {
@@ -74,32 +93,44 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// How its text is to be read.
-    pub(super) fn accepted(&self) -> Accepted {
-        self.accepted
-    }
-
-    /// Which attempt at the job it is.
-    pub(super) fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// Who computes it, over which path.
-    pub(super) fn placement(&self) -> Option<Placement> {
+    /// What its reader is told first: who computes it, over which path, and how its text is to be read.
+    pub(super) fn started(&self) -> Option<AnswerEvent> {
         let (link, lease) = self.held.as_ref()?;
-        Some(Placement { relayed: link.path() == Path::Relayed, ..lease.placement.clone() })
+        let placement = Placement { relayed: link.path() == Path::Relayed, ..lease.placement.clone() };
+        Some(AnswerEvent::Started { placement, accepted: self.accepted, attempt: self.number })
     }
 
-    /// Its link and its lease, for what is no chat.
-    pub(super) fn parts(&mut self) -> Option<&mut (Link, Lease)> {
-        self.held.as_mut()
+    /// The node that has it.
+    pub(super) fn peer(&self) -> Option<PeerId> {
+        Some(self.held.as_ref()?.1.placement.peer)
+    }
+
+    /// How its node stands.
+    pub(super) fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// All vectors, where it has texts to embed.
+    pub(super) async fn vectors(&mut self, count: usize) -> Result<(Vec<Vec<f32>>, Done), Trouble> {
+        let Some((link, lease)) = &mut self.held else { return Err(Trouble::Unread) };
+        let read = tokio::select! {
+            read = vectors::read(link, count, lease.dimensions) => read?,
+            () = turned_out(&self.members, &self.shown) => return Err(Trouble::Node(DispatchError::NodeLost)),
+        };
+        lease.seen.piece(0);
+        Ok(read)
     }
 
     /// What comes next. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<News, Trouble> {
         let Some((link, lease)) = &mut self.held else { return Err(Trouble::Unread) };
         let patience = if self.pieces == 0 { FIRST_TOKEN_TIMEOUT } else { STALL_TIMEOUT };
-        match link.next(patience).await? {
+        let heard = tokio::select! {
+            heard = link.next(patience) => heard?,
+            // It is not waited for as one whose connection broke is: it will not come back.
+            () = turned_out(&self.members, &self.shown) => return Err(Trouble::Node(DispatchError::NodeLost)),
+        };
+        match heard {
             Heard::Moved(path) => Ok(News::Moved(path)),
             Heard::Event(JobEvent::Piece(piece))
                 if piece.seq == self.pieces && piece.logprobs.len() <= piece.tokens.len() =>
@@ -118,6 +149,14 @@ impl Attempt {
                 | JobEvent::Loading(_)
                 | JobEvent::Resumed,
             ) => Err(broken()),
+        }
+    }
+
+    /// Tells the node that we are there, while the reader takes its time. Never ends.
+    pub(super) async fn keep_up(&mut self) {
+        match &mut self.held {
+            Some((link, _)) => link.keep_up().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -181,4 +220,15 @@ async fn accepted(means: &Means, link: &mut Link, lease: &mut Lease) -> Result<A
             }
         }
     }
+}
+
+/// Waits until what a member has shown is taken back.
+async fn turned_out(members: &Members, shown: &Option<Claims>) {
+    let mut revocations = members.revocations();
+    if let Some(claims) = shown
+        && revocations.wait_for(|revocations| revocations.revokes(claims)).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }

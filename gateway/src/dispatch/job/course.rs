@@ -80,6 +80,11 @@ impl Course {
         self.need.continues = true;
     }
 
+    /// Whether another node could go on with it: what it may be given has a bound.
+    pub(super) fn may_continue(&self) -> bool {
+        !matches!(&self.request.task, Task::Chat(chat) if chat.continue_from.len() > MAX_CONTINUE_TOKENS)
+    }
+
     /// Whether the reader has a part of the answer.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
@@ -101,10 +106,7 @@ impl Course {
             }
         }
         self.last = Some(error);
-        match &self.request.task {
-            Task::Chat(chat) if chat.continue_from.len() > MAX_CONTINUE_TOKENS => Err(self.error()),
-            _ => Ok(()),
-        }
+        if self.may_continue() { Ok(()) } else { Err(self.error()) }
     }
 
     /// The node's context does not hold the prompt: only longer ones are asked.
@@ -154,7 +156,7 @@ mod tests {
         let model = ModelId::new([1; 32]);
         let owner = "0".repeat(32).parse().unwrap();
         let need = Need::new(model, &task, vec![], Priority::Interactive, owner);
-        Course::new(JobRequest { job: JobId::generate(), attempt: attempts, model, task }, need)
+        Course::new(JobRequest { job: JobId::generate(), attempt: attempts, model, task, beats: true }, need)
     }
 
     fn given(course: &Course) -> &[u32] {

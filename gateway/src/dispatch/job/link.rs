@@ -22,6 +22,7 @@ use tracing::debug;
 
 use self::line::Line;
 use super::{DispatchError, Lease, Trouble};
+use crate::dispatch::Standing;
 use crate::metrics::Jobs;
 
 /// How long an answer may be without a stream before its node counts as lost: long enough for a node to dial again
@@ -38,6 +39,10 @@ const MOVE_PAUSE: Duration = Duration::from_secs(2);
 /// A silence this long may be a path that is lost without a word; then a new stream is tried. Each further try in the
 /// same silence waits twice as long: a long prompt is silent for minutes.
 const SILENCE: Duration = Duration::from_secs(5);
+/// A node may say nothing of itself for as long while it comes back.
+const GONE_PATIENCE: Duration = Duration::from_millis(500);
+/// Longer than anything is waited for.
+const NEVER: Duration = Duration::from_secs(86_400);
 /// What saying that an answer is over may take.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -76,6 +81,9 @@ pub(super) struct Link {
     /// Tries that this silence has seen.
     probes: u32,
     path: Path,
+    standing: watch::Receiver<Standing>,
+    /// Since when the node has said nothing of itself.
+    gone_since: Option<Instant>,
     /// How long it may be without a line before its first token.
     early_patience: Duration,
     jobs: Jobs,
@@ -115,6 +123,8 @@ impl Link {
             lost_at: None,
             silent_since: None,
             probes: 0,
+            standing: lease.standing.clone(),
+            gone_since: None,
             early_patience: if lease.others { EARLY_PATIENCE } else { RESUME_PATIENCE },
             jobs,
         })
@@ -132,7 +142,7 @@ impl Link {
     pub(super) async fn next(&mut self, patience: Duration) -> Result<Heard, Trouble> {
         let silent_since = *self.silent_since.get_or_insert_with(Instant::now);
         loop {
-            let end = self.lost_at.unwrap_or(silent_since + patience);
+            let end = self.lost_at.unwrap_or_else(|| self.hangs_at(silent_since).min(silent_since + patience));
             let (wish, may_try, with_receipts) = (self.wish(), self.may_try(), self.coming.is_none());
             tokio::select! {
                 // What is there is read before anybody gives up.
@@ -150,8 +160,29 @@ impl Link {
                     }
                 }
                 () = reason(&mut self.peers, self.peer, wish, silent_since), if may_try => self.resume(),
+                Ok(()) = self.standing.changed() => {}
                 () = sleep_until(end) => return Err(self.lose("too_late", "silent, or gone for too long")),
             }
+        }
+    }
+
+    /// When a node that says nothing, neither here nor of itself, counts as one that hangs. A reconnecting one is gone
+    /// for a moment, too; and one that reads a long prompt is silent here.
+    fn hangs_at(&mut self, silent_since: Instant) -> Instant {
+        let now = Instant::now();
+        if *self.standing.borrow_and_update() != Standing::Gone {
+            self.gone_since = None;
+            return silent_since + NEVER;
+        }
+        let gone_since = *self.gone_since.get_or_insert(now);
+        (silent_since + SILENCE).max(gone_since + GONE_PATIENCE)
+    }
+
+    /// Tells the node that we are there, and reads nothing. Never ends.
+    pub(super) async fn keep_up(&mut self) {
+        match &mut self.line {
+            Some(line) => line.keep_up().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -3,7 +3,12 @@
 
 use starling_protocol::message::{Done, JobEvent};
 
-use super::{FIRST_TOKEN_TIMEOUT, Heard, Link, Trouble, broken, failed};
+use super::{
+    Trouble,
+    attempt::FIRST_TOKEN_TIMEOUT,
+    broken, failed,
+    link::{Heard, Link},
+};
 
 /// Reads `count` vectors of `dimensions` numbers, in order, and the end.
 pub(super) async fn read(link: &mut Link, count: usize, dimensions: u32) -> Result<(Vec<Vec<f32>>, Done), Trouble> {

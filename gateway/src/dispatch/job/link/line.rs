@@ -7,10 +7,11 @@ use futures::{
 };
 use starling_protocol::{
     frame::{self, FrameError, Outbox},
-    limits::{MAX_EVENT_FRAME, RECEIPT_EVERY},
+    limits::{BEAT, MAX_EVENT_FRAME, RECEIPT_EVERY},
     message::{JobEvent, JobOrder},
     swarm::{Path, Stream},
 };
+use tokio::time::{Instant, sleep_until};
 
 pub(super) struct Line {
     events: BoxStream<'static, Result<JobEvent, FrameError>>,
@@ -23,6 +24,8 @@ pub(super) struct Line {
     from: u64,
     /// Of how many events the node knows that they came.
     receipted: u64,
+    /// When it is told the next time that we are there.
+    beat_at: Instant,
 }
 
 impl Line {
@@ -31,7 +34,8 @@ impl Line {
         let path = stream.path();
         let (reader, writer) = stream.split();
         let events = stream::try_unfold(reader, next_event).boxed();
-        Self { events, writer, outbox: Outbox::default(), path, at, from: at, receipted: at }
+        let beat_at = Instant::now() + BEAT;
+        Self { events, writer, outbox: Outbox::default(), path, at, from: at, receipted: at, beat_at }
     }
 
     pub(super) fn path(&self) -> Path {
@@ -56,11 +60,15 @@ impl Line {
     pub(super) async fn next(&mut self, with_receipts: bool) -> Result<JobEvent, String> {
         loop {
             if with_receipts && self.outbox.is_empty() && self.at >= self.receipted + RECEIPT_EVERY {
-                self.outbox.push(&frame::encode(&JobOrder::Received(self.at)));
                 self.receipted = self.at;
+                self.beat();
             }
             let event = tokio::select! {
                 event = self.events.next() => event,
+                () = sleep_until(self.beat_at), if self.outbox.is_empty() => {
+                    self.beat();
+                    continue;
+                }
                 Err(error) = self.outbox.write_all(&mut self.writer), if !self.outbox.is_empty() => {
                     // What remains of the answer may be here already.
                     tracing::debug!(%error, "no receipt");
@@ -82,6 +90,25 @@ impl Line {
                 return Ok(event);
             }
         }
+    }
+
+    /// Tells the node that we are there, and reads nothing. Never ends. Cancel safe.
+    pub(super) async fn keep_up(&mut self) {
+        loop {
+            if self.outbox.is_empty() {
+                sleep_until(self.beat_at).await;
+                self.beat();
+            }
+            if self.outbox.write_all(&mut self.writer).await.is_err() {
+                // Whoever reads finds out.
+                self.outbox = Outbox::default();
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        self.outbox.push(&frame::encode(&JobOrder::Received(self.receipted)));
+        self.beat_at = Instant::now() + BEAT;
     }
 
     /// Says that the answer is over.

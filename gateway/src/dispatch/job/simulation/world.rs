@@ -583,7 +583,8 @@ fn need(random: &mut Random) -> Need {
 
 fn case(random: &mut Random) -> Case {
     let need = need(random);
-    let request = JobRequest { job: JobId::generate(), attempt: 0, model: MODEL, task: Task::Chat(Chat::default()) };
+    let request =
+        JobRequest { job: JobId::generate(), attempt: 0, model: MODEL, task: Task::Chat(Chat::default()), beats: true };
     Case {
         course: Course::new(request, need),
         length: 1 + random.below(400) as usize,
