@@ -69,6 +69,7 @@ pub fn routes() -> Vec<Route> {
         route(Method::PATCH, MethodFilter::PATCH, "/api/conversations/{id}", conversations::rename),
         delete("/api/conversations/{id}", conversations::delete),
         post("/api/messages/{id}/go-on", messages::go_on),
+        post("/api/messages/{id}/show", messages::show),
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),

@@ -3,6 +3,7 @@
 //! One connection writes and a few read: SQLite has one writer anyway, and waiting for our own
 //! connection is fair and cheap where waiting for its lock is neither.
 
+pub mod branches;
 pub mod conversations;
 mod error;
 pub mod invites;

@@ -15,7 +15,7 @@ mod seats;
 use starling_protocol::limits::MAX_PROMPT_BYTES;
 use thiserror::Error;
 
-pub use begin::{Begun, Question};
+pub use begin::{Begun, Question, Says};
 pub use log::{Ended, Loading, Log, News, Reader, Started};
 pub use seats::Running;
 
@@ -24,7 +24,7 @@ use crate::{
     dispatch::{Dispatch, DispatchError},
     id::{ConversationId, TurnId, UserId},
     life::Life,
-    store::{Store, StoreError, messages::TurnError},
+    store::{Store, StoreError, branches::MAX_VERSIONS, messages::TurnError},
 };
 
 /// Answers one person may have running at once.
@@ -41,6 +41,15 @@ pub enum TurnRefused {
     /// The conversation is not there, or another's.
     #[error("there is no such conversation")]
     NoSuchConversation,
+    /// There is no such message in it, or it is not one that this can be done with.
+    #[error("there is no such message in this conversation, or it has no versions of that kind")]
+    NoSuchMessage,
+    /// It has been edited or answered as often as may be.
+    #[error("this message has {MAX_VERSIONS} versions, which are as many as may be: go on from one of them")]
+    TooManyVersions,
+    /// All branches together are too long.
+    #[error("this conversation is full: begin a new one")]
+    ConversationFull,
     /// Its last answer is not finished.
     #[error("an answer is still being given in this conversation: wait for it, or stop it first")]
     TurnRunning,
@@ -129,6 +138,12 @@ impl Turns {
     #[must_use]
     pub fn running_in(&self, user: UserId, conversation: ConversationId) -> Option<(TurnId, Running)> {
         self.seats.running_in(user, conversation)
+    }
+
+    /// Whether something is being answered in a conversation, or just about to be.
+    #[must_use]
+    pub fn is_busy(&self, conversation: ConversationId) -> bool {
+        self.seats.is_taken(conversation)
     }
 
     /// Stops a user's turn; false when the user has none of that id.

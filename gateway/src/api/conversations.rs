@@ -14,7 +14,12 @@ use super::{
     extract::{InPath, Json},
     wire::{ConversationAnswer, ConversationDetail, ConversationList, NewConversation, RenameConversation},
 };
-use crate::{app::App, id::ConversationId, turn::TurnRefused};
+use crate::{
+    app::App,
+    id::{ConversationId, UserId},
+    store::branches::UpTo,
+    turn::TurnRefused,
+};
 
 /// Longest title, in bytes.
 const MAX_TITLE_BYTES: usize = 256;
@@ -61,10 +66,15 @@ pub(super) async fn show(
     by: SignedIn,
     InPath(id): InPath<ConversationId>,
 ) -> Result<Answer<ConversationDetail>, ApiError> {
-    let conversation = app.store.conversation(by.user.id, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
-    let messages = app.store.messages(id).await?;
-    let messages = messages.into_iter().map(Into::into).collect();
-    Ok(Answer(ConversationDetail { conversation: conversation.into(), messages }))
+    detail(&app, by.user.id, id).await.map(Answer)
+}
+
+/// The branch that is shown.
+pub(super) async fn detail(app: &App, user: UserId, id: ConversationId) -> Result<ConversationDetail, ApiError> {
+    let conversation = app.store.conversation(user, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
+    let branch = app.store.branch(user, id, UpTo::End).await?.ok_or(TurnRefused::NoSuchConversation)?;
+    let messages = branch.messages.into_iter().map(Into::into).collect();
+    Ok(ConversationDetail { conversation: conversation.into(), messages })
 }
 
 /// `PATCH /api/conversations/{id}`

@@ -245,6 +245,9 @@ impl From<Infallible> for ApiError {
 fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
     match refused {
         TurnRefused::NoSuchConversation => (StatusCode::NOT_FOUND, "no_such_conversation"),
+        TurnRefused::NoSuchMessage => (StatusCode::NOT_FOUND, "no_such_message"),
+        TurnRefused::TooManyVersions => (StatusCode::CONFLICT, "too_many_versions"),
+        TurnRefused::ConversationFull => (StatusCode::CONFLICT, "conversation_full"),
         TurnRefused::TurnRunning => (StatusCode::CONFLICT, "turn_running"),
         TurnRefused::TooManyTurns => (StatusCode::TOO_MANY_REQUESTS, "too_many_turns"),
         TurnRefused::Full => (StatusCode::SERVICE_UNAVAILABLE, "busy"),

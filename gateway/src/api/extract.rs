@@ -51,7 +51,7 @@ impl FromRequestParts<App> for InPath<crate::id::MessageId> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let id = id_in_path(parts, app).await;
-        id.and_then(|id| id.parse().ok()).map(Self).ok_or(TurnRefused::NothingToGoOnFrom.into())
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(TurnRefused::NoSuchMessage.into())
     }
 }
 

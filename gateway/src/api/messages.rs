@@ -2,8 +2,14 @@
 
 use axum::{Json as Answer, extract::State, http::StatusCode};
 
-use super::{auth::SignedIn, error::ApiError, extract::InPath, wire::GoOnAnswer};
-use crate::{app::App, id::MessageId};
+use super::{
+    auth::SignedIn,
+    conversations,
+    error::ApiError,
+    extract::InPath,
+    wire::{ConversationDetail, GoOnAnswer},
+};
+use crate::{app::App, id::MessageId, turn::TurnRefused};
 
 /// `POST /api/messages/{id}/go-on`: more of an answer that was cut short, in its place. The chat socket shows it.
 pub(super) async fn go_on(
@@ -14,4 +20,18 @@ pub(super) async fn go_on(
     let begun = app.turns.go_on(by.user.id, id).await?;
     let conversation = begun.accepted.conversation.clone().into();
     Ok((StatusCode::ACCEPTED, Answer(GoOnAnswer { conversation, turn: begun.turn })))
+}
+
+/// `POST /api/messages/{id}/show`: the branch through this message is the one that is shown, and goes on.
+pub(super) async fn show(
+    State(app): State<App>,
+    by: SignedIn,
+    InPath(id): InPath<MessageId>,
+) -> Result<Answer<ConversationDetail>, ApiError> {
+    let conversation = app.store.conversation_of(by.user.id, id).await?.ok_or(TurnRefused::NoSuchMessage)?;
+    if app.turns.is_busy(conversation) {
+        return Err(TurnRefused::TurnRunning.into());
+    }
+    app.store.show_branch(conversation, id).await?;
+    conversations::detail(&app, by.user.id, conversation).await.map(Answer)
 }

@@ -27,6 +27,7 @@ use super::router;
 use crate::{
     app::App,
     dispatch::Dispatch,
+    id::{TurnId, UserId},
     membership::{Network, Places},
     store::{self, tests::store, users},
 };
@@ -176,6 +177,18 @@ async fn conversation_of(site: &Site, guest: &Guest) -> String {
     let answer = site.post("/api/conversations", guest, json!({"title": "mine"})).await;
     assert_eq!(answer.status, StatusCode::CREATED);
     answer.body["conversation"]["id"].as_str().unwrap().to_owned()
+}
+
+/// A whole answer of a user, in a conversation of its own.
+async fn answer_of(site: &Site, guest: &Guest) -> String {
+    use store::{messages::Status, tests::fresh, turns::Ending};
+    let user: UserId = site.get("/api/me", guest).await.body["user"]["id"].as_str().unwrap().parse().unwrap();
+    let (place, turn) = (turn_place(), TurnId::generate());
+    site.app.store.accept(user, &place, turn, &"q".to_owned().into(), &fresh()).await.unwrap();
+    let text = "a".to_owned().into();
+    let ending = Ending { text, status: Status::Complete, error: None, answer: None, progress: None };
+    site.app.store.finish(turn, &ending).await.unwrap();
+    turn.to_string()
 }
 
 fn turn_place() -> store::turns::Place {

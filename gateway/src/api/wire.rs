@@ -75,6 +75,10 @@ pub struct Message {
     pub answer: Option<Answer>,
     /// It is cut short, and can go on.
     pub resumable: bool,
+    /// What it follows; null at the beginning.
+    pub parent: Option<MessageId>,
+    /// All that stand in its place, itself among them: edited questions, other answers.
+    pub versions: Vec<MessageId>,
 }
 
 /// Who gave an answer, and how fast.

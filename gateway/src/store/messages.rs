@@ -5,6 +5,7 @@ use starling_protocol::message::{Private, Role};
 
 use super::{
     Store, StoreError,
+    branches::{Position, Tree},
     rows::{self, words},
 };
 use crate::{
@@ -71,6 +72,8 @@ pub struct Message {
     pub answer: Option<Answer>,
     /// It is cut short, and can go on.
     pub resumable: bool,
+    /// Where it stands.
+    pub position: Position,
 }
 
 /// What broke, in the words that the reader was told.
@@ -118,22 +121,13 @@ impl FromRow<'_, SqliteRow> for Message {
             error: error(row)?,
             answer: answer(row)?,
             resumable: row.try_get("resumable")?,
+            // Where else there are versions of it is in other rows.
+            position: Position { number: row.try_get("position")?, ..Position::default() },
         })
     }
 }
 
 impl Store {
-    /// A conversation's messages, oldest first, without an answer that is still being given.
-    pub async fn messages(&self, conversation: ConversationId) -> Result<Vec<Message>, StoreError> {
-        let messages = sqlx::query_as(
-            "SELECT * FROM messages WHERE conversation_id = ? AND status <> 'running' ORDER BY position",
-        )
-        .bind(conversation.to_string())
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(messages)
-    }
-
     /// One message of a user's conversation.
     pub async fn message(
         &self,
@@ -141,7 +135,7 @@ impl Store {
         conversation: ConversationId,
         id: MessageId,
     ) -> Result<Option<Message>, StoreError> {
-        let message = sqlx::query_as(
+        let message: Option<Message> = sqlx::query_as(
             "SELECT messages.* FROM messages JOIN conversations ON conversations.id = conversation_id
              WHERE messages.id = ? AND conversation_id = ? AND user_id = ?",
         )
@@ -150,7 +144,9 @@ impl Store {
         .bind(user.to_string())
         .fetch_optional(&self.readers)
         .await?;
-        Ok(message)
+        let Some(message) = message else { return Ok(None) };
+        let tree = Tree::read(&self.readers, &conversation.to_string()).await?;
+        Ok(Some(tree.place(message)))
     }
 }
 

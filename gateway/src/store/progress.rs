@@ -15,7 +15,8 @@ use starling_protocol::{
 
 use super::{
     Store, StoreError,
-    messages::{Message, TurnError},
+    branches::Tree,
+    messages::TurnError,
     rows::{self, words},
     turns::Accepted,
 };
@@ -223,7 +224,7 @@ impl Store {
             .bind(&turn)
             .execute(&mut *write)
             .await?;
-        sqlx::query("UPDATE conversations SET updated_at = ? WHERE id = ?")
+        sqlx::query("UPDATE conversations SET updated_at = ?, leaf = NULL WHERE id = ?")
             .bind(Timestamp::now().0)
             .bind(unfinished.accepted.conversation.id.to_string())
             .execute(&mut *write)
@@ -235,13 +236,6 @@ impl Store {
     async fn unfinished_of(&self, row: &SqliteRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
         let progress = Progress::from_row(row)?;
-        let question: Message = sqlx::query_as(
-            "SELECT question.* FROM messages question JOIN messages answer USING (conversation_id)
-             WHERE answer.id = ? AND question.position = answer.position - 1",
-        )
-        .bind(turn.to_string())
-        .fetch_one(&self.readers)
-        .await?;
         let place = sqlx::query(
             "SELECT user_id, conversations.id FROM conversations JOIN messages ON conversations.id = conversation_id
              WHERE messages.id = ?",
@@ -251,7 +245,10 @@ impl Store {
         .await?;
         let user: UserId = rows::parse("user_id", place.try_get("user_id")?)?;
         let id: ConversationId = rows::parse("id", place.try_get("id")?)?;
-        let conversation = self.conversation(user, id).await?.ok_or(StoreError::Broken(sqlx::Error::RowNotFound))?;
+        let missing = || StoreError::Broken(sqlx::Error::RowNotFound);
+        let conversation = self.conversation(user, id).await?.ok_or_else(missing)?;
+        let question = Tree::read(&self.readers, &id.to_string()).await?.parent(turn).ok_or_else(missing)?;
+        let question = self.message(user, id, question).await?.ok_or_else(missing)?;
         Ok(Unfinished { turn, user, accepted: Accepted { conversation, question }, progress })
     }
 }

@@ -1,5 +1,6 @@
 //! The store on a real file in a temporary folder.
 
+mod branches;
 mod membership;
 mod progress;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use starling_protocol::{JobId, ModelId, message::Private};
 
 use super::{
+    branches::UpTo,
     messages::{Answer, FinishReason, Message, Status},
     progress::Progress,
     turns::{Ending, Place},
@@ -64,6 +66,16 @@ pub(crate) fn fresh() -> Progress {
 
 fn new_place() -> Place {
     Place::New { id: ConversationId::generate(), title: text("title") }
+}
+
+/// What is shown of a conversation.
+async fn shown(store: &Store, user: &User, id: ConversationId) -> Vec<Message> {
+    store.branch(user.id, id, UpTo::End).await.unwrap().map_or_else(Vec::new, |branch| branch.messages)
+}
+
+/// Behind all that is shown of it.
+async fn behind(store: &Store, user: &User, id: ConversationId) -> Place {
+    Place::In { id, after: shown(store, user, id).await.last().map_or(0, |last| last.position.number) }
 }
 
 fn texts(messages: &[Message]) -> Vec<&str> {
@@ -137,13 +149,13 @@ async fn a_turn_is_a_question_and_then_an_answer() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
     let (conversation, turn) = ask(&store, &user, new_place()).await;
-    assert_eq!(texts(&store.messages(conversation).await.unwrap()), ["question"], "a running answer is not shown");
+    assert_eq!(texts(&shown(&store, &user, conversation).await), ["question"], "a running answer is not shown");
     let message = store.finish(turn, &whole("answer")).await.unwrap().unwrap();
     assert_eq!(message.answer, whole("").answer);
-    assert_eq!(texts(&store.messages(conversation).await.unwrap()), ["question", "answer"]);
+    assert_eq!(texts(&shown(&store, &user, conversation).await), ["question", "answer"]);
     assert!(store.finish(turn, &whole("again")).await.unwrap().is_none(), "a turn ends once");
-    ask(&store, &user, Place::In(conversation)).await;
-    assert_eq!(texts(&store.messages(conversation).await.unwrap()), ["question", "answer", "question"]);
+    ask(&store, &user, behind(&store, &user, conversation).await).await;
+    assert_eq!(texts(&shown(&store, &user, conversation).await), ["question", "answer", "question"]);
 }
 
 #[tokio::test]
@@ -155,10 +167,16 @@ async fn anothers_conversation_is_not_there() {
     assert_eq!(store.rename_conversation(b.id, id, &text("x")).await.unwrap(), None);
     assert_eq!(store.message(b.id, id, turn).await.unwrap(), None);
     assert!(!store.delete_conversation(b.id, id).await.unwrap());
-    assert!(store.accept(b.id, &Place::In(id), TurnId::generate(), &text("x"), &fresh()).await.unwrap().is_none());
+    assert!(
+        store
+            .accept(b.id, &Place::In { id, after: 0 }, TurnId::generate(), &text("x"), &fresh())
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(store.rename_conversation(a.id, id, &text("x")).await.unwrap().unwrap().title, text("x"));
     assert!(store.delete_conversation(a.id, id).await.unwrap());
-    assert!(store.messages(id).await.unwrap().is_empty());
+    assert!(shown(&store, &a, id).await.is_empty());
     assert!(store.finish(turn, &whole("late")).await.unwrap().is_none());
 }
 
@@ -178,7 +196,7 @@ async fn conversations_come_in_pages_newest_first() {
     assert!(store.conversations(b.id, None, 3).await.unwrap().is_empty());
     assert!(store.conversations(b.id, Some(made[0]), 3).await.unwrap().is_empty());
     tokio::time::sleep(Duration::from_millis(2)).await;
-    ask(&store, &a, Place::In(made[4])).await;
+    ask(&store, &a, behind(&store, &a, made[4]).await).await;
     assert_eq!(store.conversations(a.id, None, 1).await.unwrap()[0].id, made[4], "the last used comes first");
 }
 

@@ -1,11 +1,12 @@
 //! A turn's first write and its last: the question before anything is computed, the answer when it has ended. What is
 //! kept between the two is `progress`.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{FromRow, Row, Sqlite, Transaction};
 use starling_protocol::message::{Private, Role};
 
 use super::{
     Store, StoreError,
+    branches::{Position, Tree},
     conversations::{self, Conversation},
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
@@ -20,7 +21,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Place {
     /// In a conversation that is there.
-    In(ConversationId),
+    In {
+        /// Its id.
+        id: ConversationId,
+        /// The number of the message that it follows; 0 at the beginning.
+        after: i64,
+    },
     /// In a new one.
     New {
         /// Its id.
@@ -35,7 +41,14 @@ impl Place {
     #[must_use]
     pub fn id(&self) -> ConversationId {
         match self {
-            Self::In(id) | Self::New { id, .. } => *id,
+            Self::In { id, .. } | Self::New { id, .. } => *id,
+        }
+    }
+
+    fn after(&self) -> i64 {
+        match self {
+            Self::In { after, .. } => *after,
+            Self::New { .. } => 0,
         }
     }
 }
@@ -75,31 +88,32 @@ impl Store {
         progress: &Progress,
     ) -> Result<Option<Accepted>, StoreError> {
         let now = Timestamp::now();
-        let mut transaction = self.write().await?;
-        let Some(conversation) = enter(&mut transaction, user, place, now).await? else { return Ok(None) };
-        let question = Message {
-            id: MessageId::generate(),
-            role: Role::User,
-            text: text.clone(),
-            status: Status::Complete,
-            created_at: now,
-            error: None,
-            answer: None,
-            resumable: false,
-        };
-        let answer = Message {
-            id: turn,
-            role: Role::Assistant,
-            text: Private::default(),
-            status: Status::Running,
-            ..question.clone()
-        };
-        write::close_earlier(&mut transaction, conversation.id).await?;
-        insert(&mut transaction, conversation.id, &question).await?;
-        insert(&mut transaction, conversation.id, &answer).await?;
-        write::insert(&mut transaction, turn, progress).await?;
-        transaction.commit().await?;
-        Ok(Some(Accepted { conversation, question }))
+        let mut write = self.write().await?;
+        let Some(conversation) = enter(&mut write, user, place, now).await? else { return Ok(None) };
+        let question = Message { text: text.clone(), ..said(MessageId::generate(), Role::User, now) };
+        let number = insert(&mut write, conversation.id, &question, place.after()).await?;
+        begin_answer(&mut write, conversation.id, turn, number, progress).await?;
+        let tree = Tree::read(&mut *write, &conversation.id.to_string()).await?;
+        write.commit().await?;
+        Ok(Some(Accepted { conversation, question: tree.place(question) }))
+    }
+
+    /// Stores the place of another answer to a question that is there; `None` when the user has none such.
+    pub async fn accept_again(
+        &self,
+        user: UserId,
+        id: ConversationId,
+        question: &Message,
+        turn: TurnId,
+        progress: &Progress,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let after = question.position.number;
+        let mut write = self.write().await?;
+        let entered = enter(&mut write, user, &Place::In { id, after }, Timestamp::now()).await?;
+        let Some(conversation) = entered else { return Ok(None) };
+        begin_answer(&mut write, id, turn, after, progress).await?;
+        write.commit().await?;
+        Ok(Some(Accepted { conversation, question: question.clone() }))
     }
 
     /// Stores how a turn ended; `None` when its conversation has been deleted meanwhile.
@@ -111,7 +125,7 @@ impl Store {
             Some(progress) => write::update(&mut transaction, turn, progress).await?,
             None => write::forget(&mut transaction, turn).await?,
         }
-        let message = sqlx::query_as(
+        let row = sqlx::query(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
                  node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
                  first_token_ms = ?, tokens_per_second = ?, nodes = ?, resumable = ?
@@ -135,6 +149,13 @@ impl Store {
         .bind(turn.to_string())
         .fetch_optional(&mut *transaction)
         .await?;
+        let message = match &row {
+            Some(row) => {
+                let tree = Tree::read(&mut *transaction, row.try_get("conversation_id")?).await?;
+                Some(tree.place(Message::from_row(row)?))
+            }
+            None => None,
+        };
         transaction.commit().await?;
         Ok(message)
     }
@@ -148,14 +169,14 @@ async fn enter(
     now: Timestamp,
 ) -> Result<Option<Conversation>, StoreError> {
     match place {
-        Place::In(id) => {
-            let found =
-                sqlx::query_as("UPDATE conversations SET updated_at = ? WHERE id = ? AND user_id = ? RETURNING *")
-                    .bind(now.0)
-                    .bind(id.to_string())
-                    .bind(user.to_string())
-                    .fetch_optional(&mut **write)
-                    .await?;
+        Place::In { id, .. } => {
+            let sql = "UPDATE conversations SET updated_at = ?, leaf = NULL WHERE id = ? AND user_id = ? RETURNING *";
+            let found = sqlx::query_as(sql)
+                .bind(now.0)
+                .bind(id.to_string())
+                .bind(user.to_string())
+                .fetch_optional(&mut **write)
+                .await?;
             Ok(found)
         }
         Place::New { id, title } => {
@@ -166,22 +187,57 @@ async fn enter(
     }
 }
 
+/// A running answer behind the message of that number.
+async fn begin_answer(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: ConversationId,
+    turn: TurnId,
+    after: i64,
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    let answer = Message { status: Status::Running, ..said(turn, Role::Assistant, Timestamp::now()) };
+    write::close_earlier(write, conversation).await?;
+    insert(write, conversation, &answer, after).await?;
+    Ok(write::insert(write, turn, progress).await?)
+}
+
+/// A message with nothing in it.
+pub(super) fn said(id: MessageId, role: Role, created_at: Timestamp) -> Message {
+    Message {
+        id,
+        role,
+        text: Private::default(),
+        status: Status::Complete,
+        created_at,
+        error: None,
+        answer: None,
+        resumable: false,
+        position: Position::default(),
+    }
+}
+
+/// Its number, which is greater than all others in its conversation.
 async fn insert(
     write: &mut Transaction<'static, Sqlite>,
     conversation: ConversationId,
     message: &Message,
-) -> Result<(), StoreError> {
+    after: i64,
+) -> Result<i64, StoreError> {
+    let last = "SELECT COALESCE(MAX(position), 0) FROM messages WHERE conversation_id = ?";
+    let last: i64 = sqlx::query_scalar(last).bind(conversation.to_string()).fetch_one(&mut **write).await?;
     sqlx::query(
-        "INSERT INTO messages (id, conversation_id, position, role, text, status, created_at)
-         SELECT ?1, ?2, COALESCE(MAX(position), 0) + 1, ?3, ?4, ?5, ?6 FROM messages WHERE conversation_id = ?2",
+        "INSERT INTO messages (id, conversation_id, position, parent, role, text, status, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(message.id.to_string())
     .bind(conversation.to_string())
+    .bind(last + 1)
+    .bind(after)
     .bind(message.role.word())
     .bind(&message.text.0)
     .bind(message.status.word())
     .bind(message.created_at.0)
     .execute(&mut **write)
     .await?;
-    Ok(())
+    Ok(last + 1)
 }

@@ -16,10 +16,10 @@ use super::{Log, Running, TurnRefused, Turns, run::Turn, seats::Seat};
 use crate::{
     choice::choose,
     dispatch::{Answer, Job, Priority},
-    id::{ConversationId, TurnId, UserId},
+    id::{ConversationId, MessageId, TurnId, UserId},
     secret,
     store::{
-        Store,
+        branches::{MAX_MESSAGES as MAX_STORED, MAX_VERSIONS, UpTo},
         messages::{Message, TurnError},
         progress::Progress,
         turns::{Accepted, Place},
@@ -37,9 +37,53 @@ pub struct Question {
     /// Where; a new conversation when nowhere.
     pub conversation: Option<ConversationId>,
     /// What.
-    pub text: Private,
+    pub says: Says,
     /// Of which model; of any when none is named.
     pub model: Option<String>,
+}
+
+/// What is said in a question.
+#[derive(Clone, Debug)]
+pub enum Says {
+    /// This, after all that is shown.
+    Text(Private),
+    /// This in place of an earlier question, which stays as another version.
+    Edited {
+        /// The earlier one.
+        of: MessageId,
+        /// The new words.
+        text: Private,
+    },
+    /// Nothing new: another answer is wanted, in place of this one.
+    Again {
+        /// The answer there is.
+        answer: MessageId,
+    },
+}
+
+impl Says {
+    fn text(&self) -> Option<&Private> {
+        match self {
+            Self::Text(text) | Self::Edited { text, .. } => Some(text),
+            Self::Again { .. } => None,
+        }
+    }
+
+    /// Where it belongs, and the role that stands there.
+    fn place(&self) -> (UpTo, Option<Role>) {
+        match self {
+            Self::Text(_) => (UpTo::End, None),
+            Self::Edited { of, .. } => (UpTo::Before(*of), Some(Role::User)),
+            Self::Again { answer } => (UpTo::Before(*answer), Some(Role::Assistant)),
+        }
+    }
+}
+
+impl Question {
+    /// The question as the model reads it, where it is not among what was said.
+    fn asked(&self) -> Option<ChatMessage> {
+        Some(ChatMessage::new(Role::User, self.says.text()?.0.clone()))
+    }
 }
 
 /// A question that was taken.
@@ -57,18 +101,62 @@ impl Turns {
         if self.life.drain.is_cancelled() {
             return Err(TurnRefused::Stopping);
         }
-        if question.text.0.trim().is_empty() {
+        if question.says.text().is_some_and(|text| text.0.trim().is_empty()) {
             return Err(TurnRefused::Empty);
         }
         let model = choose(&self.dispatch.view().borrow(), Kind::Chat, question.model.as_deref())?;
-        let place = place(&question);
-        let seat = self.seats.reserve(TurnId::generate(), question.user, place.id())?;
-        let messages = conversation(&self.store, &question).await?;
+        let id = question.conversation.unwrap_or_else(ConversationId::generate);
+        let seat = self.seats.reserve(TurnId::generate(), question.user, id)?;
+        let before = self.said_before_question(&question).await?;
+        let messages = prompt(before.iter().cloned().map(Into::into).chain(question.asked()))?;
         let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
-        let accepted = self.store.accept(question.user, &place, seat.turn, &question.text, &progress).await?;
-        let accepted = accepted.ok_or(TurnRefused::NoSuchConversation)?;
+        let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await?;
         let answer = self.dispatch.start(job(&progress, messages, question.user));
         Ok(self.run(seat, Arc::new(accepted), progress, async { Ok(answer) }))
+    }
+
+    /// What the answer stands behind, but for the question where that is new.
+    async fn said_before_question(&self, question: &Question) -> Result<Vec<Message>, TurnRefused> {
+        let (up_to, role) = question.says.place();
+        let Some(id) = question.conversation else {
+            return if role.is_none() { Ok(vec![]) } else { Err(TurnRefused::NoSuchMessage) };
+        };
+        self.store.conversation(question.user, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
+        let branch = self.store.branch(question.user, id, up_to).await?.ok_or(TurnRefused::NoSuchMessage)?;
+        let again = matches!(question.says, Says::Again { .. });
+        if branch.role != role || (again && branch.messages.last().is_none_or(|last| last.role != Role::User)) {
+            return Err(TurnRefused::NoSuchMessage);
+        }
+        if branch.versions >= MAX_VERSIONS {
+            return Err(TurnRefused::TooManyVersions);
+        }
+        if branch.total + 2 > MAX_STORED {
+            return Err(TurnRefused::ConversationFull);
+        }
+        Ok(branch.messages)
+    }
+
+    async fn accept(
+        &self,
+        question: &Question,
+        id: ConversationId,
+        last: Option<&Message>,
+        turn: TurnId,
+        progress: &Progress,
+    ) -> Result<Accepted, TurnRefused> {
+        let (user, after) = (question.user, last.map_or(0, |last| last.position.number));
+        let accepted = match (question.says.text(), last) {
+            (Some(text), _) => {
+                let title = || title(&text.0);
+                let place = question
+                    .conversation
+                    .map_or_else(|| Place::New { id, title: title() }, |id| Place::In { id, after });
+                self.store.accept(user, &place, turn, text, progress).await?
+            }
+            (None, Some(last)) => self.store.accept_again(user, id, last, turn, progress).await?,
+            (None, None) => None,
+        };
+        accepted.ok_or(TurnRefused::NoSuchConversation)
     }
 
     /// Shows a turn and spawns its task.
@@ -108,31 +196,12 @@ pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, owner: UserId
     Job { id: progress.job, attempts: progress.attempts, ..job }
 }
 
-fn place(question: &Question) -> Place {
-    match question.conversation {
-        Some(id) => Place::In(id),
-        None => Place::New { id: ConversationId::generate(), title: title(&question.text.0) },
-    }
-}
-
 /// The first words of the question, on one line.
 fn title(text: &str) -> Private {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((cut, _)) = line.char_indices().nth(TITLE_CHARS) else { return Private(line) };
     let whole_words = line[..cut].rfind(' ').filter(|at| *at > cut / 2).unwrap_or(cut);
     Private(format!("{}…", &line[..whole_words]))
-}
-
-/// All that was said, and the question behind it.
-async fn conversation(store: &Store, question: &Question) -> Result<Vec<ChatMessage>, TurnRefused> {
-    let mut said = Vec::new();
-    if let Some(id) = question.conversation {
-        let found = store.conversation(question.user, id).await?;
-        found.ok_or(TurnRefused::NoSuchConversation)?;
-        said = store.messages(id).await?;
-    }
-    let asked = ChatMessage::new(Role::User, question.text.0.clone());
-    prompt(said.into_iter().map(Into::into).chain([asked]))
 }
 
 impl From<Message> for ChatMessage {

@@ -15,7 +15,7 @@ use crate::{
     choice::NoModel,
     dispatch::Answer,
     id::{TurnId, UserId},
-    store::{messages::TurnError, progress::Unfinished},
+    store::{branches::UpTo, messages::TurnError, progress::Unfinished},
 };
 
 /// How long an answer that was taken up again waits for a node of its model: longer than nodes take to come back
@@ -82,8 +82,10 @@ impl Turns {
 
     /// The conversation as it was asked: up to the question, without this answer.
     async fn said_before(&self, unfinished: &Unfinished) -> Result<Vec<ChatMessage>, TurnRefused> {
-        let said = self.store.messages(unfinished.accepted.conversation.id).await?;
-        prompt(said.into_iter().filter(|message| message.id != unfinished.turn).map(Into::into))
+        let Unfinished { turn, user, accepted, .. } = unfinished;
+        let before = self.store.branch(*user, accepted.conversation.id, UpTo::Before(*turn)).await?;
+        let before = before.ok_or(TurnRefused::NothingToGoOnFrom)?;
+        prompt(before.messages.into_iter().map(Into::into))
     }
 
     fn is_served(&self, model: ModelId, name: &str) -> Result<(), NoModel> {

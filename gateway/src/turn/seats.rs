@@ -57,6 +57,11 @@ impl Seats {
         })
     }
 
+    /// Whether a turn has its place in a conversation.
+    pub(super) fn is_taken(&self, conversation: ConversationId) -> bool {
+        self.with(|running| running.values().any(|entry| entry.conversation == conversation))
+    }
+
     /// Stops a user's turn; false when the user has none of that id.
     pub(super) fn stop(&self, user: UserId, turn: TurnId) -> bool {
         self.with(|running| {

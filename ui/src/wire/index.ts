@@ -29,7 +29,15 @@ export type Message = { id: MessageId, role: MessageRole, text: string, created_
 /**
  * It is cut short, and can go on.
  */
-resumable: boolean, };
+resumable: boolean, 
+/**
+ * What it follows; null at the beginning.
+ */
+parent: MessageId | null, 
+/**
+ * All that stand in its place, itself among them: edited questions, other answers.
+ */
+versions: Array<MessageId>, };
 
 export type Answer = { 
 /**
@@ -185,7 +193,7 @@ export type MemberList = {
  */
 swarm: string, members: Array<Member>, refused: Array<RefusedPeers>, };
 
-export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
+export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, instead_of?: MessageId, } | { "type": "again", request: string, conversation: ConversationId, answer: MessageId, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
 
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 

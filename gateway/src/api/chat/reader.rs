@@ -24,7 +24,7 @@ use crate::{
     app::App,
     id::{ConversationId, TurnId},
     store::{StoreError, messages::Status},
-    turn::{self, Begun, Ended, Question, TurnRefused},
+    turn::{self, Begun, Ended, Question, Says, TurnRefused},
 };
 
 /// How often the page is asked whether it is there.
@@ -87,16 +87,23 @@ impl Reader {
     async fn take(&mut self, frame: ClientFrame) -> Result<(), Over> {
         self.check_session().await?;
         match frame {
-            ClientFrame::Ask { request, .. } if request.len() > MAX_REQUEST_BYTES => {
+            ClientFrame::Ask { request, .. }
+            | ClientFrame::Again { request, .. }
+            | ClientFrame::GoOn { request, .. }
+                if request.len() > MAX_REQUEST_BYTES =>
+            {
                 self.bad_frame(&too_long("request", MAX_REQUEST_BYTES)).await
             }
-            ClientFrame::Ask { request, conversation, text, model } => {
-                let question = Question { user: self.by.user.id, conversation, text: Private(text), model };
-                let begun = self.app.turns.begin(question).await;
-                self.begun(begun, request, conversation).await
+            ClientFrame::Ask { request, conversation, text, model, instead_of } => {
+                let text = Private(text);
+                let says = match instead_of {
+                    Some(of) => Says::Edited { of, text },
+                    None => Says::Text(text),
+                };
+                self.ask(request, conversation, says, model).await
             }
-            ClientFrame::GoOn { request, .. } if request.len() > MAX_REQUEST_BYTES => {
-                self.bad_frame(&too_long("request", MAX_REQUEST_BYTES)).await
+            ClientFrame::Again { request, conversation, answer, model } => {
+                self.ask(request, Some(conversation), Says::Again { answer }, model).await
             }
             ClientFrame::GoOn { request, conversation, turn } => {
                 let begun = self.app.turns.go_on(self.by.user.id, turn).await;
@@ -109,6 +116,17 @@ impl Reader {
             }
             ClientFrame::Join { conversation, turn, last_seq } => self.join(conversation, turn, last_seq).await,
         }
+    }
+
+    async fn ask(
+        &self,
+        request: String,
+        conversation: Option<ConversationId>,
+        says: Says,
+        model: Option<String>,
+    ) -> Result<(), Over> {
+        let begun = self.app.turns.begin(Question { user: self.by.user.id, conversation, says, model }).await;
+        self.begun(begun, request, conversation).await
     }
 
     async fn begun(

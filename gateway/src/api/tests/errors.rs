@@ -151,7 +151,8 @@ async fn what_a_restart_interrupted_is_shown_as_such() {
     site.app.turns.take_up(site.app.store.unfinished(9).await.unwrap());
     let (_, running) = site.app.turns.running_in(user.id, place.id()).unwrap();
     let Some(News::Ended(_)) = Reader::new(running.log, 0).next().await else { panic!("it goes on") };
-    let messages = site.app.store.messages(place.id()).await.unwrap();
+    let branch = site.app.store.branch(user.id, place.id(), crate::store::branches::UpTo::End).await.unwrap();
+    let messages = branch.unwrap().messages;
     let shown = serde_json::to_value(crate::api::wire::Message::from(messages[1].clone())).unwrap();
     assert_eq!(shown["status"], "failed", "nothing of it had come");
     assert_eq!(shown["error"]["code"], "interrupted");

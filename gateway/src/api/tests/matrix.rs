@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Guest, Site, conversation_of};
+use super::{Guest, Site, answer_of, conversation_of};
 use crate::api::routes;
 
 /// The status that each gets. `owner` has made what the path names; `other` is another user.
@@ -47,8 +47,9 @@ fn rows() -> Vec<Row> {
         get("/api/conversations/{id}", [401, 404, 200, 401]),
         row(Method::PATCH, "/api/conversations/{id}", Some(json!({"title": "t"})), [401, 404, 200, 401]),
         row(Method::DELETE, "/api/conversations/{id}", Some(json!({})), [401, 404, 204, 401]),
-        // 409: let in, and then there is no such answer.
+        // 409: let in, and then the answer is whole, or not there.
         post("/api/messages/{id}/go-on", json!({}), [401, 409, 409, 401]),
+        post("/api/messages/{id}/show", json!({}), [401, 404, 200, 401]),
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
@@ -80,6 +81,7 @@ async fn every_route_serves_those_it_is_for() {
         // Fresh for each row: some of them delete it.
         let id = match path {
             "/api/conversations/{id}" => conversation_of(&site, &owner).await,
+            path if path.starts_with("/api/messages/") => answer_of(&site, &owner).await,
             "/api/keys/{id}" => key(&site, &owner).await.0,
             _ => "any".to_owned(),
         };

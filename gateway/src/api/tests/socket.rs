@@ -74,6 +74,8 @@ async fn a_page_is_greeted_and_told_that_there_is_no_node() {
     let id = crate::id::ConversationId::generate().to_string();
     page.say(json!({"type": "join", "conversation": id, "turn": null, "last_seq": 0})).await;
     assert_eq!(page.hear().await.unwrap(), json!({"type": "idle", "conversation": id}));
+    page.say(json!({"type": "again", "request": "r3", "conversation": id, "answer": id, "model": null})).await;
+    assert_eq!(page.hear().await.unwrap()["request"], "r3");
     let stop = json!({"type": "stop", "turn": id});
     page.say(stop).await;
     assert!(site.get("/api/conversations", &anna).await.body["conversations"].as_array().unwrap().is_empty());

@@ -96,6 +96,8 @@ impl From<messages::Message> for Message {
             error: message.error.map(Into::into),
             answer: message.answer.map(Into::into),
             resumable: message.resumable,
+            parent: message.position.parent,
+            versions: message.position.versions,
         }
     }
 }

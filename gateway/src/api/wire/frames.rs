@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use super::{Conversation, ErrorBody, Message, Path};
-use crate::id::{ConversationId, TurnId};
+use crate::id::{ConversationId, MessageId, TurnId};
 
 /// The version of this protocol, said in `hello`. 2: a page must look at `from` of a piece.
 pub const VERSION: u32 = 2;
@@ -13,8 +13,19 @@ pub const VERSION: u32 = 2;
 #[derive(Deserialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
-    /// A question. Without a conversation a new one is made.
-    Ask { request: String, conversation: Option<ConversationId>, text: String, model: Option<String> },
+    /// A question. Without a conversation a new one is made. One that is `instead_of` an earlier question begins
+    /// another branch there.
+    Ask {
+        request: String,
+        conversation: Option<ConversationId>,
+        text: String,
+        model: Option<String>,
+        #[serde(default)]
+        #[ts(optional)]
+        instead_of: Option<MessageId>,
+    },
+    /// Another answer to the question of this one, which stays as another version.
+    Again { request: String, conversation: ConversationId, answer: MessageId, model: Option<String> },
     /// No more of this answer; what there is of it is kept.
     Stop { turn: TurnId },
     /// More of an answer that was cut short.

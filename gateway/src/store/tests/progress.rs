@@ -92,7 +92,7 @@ async fn an_answer_runs_again_once_and_ends_whole() {
     let unfinished = store.resumable(user.id, turn).await.unwrap().unwrap();
     assert!(store.reopen(&unfinished).await.unwrap());
     assert!(!store.reopen(&unfinished).await.unwrap(), "twice is once");
-    assert_eq!(texts(&store.messages(conversation).await.unwrap()), ["question"]);
+    assert_eq!(texts(&shown(&store, &user, conversation).await), ["question"]);
     assert_eq!(found(&store).await[0].progress.tokens.len(), 2, "a restart now would find it");
     let message = store.finish(turn, &whole("half and half")).await.unwrap().unwrap();
     assert_eq!((message.status, message.error, message.resumable), (Status::Complete, None, false));
@@ -107,7 +107,7 @@ async fn nothing_is_added_to_an_answer_that_something_follows() {
     let (conversation, turn) = ask(&store, &user, new_place()).await;
     store.finish(turn, &cut("half", grown(2))).await.unwrap();
     let unfinished = store.resumable(user.id, turn).await.unwrap().unwrap();
-    let (_, next) = ask(&store, &user, Place::In(conversation)).await;
+    let (_, next) = ask(&store, &user, behind(&store, &user, conversation).await).await;
     assert!(store.resumable(user.id, turn).await.unwrap().is_none());
     assert!(!store.reopen(&unfinished).await.unwrap());
     assert_eq!(found(&store).await.iter().map(|one| one.turn).collect::<Vec<_>>(), [next]);
@@ -145,8 +145,9 @@ async fn a_database_of_the_release_before_is_taken_over() {
     .execute(&mut old)
     .await
     .unwrap();
-    let last = include_str!("../../../../migrations/sqlite/0004_progress.sql");
-    sqlx::raw_sql(last).execute(&mut old).await.unwrap();
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > 3) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut old).await.unwrap();
+    }
     old.close().await.unwrap();
     let store = Store {
         writer: pool(1).connect_with(options(&path)).await.unwrap(),
@@ -154,6 +155,8 @@ async fn a_database_of_the_release_before_is_taken_over() {
     };
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);
-    let messages = store.messages("019ac000-0000-7000-8000-000000000002".parse().unwrap()).await.unwrap();
+    let user = "019ac000-0000-7000-8000-000000000001".parse().unwrap();
+    let conversation = "019ac000-0000-7000-8000-000000000002".parse().unwrap();
+    let messages = store.branch(user, conversation, UpTo::End).await.unwrap().unwrap().messages;
     assert_eq!((messages[1].error.clone(), messages[1].resumable), (Some(interrupted()), false));
 }
