@@ -15,7 +15,7 @@ const lost = { code: 'node_lost', message: 'Gone.' }
 function drawn(message: Message, canRetry = true) {
   const root = document.createElement('div')
   const clicks: string[] = []
-  createApp({ render: () => h(AnswerMessage, { message, path: null, canRetry, onGoOn: () => clicks.push('go on'), onRetry: () => clicks.push('retry') }) }).mount(root)
+  createApp({ render: () => h(AnswerMessage, { message, path: null, canRetry, isLast: true, canChoose: true, onGoOn: () => clicks.push('go on'), onRetry: () => clicks.push('retry') }) }).mount(root)
   const button = () => [...root.querySelectorAll('button')].find((b) => b.textContent === 'Go on')
   return { root, clicks, button }
 }
@@ -45,7 +45,7 @@ describe('an answer', () => {
   })
 
   it('waits calmly while the gateway is away', () => {
-    const turn = { id: 't1', request: null, question: null, phase: 'answering' as const, text: 'half', seq: 4, node: null, line: null, load: null, stopping: false }
+    const turn = { id: 't1', request: null, question: null, replaces: null, phase: 'answering' as const, text: 'half', seq: 4, node: null, line: null, load: null, stopping: false }
     for (const away of [true, false]) {
       const root = document.createElement('div')
       createApp({ render: () => h(RunningAnswer, { turn, away }) }).mount(root)

@@ -15,6 +15,7 @@ function world(stored: Message[] = []) {
       return line.up
     },
     load: () => (store.fails ? Promise.reject(store.fails) : Promise.resolve({ conversation, messages: store.messages })),
+    show: () => (store.fails ? Promise.reject(store.fails) : Promise.resolve({ messages: store.messages })),
     changed: () => {},
     touched,
     newRequest: () => `r${(requests += 1)}`,
@@ -239,5 +240,44 @@ describe('an answer that is stored while it runs', () => {
     line.up = true
     chats.lineIs(true)
     expect(sent).toEqual([{ type: 'join', conversation: 'c1', turn: null, last_seq: 0 }])
+  })
+
+  it('ask in place of a question, and for another answer', () => {
+    const { chats, sent } = world()
+    chats.ask('c1', 'new', 'm', 'm3')
+    chats.frame(failed({ turn: null, request: 'r1' }))
+    chats.again('c1', 'm2', null)
+    expect(sent).toEqual([
+      { type: 'ask', request: 'r1', conversation: 'c1', text: 'new', model: 'm', instead_of: 'm3' },
+      { type: 'again', request: 'r2', conversation: 'c1', answer: 'm2', model: null },
+    ])
+    chats.again('c1', 'm2', null)
+    expect(sent).toHaveLength(2)
+  })
+
+  it('show another version, or say why not', async () => {
+    const { chats, store } = world([said('m1', 'a')])
+    await chats.open('c1')
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    store.messages = [said('m3', 'b')]
+    await chats.show('c1', 'm3')
+    expect(chats.get('c1').messages.map((m) => m.id)).toEqual(['m3'])
+    store.fails = { status: 409, body: { code: 'turn_running', message: 'Wait.' } }
+    await chats.show('c1', 'm1')
+    expect(chats.get('c1').problem?.code).toBe('turn_running')
+    expect(chats.get('c1').messages.map((m) => m.id)).toEqual(['m3'])
+  })
+
+  it('look for another answer that was asked for when the line broke', async () => {
+    const { chats, sent, store } = world([said('m1', 'a'), answered('m2', 'b', { parent: 'm1' })])
+    await chats.open('c1')
+    chats.frame({ type: 'idle', conversation: 'c1' })
+    chats.again('c1', 'm2', null)
+    chats.lineIs(false)
+    store.messages = [said('m1', 'a')]
+    chats.lineIs(true)
+    await settled()
+    expect(sent.at(-1)).toEqual({ type: 'join', conversation: 'c1', turn: null, last_seq: 0 })
+    expect(chats.get('c1').messages.map((m) => m.id)).toEqual(['m1', 'm2'])
   })
 })

@@ -4,7 +4,7 @@ import type { Conversation, Message, ServerFrame } from '../src/wire'
 export const conversation: Conversation = { id: 'c1', title: 'Hello', created_at: '2026-11-22T16:00:00.000Z', updated_at: '2026-11-22T16:00:00.000Z' }
 
 export function said(id: string, text: string): Message {
-  return { id, role: 'user', text, created_at: '2026-11-22T16:00:00.000Z', status: 'complete', error: null, answer: null, resumable: false }
+  return { id, role: 'user', text, created_at: '2026-11-22T16:00:00.000Z', status: 'complete', error: null, answer: null, resumable: false, parent: null, versions: [id] }
 }
 
 export function answered(id: string, text: string, more: Partial<Message> = {}): Message {

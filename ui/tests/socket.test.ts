@@ -147,7 +147,7 @@ describe('the socket', () => {
     const { socket, frames, newest, links } = line()
     const chats = new Chats({
       send: (frame) => socket.send(frame), load: () => Promise.reject(new Error('not needed')),
-      changed: () => {}, touched: () => {}, newRequest: () => 'r1',
+      show: () => Promise.reject(new Error('not needed')), changed: () => {}, touched: () => {}, newRequest: () => 'r1',
     })
     const pump = () => {
       for (const frame of frames.splice(0)) chats.frame(frame)
@@ -157,7 +157,7 @@ describe('the socket', () => {
     newest().says(HELLO)
     pump()
     chats.ask('c1', 'hi', 'm')
-    newest().says({ type: 'accepted', request: 'r1', conversation: { id: 'c1', title: 'hi' }, message: { id: 'm1', role: 'user', text: 'hi', created_at: '', status: 'complete' }, turn: 't1' })
+    newest().says({ type: 'accepted', request: 'r1', conversation: { id: 'c1', title: 'hi' }, message: { id: 'm1', role: 'user', text: 'hi', created_at: '', status: 'complete', parent: null, versions: ['m1'] }, turn: 't1' })
     newest().says({ type: 'piece', turn: 't1', from: 0, seq: 7, text: 'one two' })
     pump()
     newest().onclose?.()

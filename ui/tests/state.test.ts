@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { emptyChat, reduce, type Chat, type ChatEvent } from '../src/chat/state'
+import { emptyChat, reduce, standing, type Chat, type ChatEvent } from '../src/chat/state'
 import { accepted, answered, done, failed, loading, piece, said, started } from './frames'
 
 const after = (...events: ChatEvent[]): Chat => events.reduce(reduce, emptyChat)
-const asked: ChatEvent = { type: 'asked', request: 'r1', text: 'hi' }
+const asked: ChatEvent = { type: 'asked', request: 'r1', text: 'hi', replaces: null }
 
 describe('a conversation', () => {
   it('shows a question at once and holds it as a message when it was accepted', () => {
@@ -78,7 +78,7 @@ describe('a conversation', () => {
     const chat = after(asked, accepted(), failed({}))
     expect(chat.problem?.code).toBe('no_node')
     expect(chat.unsent).toBeNull()
-    expect(reduce(chat, { type: 'asked', request: 'r2', text: 'again' }).problem).toBeNull()
+    expect(reduce(chat, { type: 'asked', request: 'r2', text: 'again', replaces: null }).problem).toBeNull()
   })
 
   it('does not end a turn by the end of another', () => {
@@ -114,5 +114,30 @@ describe('a conversation', () => {
       { type: 'error', error: { code: 'bad', message: '' } }] as ChatEvent[]) {
       expect(reduce(emptyChat, frame)).toBe(emptyChat)
     }
+  })
+
+  const four = [said('m1', 'a'), answered('m2', 'b', { parent: 'm1' }), { ...said('m3', 'c'), parent: 'm2' }, answered('m4', 'd', { parent: 'm3' })]
+  const loaded: ChatEvent = { type: 'loaded', title: '', messages: four }
+  const ids = (chat: Chat) => standing(chat).map((m) => m.id).join(' ')
+
+  it('hides what is being replaced, and shows it again when that is refused', () => {
+    const edited = after(loaded, { type: 'asked', request: 'r1', text: 'new', replaces: 'm3' })
+    expect(ids(edited)).toBe('m1 m2')
+    expect(ids(reduce(edited, failed({ turn: null, request: 'r1' })))).toBe('m1 m2 m3 m4')
+  })
+
+  it('leaves the branch that an edited question or another answer has left', () => {
+    const edited = accepted('r1', 't1', { ...said('m5', 'new'), parent: 'm2', versions: ['m3', 'm5'] })
+    expect(ids(after(loaded, edited, done({ ...answered('m6', 'e'), parent: 'm5' })))).toBe('m1 m2 m5 m6')
+    expect(ids(after(loaded, accepted('r1', 't1', four[0])))).toBe('m1')
+    expect(ids(after(loaded, accepted('r1', 't1', { ...said('m5', 'new'), versions: ['m1', 'm5'] })))).toBe('m5')
+    expect(ids(after(loaded, accepted('r1', 'm4', four[2])))).toBe('m1 m2 m3 m4')
+    expect(ids(after(loaded, accepted(null, 't1', { ...said('m9', 'x'), parent: 'm8' })))).toBe('m1 m2 m3 m4 m9')
+  })
+
+  it('does not mix branches when the store is read', () => {
+    const other = [...four.slice(0, 2), { ...said('m5', 'new'), parent: 'm2' }]
+    expect(ids(after(loaded, { type: 'loaded', title: '', messages: other }))).toBe('m1 m2 m5')
+    expect(ids(after(loaded, { type: 'shown', messages: other }))).toBe('m1 m2 m5')
   })
 })

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod branches;
 mod embeddings;
 mod failover;
 mod figures;

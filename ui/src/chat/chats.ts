@@ -9,6 +9,8 @@ export const NEW = 'new'
 export interface ChatsOutside {
   send(frame: ClientFrame): boolean
   load(id: string): Promise<{ conversation: Conversation; messages: Message[] }>
+  /** Shows the branch through a message. */
+  show(message: string): Promise<{ messages: Message[] }>
   /** Something that is shown has changed. */
   changed(): void
   /** The gateway told of a conversation: a new one, or one that moved to the top. */
@@ -23,6 +25,10 @@ const LINE_DOWN: ErrorBody = {
 const NOT_GONE_ON: ErrorBody = {
   code: 'not_connected',
   message: 'There is no connection to the gateway right now. The answer is kept and can go on later.',
+}
+const NOT_AGAIN: ErrorBody = {
+  code: 'not_connected',
+  message: 'There is no connection to the gateway right now. The answer is as it was.',
 }
 const LINE_LOST: ErrorBody = {
   code: 'connection_lost',
@@ -57,14 +63,41 @@ export class Chats {
     this.outside.changed()
   }
 
-  ask(key: string, text: string, model: string | null): void {
+  /** Instead of an earlier question it begins another branch. */
+  ask(key: string, text: string, model: string | null, insteadOf: string | null = null): void {
+    const request = this.begin(key, text, insteadOf)
+    if (!request) return
+    const conversation = key === NEW ? null : key
+    const instead = insteadOf ? { instead_of: insteadOf } : {}
+    const sent = this.outside.send({ type: 'ask', request, conversation, text, model, ...instead })
+    if (!sent) this.apply(key, { type: 'not-sent', error: LINE_DOWN })
+  }
+
+  /** Another answer in place of this one. */
+  again(key: string, answer: string, model: string | null): void {
+    const request = this.begin(key, null, answer)
+    if (!request) return
+    const sent = this.outside.send({ type: 'again', request, conversation: key, answer, model })
+    if (!sent) this.apply(key, { type: 'not-sent', error: NOT_AGAIN })
+  }
+
+  /** Another version of a message, with what follows it. */
+  async show(key: string, message: string): Promise<void> {
     if (this.get(key).turn) return
+    try {
+      const { messages } = await this.outside.show(message)
+      this.apply(key, { type: 'shown', messages })
+    } catch (cause) {
+      this.apply(key, { type: 'load-failed', missing: false, error: told(cause) })
+    }
+  }
+
+  private begin(key: string, text: string | null, replaces: string | null): string | null {
+    if (this.get(key).turn) return null
     const request = this.outside.newRequest()
     this.requests.set(request, key)
-    this.apply(key, { type: 'asked', request, text })
-    const conversation = key === NEW ? null : key
-    const sent = this.outside.send({ type: 'ask', request, conversation, text, model })
-    if (!sent) this.apply(key, { type: 'not-sent', error: LINE_DOWN })
+    this.apply(key, { type: 'asked', request, text, replaces })
+    return request
   }
 
   /** More of an answer that was cut short, in its place. */
@@ -106,7 +139,7 @@ export class Chats {
     if (!online) return
     for (const [key, chat] of this.chats) {
       if (chat.turn?.id) this.join(key)
-      else if (chat.turn) void this.lookUp(key, chat.turn.question ?? '')
+      else if (chat.turn) void this.lookUp(key, chat.turn.question)
       else if (chat.loading === 'failed') void this.open(key)
       else if (chat.checking || (chat.loading === 'ready' && isOpenEnded(chat))) this.join(key)
     }
@@ -172,15 +205,19 @@ export class Chats {
       this.apply(id, { type: 'loaded', title: conversation.title, messages })
       return true
     } catch (cause) {
-      const { status, body } = cause as { status?: number; body?: ErrorBody }
-      const error = body ?? { code: 'unknown', message: 'The conversation could not be loaded.' }
-      this.apply(id, { type: 'load-failed', missing: status === 404, error })
+      this.apply(id, { type: 'load-failed', missing: (cause as { status?: number }).status === 404, error: told(cause) })
       return false
     }
   }
 
   /** Did the question arrive before the line broke? Only the store can tell. */
-  private async lookUp(key: string, question: string): Promise<void> {
+  private async lookUp(key: string, question: string | null): Promise<void> {
+    if (question === null) {
+      // Another answer was wanted: it runs, or it does not.
+      await this.reload(key)
+      this.apply(key, { type: 'ended' })
+      return this.join(key)
+    }
     const before = new Set(this.get(key).messages.map((m) => m.id))
     if (key !== NEW && (await this.reload(key))) {
       const arrived = this.get(key).messages.some((m) => m.role === 'user' && m.text === question && !before.has(m.id))
@@ -213,6 +250,10 @@ export class Chats {
     this.chats.set(key, after)
     this.outside.changed()
   }
+}
+
+function told(cause: unknown): ErrorBody {
+  return (cause as { body?: ErrorBody }).body ?? { code: 'unknown', message: 'The conversation could not be loaded.' }
 }
 
 function statedConversation(frame: ServerFrame): string | undefined {

@@ -1,6 +1,9 @@
 // One conversation as it stands, and what each event makes of it. Pure: no socket, no clock, no Vue.
 import type { ErrorBody, Message, Path, ServerFrame } from '../wire'
 
+/** Letters, so that what is typed always arrives whole: below the gateway's own limit of a frame. */
+export const LONGEST_QUESTION = 60_000
+
 export interface RunningNode {
   name: string
   peer: string
@@ -33,6 +36,8 @@ export interface Turn {
   request: string | null
   /** The question, until it is one of the messages. */
   question: string | null
+  /** What it stands in place of, until it is accepted: an edited question, or an answer that is given anew. */
+  replaces: string | null
   phase: Phase
   text: string
   /** The last piece seen; a join goes on after it. */
@@ -63,12 +68,13 @@ export interface Chat {
 }
 
 export type LocalEvent =
-  | { type: 'asked'; request: string; text: string }
+  | { type: 'asked'; request: string; text: string | null; replaces: string | null }
   | { type: 'going-on'; request: string; message: Message }
   | { type: 'stopping' }
   | { type: 'joining' }
   | { type: 'loading' }
   | { type: 'loaded'; title: string; messages: readonly Message[] }
+  | { type: 'shown'; messages: readonly Message[] }
   | { type: 'load-failed'; missing: boolean; error: ErrorBody }
   | { type: 'not-sent'; error: ErrorBody }
   | { type: 'ended' }
@@ -82,7 +88,7 @@ export const emptyChat: Chat = {
 }
 
 const freshTurn: Turn = {
-  id: null, request: null, question: null, phase: 'accepted', text: '', seq: 0, node: null, line: null, load: null, stopping: false,
+  id: null, request: null, question: null, replaces: null, phase: 'accepted', text: '', seq: 0, node: null, line: null, load: null, stopping: false,
 }
 
 export function reduce(chat: Chat, event: ChatEvent): Chat {
@@ -103,12 +109,13 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
 
 function local(chat: Chat, event: LocalEvent): Chat {
   switch (event.type) {
-    case 'asked': return asked(chat, event.request, event.text)
+    case 'asked': return asked(chat, event)
     case 'going-on': return goingOn(chat, event.request, event.message)
     case 'stopping': return chat.turn ? { ...chat, turn: { ...chat.turn, stopping: true } } : chat
     case 'joining': return { ...chat, checking: true }
     case 'loading': return chat.loading === 'ready' ? chat : { ...chat, loading: 'loading', problem: null }
     case 'loaded': return { ...chat, loading: 'ready', title: event.title, messages: merged(chat.messages, event.messages) }
+    case 'shown': return { ...chat, messages: event.messages, problem: null }
     case 'load-failed': return loadFailed(chat, event.missing, event.error)
     case 'not-sent': return notSent(chat, event.error)
     case 'ended': return { ...chat, turn: null }
@@ -117,8 +124,8 @@ function local(chat: Chat, event: LocalEvent): Chat {
   }
 }
 
-function asked(chat: Chat, request: string, text: string): Chat {
-  const turn: Turn = { ...freshTurn, request, question: text, phase: 'sending' }
+function asked(chat: Chat, { request, text, replaces }: Extract<LocalEvent, { type: 'asked' }>): Chat {
+  const turn: Turn = { ...freshTurn, request, question: text, replaces, phase: 'sending' }
   return { ...chat, turn, problem: null, unsent: null }
 }
 
@@ -130,9 +137,9 @@ function goingOn(chat: Chat, request: string, { id, text }: Message): Chat {
 function accepted(chat: Chat, frame: Extract<ServerFrame, { type: 'accepted' }>): Chat {
   const known = chat.turn?.id === frame.turn ? chat.turn : null
   const ours = chat.turn?.id === null && chat.turn.request === frame.request ? chat.turn : null
-  const turn: Turn = known ?? { ...(ours ?? freshTurn), id: frame.turn, phase: 'accepted', question: null }
+  const turn: Turn = known ?? { ...(ours ?? freshTurn), id: frame.turn, phase: 'accepted', question: null, replaces: null }
   return {
-    ...chat, loading: 'ready', title: frame.conversation.title, messages: put(chat.messages, frame.message),
+    ...chat, loading: 'ready', title: frame.conversation.title, messages: branched(chat.messages, frame.message, frame.turn),
     turn, checking: false, problem: null,
   }
 }
@@ -197,10 +204,28 @@ function put(messages: readonly Message[], message: Message): readonly Message[]
   return at < 0 ? [...messages, message] : messages.with(at, message)
 }
 
-/** What the store says, and what came by frame while the store was read (ids are in order of time). */
+/** A question in its place: what followed there before is another branch now, but for the answer that goes on. */
+function branched(messages: readonly Message[], question: Message, turn: string): readonly Message[] {
+  const at = messages.findIndex((m) => m.id === question.id)
+  const before = at >= 0 ? at : messages.findIndex((m) => m.id === question.parent) + 1
+  // Of a branch that this page has not seen it is shown at least.
+  const start = at < 0 && before === 0 && question.parent !== null ? messages.length : before
+  return [...messages.slice(0, start), question, ...messages.slice(start + 1).filter((m) => m.id === turn)]
+}
+
+/** What the store says, and what came behind it by frame while the store was read. */
 function merged(shown: readonly Message[], stored: readonly Message[]): readonly Message[] {
-  const last = stored.at(-1)?.id ?? ''
-  return [...stored, ...shown.filter((message) => message.id > last)]
+  const all = [...stored]
+  for (const message of shown) {
+    if (message.parent === (all.at(-1)?.id ?? null)) all.push(message)
+  }
+  return all
+}
+
+/** What stands on the page: all but what is about to be replaced. */
+export function standing(chat: Chat): readonly Message[] {
+  const at = chat.turn?.replaces ? chat.messages.findIndex((m) => m.id === chat.turn?.replaces) : -1
+  return at < 0 ? chat.messages : chat.messages.slice(0, at)
 }
 
 function pathsWith(chat: Chat, turn: string | null, message: string): Chat['paths'] {

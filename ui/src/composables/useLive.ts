@@ -30,14 +30,17 @@ let chats = makeChats()
 function makeChats(): Chats {
   return new Chats({
     send: (frame) => socket.send(frame),
-    load: (id) => api.conversation(id).catch((error: unknown) => {
-      noteExpiry(error)
-      throw error
-    }),
+    load: (id) => api.conversation(id).catch(told),
+    show: (message) => api.show(message).catch(told),
     changed: bump,
     touched,
     newRequest: () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`,
   })
+}
+
+function told(error: unknown): never {
+  noteExpiry(error)
+  throw error
 }
 
 function touched(conversation: Conversation, fromNew: boolean): void {

@@ -68,6 +68,8 @@ export const api = {
     ).then((r) => r.conversations),
   conversation: (key: string) =>
     call<{ conversation: Conversation; messages: Message[] }>('GET', `/api/conversations/${id(key)}`),
+  show: (message: string) =>
+    call<{ conversation: Conversation; messages: Message[] }>('POST', `/api/messages/${id(message)}/show`),
   rename: (key: string, title: string) => call<unknown>('PATCH', `/api/conversations/${id(key)}`, { title }),
   remove: (key: string) => call<void>('DELETE', `/api/conversations/${id(key)}`),
 

@@ -12,7 +12,7 @@ const shape = (fields: Record<string, Check>): Check => (v) =>
   Object.entries(fields).every(([name, check]) => check((v as Record<string, unknown>)[name]))
 
 const error = shape({ code: text, message: text })
-const message = shape({ id: text, role: text, text: text, created_at: text, status: text })
+const message = shape({ id: text, role: text, text: text, created_at: text, status: text, parent: orNull(text), versions: texts })
 const conversation = shape({ id: text, title: text })
 
 const known: Record<ServerFrame['type'], Check> = {
