@@ -46,13 +46,16 @@ async fn questions_are_edited_and_answered_anew() {
     assert_eq!(anew["answer"]["prompt_tokens"], answer["answer"]["prompt_tokens"]);
     assert_eq!(shown(&swarm, at).await.len(), 2);
 
-    let back = swarm.post(&format!("/api/messages/{}/show", second["message"]["id"].as_str().unwrap()), &json!({})).await;
+    let back =
+        swarm.post(&format!("/api/messages/{}/show", second["message"]["id"].as_str().unwrap()), &json!({})).await;
     assert_eq!(texts(back["messages"].as_array().unwrap()), ["one two three", "four"]);
     assert_eq!(texts(&shown(&swarm, at).await), ["one two three", "four"]);
     // What is no question cannot be edited, and what is no answer not given anew.
-    for wrong in [ask(id, "x", &answer["id"]), json!({"type": "again", "request": "r", "conversation": id,
-        "answer": first["message"]["id"], "model": null})]
-    {
+    for wrong in [
+        ask(id, "x", &answer["id"]),
+        json!({"type": "again", "request": "r", "conversation": id,
+        "answer": first["message"]["id"], "model": null}),
+    ] {
         chat.send(&wrong).await;
         assert_eq!(chat.wait_for(&["failed", "accepted"]).await["error"]["code"], "no_such_message");
     }
