@@ -17,6 +17,7 @@ mod messages;
 mod metrics;
 mod models;
 mod openai;
+mod portable;
 mod setup;
 mod sockets;
 mod swarm;
@@ -66,8 +67,10 @@ pub fn routes() -> Vec<Route> {
         get("/api/conversations", conversations::list),
         post("/api/conversations", conversations::create),
         get("/api/conversations/{id}", conversations::show),
-        route(Method::PATCH, MethodFilter::PATCH, "/api/conversations/{id}", conversations::rename),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/conversations/{id}", conversations::change),
         delete("/api/conversations/{id}", conversations::delete),
+        post("/api/conversations/import", portable::import),
+        get("/api/conversations/{id}/export", portable::export),
         post("/api/messages/{id}/go-on", messages::go_on),
         post("/api/messages/{id}/show", messages::show),
         get("/api/keys", keys::list),

@@ -10,6 +10,7 @@ pub mod invites;
 pub mod keys;
 pub mod members;
 pub mod messages;
+pub mod portable;
 pub mod progress;
 mod rows;
 pub mod sessions;

@@ -22,7 +22,7 @@ const state = { setup: true, user: null, signedIn: false, down: false, swarm: de
 function withRunning(id) {
   const { conversation, messages } = state.conversations.get(id)
   const turn = [...state.turns.values()].find((t) => t.conversation === id)
-  const running = { id: turn?.id, role: 'assistant', text: '', created_at: now(), status: 'partial', error: null, answer: null, resumable: false }
+  const running = { id: turn?.id, role: 'assistant', text: '', created_at: now(), status: 'partial', error: null, answer: null, resumable: false, parent: messages.at(-1)?.id ?? null, versions: [] }
   return { conversation, messages: turn ? [...messages, running] : messages }
 }
 
@@ -36,7 +36,7 @@ const fail = (status, code, message, field) => ({ status, body: { error: { code,
 const ok = (body, status = 200) => ({ status, body })
 
 function addConversation(title, when = now()) {
-  const conversation = { id: newId(), title, created_at: when, updated_at: when }
+  const conversation = { id: newId(), title, created_at: when, updated_at: when, pinned: false }
   state.conversations.set(conversation.id, { conversation, messages: [] })
   return conversation
 }
@@ -58,9 +58,10 @@ const routes = {
   'GET /api/me': () => ok({ user: state.user }),
   'GET /api/models': () => ok({ models: state.swarm.models }),
   'GET /api/swarm': () => ok({ nodes: state.swarm.nodes, peers: state.swarm.nodes.length + 1 }),
-  'GET /api/conversations': () => ok({ conversations: [...state.conversations.values()].map((c) => c.conversation).sort((a, b) => (a.updated_at < b.updated_at ? 1 : -1)).slice(0, 50) }),
+  'GET /api/conversations': (_, __, query) => ok({ conversations: [...state.conversations.values()].map((c) => c.conversation).filter((c) => c.title.toLowerCase().includes((query.get('search') ?? '').toLowerCase())).sort((a, b) => (a.updated_at < b.updated_at ? 1 : -1)).slice(0, 50) }),
   'GET /api/conversations/:id': (_, id) => state.conversations.has(id) ? ok(withRunning(id)) : fail(404, 'no_such_conversation', 'There is no such conversation.'),
-  'PATCH /api/conversations/:id': ({ title }, id) => { state.conversations.get(id).conversation.title = title; return ok(state.conversations.get(id)) },
+  'PATCH /api/conversations/:id': (change, id) => { Object.assign(state.conversations.get(id).conversation, change); return ok(state.conversations.get(id)) },
+  'POST /api/messages/:id/show': (_, id) => showVersion(id),
   'DELETE /api/conversations/:id': (_, id) => { state.conversations.delete(id); return { status: 204 } },
   'GET /api/keys': () => ok({ keys: state.keys }),
   'POST /api/keys': ({ label }) => {
@@ -91,14 +92,14 @@ const tell = (frame) => { for (const socket of state.sockets) socket.send(JSON.s
 async function answer(request) {
   const url = new URL(request.url, 'http://x')
   const exact = `${request.method} ${url.pathname}`
-  const [, parent, id] = /^(.*)\/([^/]+)$/.exec(exact) ?? []
-  const name = exact in routes ? exact : `${parent}/:id`
+  const [, parent, id, rest = ''] = /^(.*)\/([^/]+?)(\/show)?$/.exec(exact) ?? []
+  const name = exact in routes ? exact : `${parent}/:id${rest}`
   if (!(name in routes)) return fail(404, 'no_such_path', 'There is nothing here.')
   if (state.down && name !== 'POST /mock') return fail(502, 'bad_gateway', 'The gateway is down.')
   if (!open.has(name) && !state.signedIn) return fail(401, 'not_signed_in', 'Sign in first.')
   let text = ''
   for await (const chunk of request) text += chunk
-  return routes[name](text ? JSON.parse(text) : {}, id)
+  return routes[name](text ? JSON.parse(text) : {}, id, url.searchParams)
 }
 
 async function file(path) {
@@ -136,6 +137,7 @@ const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms))
 function onFrame(ws, frame) {
   const send = (value) => ws.readyState === 1 && ws.send(JSON.stringify(value))
   if (frame.type === 'ask') return void ask(frame, send)
+  if (frame.type === 'again') return void ask({ ...frame, again: frame.answer }, send)
   if (frame.type === 'go_on') return void goOn(frame, send)
   const turn = [...state.turns.values()].find((t) => (frame.type === 'stop' ? t.id === frame.turn : t.conversation === frame.conversation))
   if (frame.type === 'stop') { if (turn) turn.stopped = true; return }
@@ -146,11 +148,35 @@ function onFrame(ws, frame) {
   turn.listeners.add(send)
 }
 
-async function ask({ request, conversation, text, model: wanted }, send) {
+/** All branches stay in `all`; `messages` is the one that is shown. */
+function place(chat, message, beside) {
+  const at = beside ? chat.messages.findIndex((m) => m.id === beside) : chat.messages.length
+  chat.messages = [...chat.messages.slice(0, at), message]
+  message.parent = chat.messages.at(-2)?.id ?? null
+  chat.all = [...(chat.all ?? []), message]
+  const versions = chat.all.filter((m) => m.parent === message.parent && m.role === message.role)
+  for (const version of versions) version.versions = versions.map((m) => m.id)
+}
+
+function showVersion(id) {
+  const chat = [...state.conversations.values()].find((c) => c.all?.some((m) => m.id === id))
+  const byId = (wanted) => chat.all.find((m) => m.id === wanted)
+  let last = byId(id)
+  for (let next = last; next; next = chat.all.findLast((m) => m.parent === last.id)) last = next
+  chat.messages = []
+  for (let message = last; message; message = byId(message.parent)) chat.messages.unshift(message)
+  return ok({ conversation: chat.conversation, messages: chat.messages })
+}
+
+async function ask({ request, conversation, text = '', model: wanted, instead_of: edited, again }, send) {
   const kind = text.split(' ')[0].toLowerCase()
   const chat = state.conversations.get(conversation ?? addConversation(text.split(/\s+/).slice(0, 7).join(' ')).id)
-  const message = { id: newId(), role: 'user', text, created_at: now(), status: 'complete', error: null, answer: null, resumable: false }
-  chat.messages.push(message)
+  let message = { id: newId(), role: 'user', text, created_at: now(), status: 'complete', error: null, answer: null, resumable: false }
+  if (again) {
+    const at = chat.messages.findIndex((m) => m.id === again)
+    message = chat.messages[at - 1]
+    chat.messages = chat.messages.slice(0, at)
+  } else place(chat, message, edited)
   chat.conversation.updated_at = now()
   const by = state.swarm.nodes.find((n) => n.models.includes(wanted)) ?? state.swarm.nodes[0]
   const turn = { id: newId(), conversation: chat.conversation.id, chat, message, pieces: [], nodes: by ? [by.name] : [], listeners: new Set([send]), stopped: false }
@@ -204,8 +230,8 @@ function finish(turn, chat, by, kind, emit) {
   const broken = kind === 'lost' || kind === 'fail'
   const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
   const answer = { node_name: by.name, node_peer: by.peer, nodes: turn.nodes, device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
-  const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer, resumable: turn.pieces.length > 0 && (broken || turn.stopped) }
-  chat.messages.push(message)
+  const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer, resumable: turn.pieces.length > 0 && (broken || turn.stopped), parent: null, versions: [turn.id] }
+  place(chat, message)
   state.turns.delete(turn.id)
   if (broken) emit({ type: 'failed', turn: turn.id, request: null, conversation: turn.conversation, error, message })
   else emit({ type: 'done', turn: turn.id, conversation: turn.conversation, message })

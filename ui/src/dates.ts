@@ -22,7 +22,7 @@ export interface Group { name: string; items: Conversation[] }
 export function grouped(list: readonly Conversation[], now: Date): Group[] {
   const groups: Group[] = []
   for (const item of list) {
-    const name = dayGroup(item.updated_at, now)
+    const name = item.pinned ? 'Pinned' : dayGroup(item.updated_at, now)
     const last = groups.at(-1)
     if (last?.name === name) last.items.push(item)
     else groups.push({ name, items: [item] })

@@ -20,6 +20,8 @@ describe('the list', () => {
   it('puts neighbours of one day together', () => {
     const list = [at(22, 0), at(21, 3), at(21, 2)].map((updated_at, n) => ({ ...conversation, id: String(n), updated_at }))
     expect(grouped(list, now).map((group) => [group.name, group.items.length])).toEqual([['Today', 1], ['Yesterday', 2]])
+    const pinned = { ...conversation, updated_at: at(1, 0), pinned: true }
+    expect(grouped([pinned, ...list], now)[0]).toEqual({ name: 'Pinned', items: [pinned] })
   })
 })
 

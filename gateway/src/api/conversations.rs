@@ -12,12 +12,12 @@ use super::{
     auth::SignedIn,
     error::ApiError,
     extract::{InPath, Json},
-    wire::{ConversationAnswer, ConversationDetail, ConversationList, NewConversation, RenameConversation},
+    wire::{ChangeConversation, ConversationAnswer, ConversationDetail, ConversationList, NewConversation},
 };
 use crate::{
     app::App,
     id::{ConversationId, UserId},
-    store::branches::UpTo,
+    store::{branches::UpTo, conversations::Change},
     turn::TurnRefused,
 };
 
@@ -25,27 +25,31 @@ use crate::{
 const MAX_TITLE_BYTES: usize = 256;
 /// Conversations in one answer.
 const MAX_PAGE: u32 = 100;
-/// What a conversation is called until something is asked in it.
-const UNTITLED: &str = "New conversation";
+/// Longest words to look for, in bytes.
+const MAX_SEARCH_BYTES: usize = 200;
 
 #[derive(Deserialize)]
 pub(super) struct Page {
     before: Option<ConversationId>,
     limit: Option<u32>,
+    search: Option<String>,
 }
 
-/// `GET /api/conversations`
+/// `GET /api/conversations`; with `search` those in which these words stand.
 pub(super) async fn list(
     State(app): State<App>,
     by: SignedIn,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Answer<ConversationList>, ApiError> {
-    let Query(Page { before, limit }) = page.map_err(|error| ApiError::field("query", error.body_text()))?;
+    let Query(Page { before, limit, search }) = page.map_err(|error| ApiError::field("query", error.body_text()))?;
     let limit = limit.unwrap_or(50);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be 1 to {MAX_PAGE}")));
     }
-    let page = app.store.conversations(by.user.id, before, limit).await?;
+    let page = match search {
+        Some(words) => app.store.search(by.user.id, check_search(&words, before)?, limit).await?,
+        None => app.store.conversations(by.user.id, before, limit).await?,
+    };
     Ok(Answer(ConversationList { conversations: page.into_iter().map(Into::into).collect() }))
 }
 
@@ -55,7 +59,7 @@ pub(super) async fn create(
     by: SignedIn,
     Json(NewConversation { title }): Json<NewConversation>,
 ) -> Result<(StatusCode, Answer<ConversationAnswer>), ApiError> {
-    let title = check_title(title.unwrap_or_else(|| UNTITLED.to_owned()))?;
+    let title = title.map(check_title).transpose()?;
     let conversation = app.store.create_conversation(by.user.id, title).await?.into();
     Ok((StatusCode::CREATED, Answer(ConversationAnswer { conversation })))
 }
@@ -78,15 +82,15 @@ pub(super) async fn detail(app: &App, user: UserId, id: ConversationId) -> Resul
 }
 
 /// `PATCH /api/conversations/{id}`
-pub(super) async fn rename(
+pub(super) async fn change(
     State(app): State<App>,
     by: SignedIn,
     InPath(id): InPath<ConversationId>,
-    Json(RenameConversation { title }): Json<RenameConversation>,
+    Json(ChangeConversation { title, pinned }): Json<ChangeConversation>,
 ) -> Result<Answer<ConversationAnswer>, ApiError> {
-    let title = check_title(title)?;
-    let renamed = app.store.rename_conversation(by.user.id, id, &title).await?;
-    let conversation = renamed.ok_or(TurnRefused::NoSuchConversation)?.into();
+    let change = Change { title: title.map(check_title).transpose()?, pinned };
+    let changed = app.store.change_conversation(by.user.id, id, &change).await?;
+    let conversation = changed.ok_or(TurnRefused::NoSuchConversation)?.into();
     Ok(Answer(ConversationAnswer { conversation }))
 }
 
@@ -105,7 +109,18 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn check_title(title: String) -> Result<Private, ApiError> {
+fn check_search(words: &str, before: Option<ConversationId>) -> Result<&str, ApiError> {
+    if before.is_some() {
+        return Err(ApiError::field("before", "does not go with search, which has one page"));
+    }
+    let words = words.trim();
+    if (1..=MAX_SEARCH_BYTES).contains(&words.len()) {
+        return Ok(words);
+    }
+    Err(ApiError::field("search", format!("must be 1 to {MAX_SEARCH_BYTES} bytes")))
+}
+
+pub(super) fn check_title(title: String) -> Result<Private, ApiError> {
     let title = title.trim();
     if (1..=MAX_TITLE_BYTES).contains(&title.len()) && !title.chars().any(char::is_control) {
         return Ok(Private(title.to_owned()));

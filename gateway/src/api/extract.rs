@@ -30,7 +30,24 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         if !is_json(request.headers()) {
             return Err(ApiError::NotJson);
         }
-        parse(&collect(request.into_body()).await?).map(Self)
+        parse(&collect(request.into_body(), MAX_BODY).await?).map(Self)
+    }
+}
+
+/// The longest file that can be taken in, in bytes.
+const MAX_LARGE_BODY: usize = 8 << 20;
+
+/// As [`Json`], for files.
+pub struct LargeJson<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for LargeJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::NotJson);
+        }
+        parse(&collect(request.into_body(), MAX_LARGE_BODY).await?).map(Self)
     }
 }
 
@@ -105,13 +122,13 @@ async fn id_in_path(parts: &mut Parts, app: &App) -> Option<String> {
     params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
 }
 
-async fn collect(body: Body) -> Result<Bytes, ApiError> {
-    let all = timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY));
+async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let all = timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit));
     all.await.map_err(|_| ApiError::BodyBroken)?.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             if error.to_string() == "length limit exceeded" {
-                return ApiError::BodyTooLarge { limit: MAX_BODY };
+                return ApiError::BodyTooLarge { limit };
             }
             cause = error.source();
         }

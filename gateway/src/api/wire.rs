@@ -36,9 +36,11 @@ pub struct Conversation {
     pub title: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// It stands before the others.
+    pub pinned: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageRole {
     System,
@@ -47,7 +49,7 @@ pub enum MessageRole {
 }
 
 /// How a message ended: whole, cut short with some text, or with none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageStatus {
     Complete,
@@ -55,7 +57,7 @@ pub enum MessageStatus {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     Stop,
@@ -82,7 +84,7 @@ pub struct Message {
 }
 
 /// Who gave an answer, and how fast.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct Answer {
     /// The node that gave the last of it.
     pub node_name: String,
@@ -392,8 +394,14 @@ pub struct NewConversation {
 
 /// `PATCH /api/conversations/{id}`.
 #[derive(Deserialize, TS)]
-pub struct RenameConversation {
-    pub title: String,
+pub struct ChangeConversation {
+    #[serde(default)]
+    #[ts(optional)]
+    pub title: Option<String>,
+    /// It stands before the others.
+    #[serde(default)]
+    #[ts(optional)]
+    pub pinned: Option<bool>,
 }
 
 /// `POST /api/conversations` and `PATCH /api/conversations/{id}`.

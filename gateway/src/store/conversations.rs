@@ -3,11 +3,17 @@
 use sqlx::{FromRow, Row, sqlite::SqliteRow};
 use starling_protocol::message::Private;
 
-use super::{Store, StoreError, rows};
+use super::{
+    Store, StoreError,
+    rows::{self, Word, words},
+};
 use crate::{
     clock::Timestamp,
     id::{ConversationId, UserId},
 };
+
+/// What a conversation is called until something is asked in it.
+const UNTITLED: &str = "New conversation";
 
 /// A conversation, without its messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +26,32 @@ pub struct Conversation {
     pub created_at: Timestamp,
     /// When something was last said in it.
     pub updated_at: Timestamp,
+    /// It stands before the others.
+    pub pinned: bool,
+    /// Who has found the title.
+    pub titled_by: TitledBy,
+}
+
+/// Who has found a title. What a person has written is never replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TitledBy {
+    /// Nobody: it is the question's first words.
+    Words,
+    /// A model.
+    Model,
+    /// A person.
+    Person,
+}
+
+words!(TitledBy { TitledBy::Words = "words", TitledBy::Model = "model", TitledBy::Person = "person" });
+
+/// What is to be changed of a conversation.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Another title, by a person.
+    pub title: Option<Private>,
+    /// Whether it stands before the others.
+    pub pinned: Option<bool>,
 }
 
 impl FromRow<'_, SqliteRow> for Conversation {
@@ -29,12 +61,14 @@ impl FromRow<'_, SqliteRow> for Conversation {
             title: Private(row.try_get("title")?),
             created_at: Timestamp(row.try_get("created_at")?),
             updated_at: Timestamp(row.try_get("updated_at")?),
+            pinned: row.try_get("pinned")?,
+            titled_by: rows::word("titled_by", row.try_get("titled_by")?)?,
         })
     }
 }
 
 impl Store {
-    /// A user's conversations, the last used first, from behind `before`.
+    /// A user's conversations, those that are pinned and then the last used first, from behind `before`.
     pub async fn conversations(
         &self,
         user: UserId,
@@ -42,9 +76,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Conversation>, StoreError> {
         let page = sqlx::query_as(
-            "SELECT * FROM conversations WHERE user_id = ?1 AND (?2 IS NULL OR (updated_at, id) <
-                 (SELECT updated_at, id FROM conversations WHERE id = ?2 AND user_id = ?1))
-             ORDER BY updated_at DESC, id DESC LIMIT ?3",
+            "SELECT * FROM conversations WHERE user_id = ?1 AND (?2 IS NULL OR (pinned, updated_at, id) <
+                 (SELECT pinned, updated_at, id FROM conversations WHERE id = ?2 AND user_id = ?1))
+             ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT ?3",
         )
         .bind(user.to_string())
         .bind(before.map(|id| id.to_string()))
@@ -55,9 +89,12 @@ impl Store {
     }
 
     /// A new, empty conversation.
-    pub async fn create_conversation(&self, user: UserId, title: Private) -> Result<Conversation, StoreError> {
+    pub async fn create_conversation(&self, user: UserId, title: Option<Private>) -> Result<Conversation, StoreError> {
         let now = Timestamp::now();
-        let conversation = Conversation { id: ConversationId::generate(), title, created_at: now, updated_at: now };
+        let id = ConversationId::generate();
+        let titled_by = if title.is_some() { TitledBy::Person } else { TitledBy::Words };
+        let title = title.unwrap_or_else(|| Private(UNTITLED.to_owned()));
+        let conversation = Conversation { id, title, created_at: now, updated_at: now, pinned: false, titled_by };
         insert(&self.writer, user, &conversation).await?;
         Ok(conversation)
     }
@@ -72,20 +109,25 @@ impl Store {
         Ok(found)
     }
 
-    /// Gives it another title; `None` when the user has none of that id.
-    pub async fn rename_conversation(
+    /// Gives it another title, or another place in the list; `None` when the user has none of that id.
+    pub async fn change_conversation(
         &self,
         user: UserId,
         id: ConversationId,
-        title: &Private,
+        change: &Change,
     ) -> Result<Option<Conversation>, StoreError> {
-        let renamed = sqlx::query_as("UPDATE conversations SET title = ? WHERE id = ? AND user_id = ? RETURNING *")
-            .bind(&title.0)
+        let title = change.title.as_ref().map(|title| &title.0);
+        let sql = "UPDATE conversations SET title = COALESCE(?, title), titled_by = COALESCE(?, titled_by),
+                       pinned = COALESCE(?, pinned) WHERE id = ? AND user_id = ? RETURNING *";
+        let changed = sqlx::query_as(sql)
+            .bind(title)
+            .bind(title.map(|_| TitledBy::Person.word()))
+            .bind(change.pinned)
             .bind(id.to_string())
             .bind(user.to_string())
             .fetch_optional(&self.writer)
             .await?;
-        Ok(renamed)
+        Ok(changed)
     }
 
     /// Deletes it with all its messages; false when the user has none of that id.
@@ -104,13 +146,16 @@ pub(super) async fn insert<'e>(
     user: UserId,
     conversation: &Conversation,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO conversations (id, user_id, title, created_at, updated_at) VALUES (?, ?, ?, ?, ?)")
-        .bind(conversation.id.to_string())
-        .bind(user.to_string())
-        .bind(conversation.title.0.clone())
-        .bind(conversation.created_at.0)
-        .bind(conversation.updated_at.0)
-        .execute(to)
-        .await
-        .map(drop)
+    sqlx::query(
+        "INSERT INTO conversations (id, user_id, title, created_at, updated_at, titled_by) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(conversation.id.to_string())
+    .bind(user.to_string())
+    .bind(conversation.title.0.clone())
+    .bind(conversation.created_at.0)
+    .bind(conversation.updated_at.0)
+    .bind(conversation.titled_by.word())
+    .execute(to)
+    .await
+    .map(drop)
 }

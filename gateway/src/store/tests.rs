@@ -2,6 +2,7 @@
 
 mod branches;
 mod membership;
+mod portable;
 mod progress;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use starling_protocol::{JobId, ModelId, message::Private};
 
 use super::{
     branches::UpTo,
+    conversations::Change,
     messages::{Answer, FinishReason, Message, Status},
     progress::Progress,
     turns::{Ending, Place},
@@ -66,6 +68,10 @@ pub(crate) fn fresh() -> Progress {
 
 fn new_place() -> Place {
     Place::New { id: ConversationId::generate(), title: text("title") }
+}
+
+fn named(title: &str) -> Change {
+    Change { title: Some(text(title)), pinned: None }
 }
 
 /// What is shown of a conversation.
@@ -164,7 +170,7 @@ async fn anothers_conversation_is_not_there() {
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
     let (id, turn) = ask(&store, &a, new_place()).await;
     assert_eq!(store.conversation(b.id, id).await.unwrap(), None);
-    assert_eq!(store.rename_conversation(b.id, id, &text("x")).await.unwrap(), None);
+    assert_eq!(store.change_conversation(b.id, id, &named("x")).await.unwrap(), None);
     assert_eq!(store.message(b.id, id, turn).await.unwrap(), None);
     assert!(!store.delete_conversation(b.id, id).await.unwrap());
     assert!(
@@ -174,7 +180,7 @@ async fn anothers_conversation_is_not_there() {
             .unwrap()
             .is_none()
     );
-    assert_eq!(store.rename_conversation(a.id, id, &text("x")).await.unwrap().unwrap().title, text("x"));
+    assert_eq!(store.change_conversation(a.id, id, &named("x")).await.unwrap().unwrap().title, text("x"));
     assert!(store.delete_conversation(a.id, id).await.unwrap());
     assert!(shown(&store, &a, id).await.is_empty());
     assert!(store.finish(turn, &whole("late")).await.unwrap().is_none());
@@ -186,7 +192,7 @@ async fn conversations_come_in_pages_newest_first() {
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.push(store.create_conversation(a.id, text("t")).await.unwrap().id);
+        made.push(store.create_conversation(a.id, Some(text("t"))).await.unwrap().id);
     }
     made.reverse();
     let first = store.conversations(a.id, None, 3).await.unwrap();
@@ -206,10 +212,10 @@ async fn a_lock_held_by_another_process_is_busy_not_broken() {
     let user = user(&store, "a").await;
     let mut other = sqlx::SqliteConnection::connect_with(&options(&dir.path().join("starling.db"))).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    assert!(matches!(store.create_conversation(user.id, text("t")).await, Err(StoreError::Busy(_))));
+    assert!(matches!(store.create_conversation(user.id, Some(text("t"))).await, Err(StoreError::Busy(_))));
     assert!(store.conversations(user.id, None, 1).await.is_ok(), "readers are not held up");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    assert!(store.create_conversation(user.id, text("t")).await.is_ok());
+    assert!(store.create_conversation(user.id, Some(text("t"))).await.is_ok());
 }
 
 #[tokio::test]

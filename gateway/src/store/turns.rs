@@ -7,7 +7,7 @@ use starling_protocol::message::{Private, Role};
 use super::{
     Store, StoreError,
     branches::{Position, Tree},
-    conversations::{self, Conversation},
+    conversations::{self, Conversation, TitledBy},
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
     rows::Word,
@@ -180,7 +180,14 @@ async fn enter(
             Ok(found)
         }
         Place::New { id, title } => {
-            let new = Conversation { id: *id, title: title.clone(), created_at: now, updated_at: now };
+            let new = Conversation {
+                id: *id,
+                title: title.clone(),
+                created_at: now,
+                updated_at: now,
+                pinned: false,
+                titled_by: TitledBy::Words,
+            };
             conversations::insert(&mut **write, user, &new).await?;
             Ok(Some(new))
         }

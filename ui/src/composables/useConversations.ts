@@ -40,8 +40,32 @@ function touch(conversation: Conversation): void {
   list.value = newestFirst([conversation, ...list.value.filter((c) => c.id !== conversation.id)])
 }
 
+/** As the gateway has them: those that are pinned, and then the last used. */
 function newestFirst(all: readonly Conversation[]): Conversation[] {
-  return [...all].sort((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at))
+  return [...all].sort((a, b) => Number(b.pinned) - Number(a.pinned) || Date.parse(b.updated_at) - Date.parse(a.updated_at))
+}
+
+async function pin(id: string, pinned: boolean): Promise<void> {
+  await api.pin(id, pinned).catch(told)
+  list.value = newestFirst(list.value.map((c) => (c.id === id ? { ...c, pinned } : c)))
+}
+
+/** A file as the gateway has written it. */
+async function importText(text: string): Promise<Conversation> {
+  let file: unknown
+  try {
+    file = JSON.parse(text)
+  } catch {
+    throw new Error('this file is no conversation: choose a JSON file that was exported here')
+  }
+  const made = await api.importFile(file).catch(told)
+  touch(made)
+  return made
+}
+
+function told(error: unknown): never {
+  noteExpiry(error)
+  throw error
 }
 
 async function rename(id: string, title: string): Promise<void> {
@@ -70,5 +94,5 @@ function clear(): void {
 }
 
 export function useConversations() {
-  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, remove, clear }
+  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, pin, importText, remove, clear }
 }

@@ -70,7 +70,14 @@ export const api = {
     call<{ conversation: Conversation; messages: Message[] }>('GET', `/api/conversations/${id(key)}`),
   show: (message: string) =>
     call<{ conversation: Conversation; messages: Message[] }>('POST', `/api/messages/${id(message)}/show`),
+  search: (words: string) =>
+    call<{ conversations: Conversation[] }>('GET', `/api/conversations?limit=100&search=${id(words)}`).then((r) => r.conversations),
   rename: (key: string, title: string) => call<unknown>('PATCH', `/api/conversations/${id(key)}`, { title }),
+  pin: (key: string, pinned: boolean) => call<unknown>('PATCH', `/api/conversations/${id(key)}`, { pinned }),
+  /** Where a conversation is a file. */
+  exportPath: (key: string, format: 'json' | 'markdown') => `/api/conversations/${id(key)}/export?format=${format}`,
+  importFile: (file: unknown) =>
+    call<{ conversation: Conversation }>('POST', '/api/conversations/import', file).then((r) => r.conversation),
   remove: (key: string) => call<void>('DELETE', `/api/conversations/${id(key)}`),
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),

@@ -17,7 +17,11 @@ export type UserRole = "user" | "admin";
 
 export type User = { id: UserId, username: string, role: UserRole, };
 
-export type Conversation = { id: ConversationId, title: string, created_at: Timestamp, updated_at: Timestamp, };
+export type Conversation = { id: ConversationId, title: string, created_at: Timestamp, updated_at: Timestamp, 
+/**
+ * It stands before the others.
+ */
+pinned: boolean, };
 
 export type MessageRole = "system" | "user" | "assistant";
 
@@ -151,7 +155,11 @@ export type ConversationList = { conversations: Array<Conversation>, };
 
 export type NewConversation = { title?: string, };
 
-export type RenameConversation = { title: string, };
+export type ChangeConversation = { title?: string, 
+/**
+ * It stands before the others.
+ */
+pinned?: boolean, };
 
 export type ConversationAnswer = { conversation: Conversation, };
 

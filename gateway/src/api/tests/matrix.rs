@@ -47,6 +47,9 @@ fn rows() -> Vec<Row> {
         get("/api/conversations/{id}", [401, 404, 200, 401]),
         row(Method::PATCH, "/api/conversations/{id}", Some(json!({"title": "t"})), [401, 404, 200, 401]),
         row(Method::DELETE, "/api/conversations/{id}", Some(json!({})), [401, 404, 204, 401]),
+        // 400: let in, and then nothing that can be taken in.
+        post("/api/conversations/import", json!({"format": "x"}), [401, 400, 400, 401]),
+        get("/api/conversations/{id}/export", [401, 404, 200, 401]),
         // 409: let in, and then the answer is whole, or not there.
         post("/api/messages/{id}/go-on", json!({}), [401, 409, 409, 401]),
         post("/api/messages/{id}/show", json!({}), [401, 404, 200, 401]),
@@ -80,7 +83,7 @@ async fn every_route_serves_those_it_is_for() {
     for Row { method, path, body, anonymous, owner: of_owner, other: of_other, key: of_key } in rows() {
         // Fresh for each row: some of them delete it.
         let id = match path {
-            "/api/conversations/{id}" => conversation_of(&site, &owner).await,
+            "/api/conversations/{id}" | "/api/conversations/{id}/export" => conversation_of(&site, &owner).await,
             path if path.starts_with("/api/messages/") => answer_of(&site, &owner).await,
             "/api/keys/{id}" => key(&site, &owner).await.0,
             _ => "any".to_owned(),

@@ -71,7 +71,13 @@ impl From<invites::Invite> for Invite {
 
 impl From<conversations::Conversation> for Conversation {
     fn from(from: conversations::Conversation) -> Self {
-        Self { id: from.id, title: from.title.0, created_at: from.created_at, updated_at: from.updated_at }
+        Self {
+            id: from.id,
+            title: from.title.0,
+            created_at: from.created_at,
+            updated_at: from.updated_at,
+            pinned: from.pinned,
+        }
     }
 }
 
@@ -121,6 +127,28 @@ impl From<messages::Answer> for Answer {
                 messages::FinishReason::Length => FinishReason::Length,
                 messages::FinishReason::Cancelled => FinishReason::Cancelled,
                 messages::FinishReason::Error => FinishReason::Error,
+            },
+            prompt_tokens: answer.prompt_tokens,
+            completion_tokens: answer.completion_tokens,
+            first_token_ms: answer.first_token_ms,
+            tokens_per_second: answer.tokens_per_second,
+        }
+    }
+}
+
+impl From<Answer> for messages::Answer {
+    fn from(answer: Answer) -> Self {
+        Self {
+            node_name: answer.node_name,
+            node_peer: answer.node_peer,
+            nodes: answer.nodes,
+            device: answer.device,
+            model: answer.model,
+            finish_reason: match answer.finish_reason {
+                FinishReason::Stop => messages::FinishReason::Stop,
+                FinishReason::Length => messages::FinishReason::Length,
+                FinishReason::Cancelled => messages::FinishReason::Cancelled,
+                FinishReason::Error => messages::FinishReason::Error,
             },
             prompt_tokens: answer.prompt_tokens,
             completion_tokens: answer.completion_tokens,

@@ -62,7 +62,7 @@ fn typescript() -> String {
         SwarmView,
         ConversationList,
         NewConversation,
-        RenameConversation,
+        ChangeConversation,
         ConversationAnswer,
         ConversationDetail,
         GoOnAnswer,
