@@ -4,6 +4,7 @@
 //! [`routes`], so that a test can ask of each who may use it.
 
 pub mod auth;
+mod characters;
 mod chat;
 mod conversations;
 pub mod error;
@@ -73,6 +74,12 @@ pub fn routes() -> Vec<Route> {
         get("/api/conversations/{id}/export", portable::export),
         post("/api/messages/{id}/go-on", messages::go_on),
         post("/api/messages/{id}/show", messages::show),
+        get("/api/characters", characters::list),
+        post("/api/characters", characters::create),
+        put("/api/characters/{id}", characters::change),
+        delete("/api/characters/{id}", characters::delete),
+        get("/api/characters/{id}/picture", characters::picture),
+        put("/api/characters/{id}/picture", characters::set_picture),
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),
@@ -111,6 +118,10 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route 
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
     route(Method::POST, MethodFilter::POST, path, handler)
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(Method::PUT, MethodFilter::PUT, path, handler)
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {

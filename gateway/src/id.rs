@@ -50,6 +50,8 @@ ids! {
     ConversationId;
     /// A question or an answer.
     MessageId;
+    /// Whom a conversation is held with.
+    CharacterId;
     /// An API key, not its secret.
     KeyId;
     /// An invite, not its secret.

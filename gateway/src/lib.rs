@@ -20,4 +20,5 @@ pub mod secret;
 pub mod setup;
 pub mod store;
 pub mod style;
+mod title;
 pub mod turn;

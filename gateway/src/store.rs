@@ -4,6 +4,7 @@
 //! connection is fair and cheap where waiting for its lock is neither.
 
 pub mod branches;
+pub mod characters;
 pub mod conversations;
 mod error;
 pub mod invites;

@@ -16,7 +16,7 @@ const rich = {
   nodes: [node('workshop', { models: ['Qwen3-8B-Q4_K_M'], device: 'CUDA: NVIDIA GeForce RTX 4070', gpus: [{ name: 'NVIDIA GeForce RTX 4070', memory: { total: 12.9e9, used: 8.1e9 }, utilization_percent: 87, temperature_celsius: 66, power_watts: 182 }], decode_tokens_per_second: 61, rtt_ms: 18.4 }), node('attic', { path: 'relayed', rtt_ms: 74, warning: 'this computer has a GPU that is not used: the program was built without CUDA and Vulkan' })],
   models: [model('Qwen3-8B-Q4_K_M', { context_tokens: 32768 }), model('swarm-demo-3M', { demo: true })],
 }
-const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], turns: new Map(), sockets: new Set() }
+const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], characters: [], turns: new Map(), sockets: new Set() }
 
 /** As the gateway does it: a running answer is there from its beginning, under the id of its turn. */
 function withRunning(id) {
@@ -36,9 +36,19 @@ const fail = (status, code, message, field) => ({ status, body: { error: { code,
 const ok = (body, status = 200) => ({ status, body })
 
 function addConversation(title, when = now()) {
-  const conversation = { id: newId(), title, created_at: when, updated_at: when, pinned: false }
+  const conversation = { id: newId(), title, created_at: when, updated_at: when, pinned: false, character: null }
   state.conversations.set(conversation.id, { conversation, messages: [] })
   return conversation
+}
+
+function begin(character) {
+  const conversation = addConversation(character.name)
+  conversation.character = character.id
+  const chat = state.conversations.get(conversation.id)
+  for (const [role, text] of [['system', character.system_prompt], ['assistant', character.greeting]]) {
+    if (text) place(chat, { id: newId(), role, text, created_at: now(), status: 'complete', error: null, answer: null, resumable: false })
+  }
+  return ok({ conversation }, 201)
 }
 
 const routes = {
@@ -63,6 +73,11 @@ const routes = {
   'PATCH /api/conversations/:id': (change, id) => { Object.assign(state.conversations.get(id).conversation, change); return ok(state.conversations.get(id)) },
   'POST /api/messages/:id/show': (_, id) => showVersion(id),
   'DELETE /api/conversations/:id': (_, id) => { state.conversations.delete(id); return { status: 204 } },
+  'GET /api/characters': () => ok({ characters: state.characters }),
+  'POST /api/characters': (what) => { const character = { id: newId(), mine: true, has_picture: false, updated_at: now(), ...what }; state.characters.unshift(character); return ok({ character }, 201) },
+  'PUT /api/characters/:id': (what, id) => { const character = state.characters.find((c) => c.id === id); Object.assign(character, what); return ok({ character }) },
+  'DELETE /api/characters/:id': (_, id) => { state.characters = state.characters.filter((c) => c.id !== id); return { status: 204 } },
+  'POST /api/conversations': ({ character: id }) => begin(state.characters.find((c) => c.id === id)),
   'GET /api/keys': () => ok({ keys: state.keys }),
   'POST /api/keys': ({ label }) => {
     const key = { id: newId(), label, created_at: now(), last_used_at: null }
@@ -75,7 +90,7 @@ const routes = {
 const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /mock'])
 
 function mockControl({ swarm, expire, down, reset, seed }) {
-  if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], down: false, swarm: demo })
+  if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], characters: [], down: false, swarm: demo })
   if (reset) state.conversations.clear()
   if (seed) for (const [title, daysAgo] of seed) addConversation(title, new Date(Date.now() - daysAgo * 86_400_000).toISOString())
   if (swarm) state.swarm = { demo, rich, none: { nodes: [], models: [] } }[swarm]
@@ -92,7 +107,8 @@ const tell = (frame) => { for (const socket of state.sockets) socket.send(JSON.s
 async function answer(request) {
   const url = new URL(request.url, 'http://x')
   const exact = `${request.method} ${url.pathname}`
-  const [, parent, id, rest = ''] = /^(.*)\/([^/]+?)(\/show)?$/.exec(exact) ?? []
+  const rest = exact.endsWith('/show') ? '/show' : ''
+  const [, parent, id] = /^(.*)\/([^/]+)$/.exec(exact.slice(0, exact.length - rest.length)) ?? []
   const name = exact in routes ? exact : `${parent}/:id${rest}`
   if (!(name in routes)) return fail(404, 'no_such_path', 'There is nothing here.')
   if (state.down && name !== 'POST /mock') return fail(502, 'bad_gateway', 'The gateway is down.')

@@ -2,6 +2,7 @@
 // which is the heavy part, is fetched when there is something to read.
 import { createRouter, createWebHistory } from 'vue-router'
 import { useSession, type Standing } from './composables/useSession'
+import CharactersPage from './pages/CharactersPage.vue'
 import ChatPage from './pages/ChatPage.vue'
 import KeysPage from './pages/KeysPage.vue'
 import MissingPage from './pages/MissingPage.vue'
@@ -25,6 +26,7 @@ export const router = createRouter({
       children: [
         { path: '', redirect: '/c' },
         { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
+        { path: 'characters', component: CharactersPage },
         { path: 'keys', component: KeysPage },
         { path: ':rest(.*)*', component: MissingPage },
       ],

@@ -57,10 +57,14 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
-    Json(NewConversation { title }): Json<NewConversation>,
+    Json(NewConversation { title, character }): Json<NewConversation>,
 ) -> Result<(StatusCode, Answer<ConversationAnswer>), ApiError> {
     let title = title.map(check_title).transpose()?;
-    let conversation = app.store.create_conversation(by.user.id, title).await?.into();
+    let character = match character {
+        Some(id) => Some(app.store.character(by.user.id, id).await?.ok_or(ApiError::NoSuchCharacter)?),
+        None => None,
+    };
+    let conversation = app.store.create_conversation(by.user.id, title, character.as_ref()).await?.into();
     Ok((StatusCode::CREATED, Answer(ConversationAnswer { conversation })))
 }
 

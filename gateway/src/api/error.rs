@@ -16,7 +16,7 @@ use crate::{
     dispatch::{DispatchError, whole_seconds},
     doors::Closed,
     password::PasswordError,
-    store::{StoreError, invites::MAX_LIVE_INVITES, keys::MAX_KEYS_PER_USER},
+    store::{StoreError, characters::MAX_CHARACTERS, invites::MAX_LIVE_INVITES, keys::MAX_KEYS_PER_USER},
     turn::{self, TurnRefused},
 };
 
@@ -57,6 +57,10 @@ pub enum ApiError {
     NoSuchKey,
     #[error("{MAX_KEYS_PER_USER} keys are as many as one may have: delete one first")]
     TooManyKeys,
+    #[error("there is no such character")]
+    NoSuchCharacter,
+    #[error("{MAX_CHARACTERS} characters are as many as one may have: delete one first")]
+    TooManyCharacters,
     #[error("there is no such invite")]
     NoSuchInvite,
     #[error("{MAX_LIVE_INVITES} invites are as many as may wait: revoke some first")]
@@ -142,6 +146,8 @@ impl ApiError {
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NoSuchKey => (StatusCode::NOT_FOUND, "no_such_key"),
             Self::TooManyKeys => (StatusCode::CONFLICT, "too_many_keys"),
+            Self::NoSuchCharacter => (StatusCode::NOT_FOUND, "no_such_character"),
+            Self::TooManyCharacters => (StatusCode::CONFLICT, "too_many_characters"),
             Self::NoSuchInvite => (StatusCode::NOT_FOUND, "no_such_invite"),
             Self::TooManyInvites => (StatusCode::CONFLICT, "too_many_invites"),
             Self::NoSuchMember => (StatusCode::NOT_FOUND, "no_such_member"),

@@ -72,6 +72,15 @@ impl FromRequestParts<App> for InPath<crate::id::MessageId> {
     }
 }
 
+impl FromRequestParts<App> for InPath<crate::id::CharacterId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchCharacter)
+    }
+}
+
 impl FromRequestParts<App> for InPath<crate::id::KeyId> {
     type Rejection = ApiError;
 

@@ -152,14 +152,9 @@ fn read(portable: Portable) -> Result<Whole, ApiError> {
         return Err(ApiError::field("messages", format!("are over the limit of {MAX_MESSAGES}")));
     }
     let now = Timestamp::now();
-    let conversation = Conversation {
-        id: ConversationId::generate(),
-        title: check_title(portable.title)?,
-        created_at: past(portable.created_at_ms, now),
-        updated_at: now,
-        pinned: false,
-        titled_by: TitledBy::Person,
-    };
+    let fresh = Conversation::new(ConversationId::generate(), check_title(portable.title)?, now);
+    let created_at = past(portable.created_at_ms, now);
+    let conversation = Conversation { created_at, titled_by: TitledBy::Person, ..fresh };
     let ids: Vec<MessageId> = portable.messages.iter().map(|_| MessageId::generate()).collect();
     let (mut messages, mut versions) = (Vec::with_capacity(ids.len()), HashMap::new());
     for (at, message) in portable.messages.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 //! where there is a swarm, in the `tests` crate.
 
 mod accounts;
+mod characters;
 mod conversations;
 mod errors;
 mod invites;
@@ -88,7 +89,7 @@ impl Site {
     async fn raw(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answer { status: head.status, headers: head.headers, body, text }
     }

@@ -5,18 +5,20 @@ use starling_protocol::message::Private;
 
 use super::{
     Store, StoreError,
+    characters::{Character, Defaults},
     rows::{self, Word, words},
+    turns,
 };
 use crate::{
     clock::Timestamp,
-    id::{ConversationId, UserId},
+    id::{CharacterId, ConversationId, UserId},
 };
 
 /// What a conversation is called until something is asked in it.
 const UNTITLED: &str = "New conversation";
 
 /// A conversation, without its messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conversation {
     /// Its id.
     pub id: ConversationId,
@@ -30,6 +32,10 @@ pub struct Conversation {
     pub pinned: bool,
     /// Who has found the title.
     pub titled_by: TitledBy,
+    /// With whom it is held.
+    pub character: Option<CharacterId>,
+    /// How tokens are chosen in it.
+    pub sampling: Defaults,
 }
 
 /// Who has found a title. What a person has written is never replaced.
@@ -63,7 +69,32 @@ impl FromRow<'_, SqliteRow> for Conversation {
             updated_at: Timestamp(row.try_get("updated_at")?),
             pinned: row.try_get("pinned")?,
             titled_by: rows::word("titled_by", row.try_get("titled_by")?)?,
+            character: row
+                .try_get::<Option<&str>, _>("character_id")?
+                .map(|id| rows::parse("character_id", id))
+                .transpose()?,
+            sampling: match row.try_get::<Option<&str>, _>("sampling")? {
+                Some(json) => serde_json::from_str(json).map_err(|_| rows::unreadable("sampling"))?,
+                None => Defaults::default(),
+            },
         })
+    }
+}
+
+impl Conversation {
+    /// One that nobody has named, begun now.
+    #[must_use]
+    pub fn new(id: ConversationId, title: Private, now: Timestamp) -> Self {
+        Self {
+            id,
+            title,
+            created_at: now,
+            updated_at: now,
+            pinned: false,
+            titled_by: TitledBy::Words,
+            character: None,
+            sampling: Defaults::default(),
+        }
     }
 }
 
@@ -88,14 +119,29 @@ impl Store {
         Ok(page)
     }
 
-    /// A new, empty conversation.
-    pub async fn create_conversation(&self, user: UserId, title: Option<Private>) -> Result<Conversation, StoreError> {
+    /// A new conversation, empty but for what its character says first.
+    pub async fn create_conversation(
+        &self,
+        user: UserId,
+        title: Option<Private>,
+        with: Option<&Character>,
+    ) -> Result<Conversation, StoreError> {
         let now = Timestamp::now();
         let id = ConversationId::generate();
         let titled_by = if title.is_some() { TitledBy::Person } else { TitledBy::Words };
-        let title = title.unwrap_or_else(|| Private(UNTITLED.to_owned()));
-        let conversation = Conversation { id, title, created_at: now, updated_at: now, pinned: false, titled_by };
-        insert(&self.writer, user, &conversation).await?;
+        let name = || with.map_or_else(|| Private(UNTITLED.to_owned()), |with| with.persona.name.clone());
+        let conversation = Conversation {
+            titled_by,
+            character: with.map(|with| with.id),
+            sampling: with.map(|with| with.persona.sampling).unwrap_or_default(),
+            ..Conversation::new(id, title.unwrap_or_else(name), now)
+        };
+        let mut write = self.write().await?;
+        insert(&mut *write, user, &conversation).await?;
+        if let Some(with) = with {
+            turns::open_with(&mut write, id, &with.persona, now).await?;
+        }
+        write.commit().await?;
         Ok(conversation)
     }
 
@@ -147,7 +193,8 @@ pub(super) async fn insert<'e>(
     conversation: &Conversation,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO conversations (id, user_id, title, created_at, updated_at, titled_by) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations (id, user_id, title, created_at, updated_at, titled_by, character_id, sampling)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(conversation.id.to_string())
     .bind(user.to_string())
@@ -155,6 +202,8 @@ pub(super) async fn insert<'e>(
     .bind(conversation.created_at.0)
     .bind(conversation.updated_at.0)
     .bind(conversation.titled_by.word())
+    .bind(conversation.character.map(|id| id.to_string()))
+    .bind(serde_json::to_string(&conversation.sampling).unwrap_or_default())
     .execute(to)
     .await
     .map(drop)

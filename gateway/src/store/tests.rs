@@ -192,7 +192,7 @@ async fn conversations_come_in_pages_newest_first() {
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.push(store.create_conversation(a.id, Some(text("t"))).await.unwrap().id);
+        made.push(store.create_conversation(a.id, Some(text("t")), None).await.unwrap().id);
     }
     made.reverse();
     let first = store.conversations(a.id, None, 3).await.unwrap();
@@ -212,10 +212,10 @@ async fn a_lock_held_by_another_process_is_busy_not_broken() {
     let user = user(&store, "a").await;
     let mut other = sqlx::SqliteConnection::connect_with(&options(&dir.path().join("starling.db"))).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    assert!(matches!(store.create_conversation(user.id, Some(text("t"))).await, Err(StoreError::Busy(_))));
+    assert!(matches!(store.create_conversation(user.id, Some(text("t")), None).await, Err(StoreError::Busy(_))));
     assert!(store.conversations(user.id, None, 1).await.is_ok(), "readers are not held up");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    assert!(store.create_conversation(user.id, Some(text("t"))).await.is_ok());
+    assert!(store.create_conversation(user.id, Some(text("t")), None).await.is_ok());
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use starling_protocol::message::{Private, Role};
 use super::{
     Store, StoreError,
     branches::{Position, Tree},
-    conversations::{self, Conversation, TitledBy},
+    characters::Persona,
+    conversations::{self, Conversation},
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
     rows::Word,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{ConversationId, MessageId, TurnId, UserId},
+    title::first_words,
 };
 
 /// Where a question belongs.
@@ -91,6 +93,10 @@ impl Store {
         let mut write = self.write().await?;
         let Some(conversation) = enter(&mut write, user, place, now).await? else { return Ok(None) };
         let question = Message { text: text.clone(), ..said(MessageId::generate(), Role::User, now) };
+        let conversation = match place {
+            Place::In { .. } => name(&mut write, conversation, text).await?,
+            Place::New { .. } => conversation,
+        };
         let number = insert(&mut write, conversation.id, &question, place.after()).await?;
         begin_answer(&mut write, conversation.id, turn, number, progress).await?;
         let tree = Tree::read(&mut *write, &conversation.id.to_string()).await?;
@@ -180,18 +186,46 @@ async fn enter(
             Ok(found)
         }
         Place::New { id, title } => {
-            let new = Conversation {
-                id: *id,
-                title: title.clone(),
-                created_at: now,
-                updated_at: now,
-                pinned: false,
-                titled_by: TitledBy::Words,
-            };
+            let new = Conversation::new(*id, title.clone(), now);
             conversations::insert(&mut **write, user, &new).await?;
             Ok(Some(new))
         }
     }
+}
+
+/// The first question is what a conversation is called that nobody has named.
+async fn name(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: Conversation,
+    question: &Private,
+) -> Result<Conversation, StoreError> {
+    let named = sqlx::query_as(
+        "UPDATE conversations SET title = ? WHERE id = ? AND titled_by = 'words'
+             AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = conversations.id AND role = 'user')
+         RETURNING *",
+    )
+    .bind(first_words(&question.0).0)
+    .bind(conversation.id.to_string())
+    .fetch_optional(&mut **write)
+    .await?;
+    Ok(named.unwrap_or(conversation))
+}
+
+/// What a character says at the beginning of a conversation, as it is then.
+pub(super) async fn open_with(
+    write: &mut Transaction<'static, Sqlite>,
+    conversation: ConversationId,
+    persona: &Persona,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut after = 0;
+    for (role, text) in [(Role::System, &persona.system_prompt), (Role::Assistant, &persona.greeting)] {
+        if !text.0.is_empty() {
+            let message = Message { text: text.clone(), ..said(MessageId::generate(), role, now) };
+            after = insert(write, conversation, &message, after).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A running answer behind the message of that number.

@@ -20,14 +20,13 @@ use crate::{
     secret,
     store::{
         branches::{MAX_MESSAGES as MAX_STORED, MAX_VERSIONS, UpTo},
+        characters::Defaults,
         messages::{Message, TurnError},
         progress::Progress,
         turns::{Accepted, Place},
     },
+    title::first_words,
 };
-
-/// Letters of a new conversation's title.
-const TITLE_CHARS: usize = 60;
 
 /// What somebody asks.
 #[derive(Clone, Debug)]
@@ -107,21 +106,22 @@ impl Turns {
         let model = choose(&self.dispatch.view().borrow(), Kind::Chat, question.model.as_deref())?;
         let id = question.conversation.unwrap_or_else(ConversationId::generate);
         let seat = self.seats.reserve(TurnId::generate(), question.user, id)?;
-        let before = self.said_before_question(&question).await?;
+        let (before, max_tokens) = self.said_before_question(&question).await?;
         let messages = prompt(before.iter().cloned().map(Into::into).chain(question.asked()))?;
         let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
+        let progress = Progress { max_tokens, ..progress };
         let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await?;
-        let answer = self.dispatch.start(job(&progress, messages, question.user));
+        let answer = self.dispatch.start(job(&progress, messages, accepted.conversation.sampling, question.user));
         Ok(self.run(seat, Arc::new(accepted), progress, async { Ok(answer) }))
     }
 
-    /// What the answer stands behind, but for the question where that is new.
-    async fn said_before_question(&self, question: &Question) -> Result<Vec<Message>, TurnRefused> {
+    /// What the answer stands behind, but for the question where that is new, and how long it may be.
+    async fn said_before_question(&self, question: &Question) -> Result<(Vec<Message>, Option<u32>), TurnRefused> {
         let (up_to, role) = question.says.place();
         let Some(id) = question.conversation else {
-            return if role.is_none() { Ok(vec![]) } else { Err(TurnRefused::NoSuchMessage) };
+            return if role.is_none() { Ok((vec![], None)) } else { Err(TurnRefused::NoSuchMessage) };
         };
-        self.store.conversation(question.user, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
+        let conversation = self.store.conversation(question.user, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
         let branch = self.store.branch(question.user, id, up_to).await?.ok_or(TurnRefused::NoSuchMessage)?;
         let again = matches!(question.says, Says::Again { .. });
         if branch.role != role || (again && branch.messages.last().is_none_or(|last| last.role != Role::User)) {
@@ -133,7 +133,7 @@ impl Turns {
         if branch.total + 2 > MAX_STORED {
             return Err(TurnRefused::ConversationFull);
         }
-        Ok(branch.messages)
+        Ok((branch.messages, conversation.sampling.max_tokens))
     }
 
     async fn accept(
@@ -147,7 +147,7 @@ impl Turns {
         let (user, after) = (question.user, last.map_or(0, |last| last.position.number));
         let accepted = match (question.says.text(), last) {
             (Some(text), _) => {
-                let title = || title(&text.0);
+                let title = || first_words(&text.0);
                 let place = question
                     .conversation
                     .map_or_else(|| Place::New { id, title: title() }, |id| Place::In { id, after });
@@ -184,24 +184,22 @@ fn seed() -> Option<u64> {
 }
 
 /// The job of an answer, behind what there is of it.
-pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, owner: UserId) -> Job {
+pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, sampling: Defaults, owner: UserId) -> Job {
     let task = Task::Chat(Chat {
         messages,
-        sampling: Sampling { seed: progress.seed, drawn: progress.seed.is_some(), ..Sampling::default() },
+        sampling: Sampling {
+            seed: progress.seed,
+            drawn: progress.seed.is_some(),
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            ..Sampling::default()
+        },
         max_tokens: progress.max_tokens,
         continue_from: progress.tokens.clone(),
         ..Chat::default()
     });
     let job = Job::new(progress.model, task, Priority::Interactive, owner);
     Job { id: progress.job, attempts: progress.attempts, ..job }
-}
-
-/// The first words of the question, on one line.
-fn title(text: &str) -> Private {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((cut, _)) = line.char_indices().nth(TITLE_CHARS) else { return Private(line) };
-    let whole_words = line[..cut].rfind(' ').filter(|at| *at > cut / 2).unwrap_or(cut);
-    Private(format!("{}…", &line[..whole_words]))
 }
 
 impl From<Message> for ChatMessage {
@@ -212,12 +210,27 @@ impl From<Message> for ChatMessage {
 
 /// What a model is given to read. Never cut: what is too long is refused.
 pub(super) fn prompt(said: impl Iterator<Item = ChatMessage>) -> Result<Vec<ChatMessage>, TurnRefused> {
-    let messages = alternating(said);
+    let messages = opened_by_a_person(alternating(said));
     let bytes = messages.iter().map(|message| message.content.0.len()).sum();
     if bytes > MAX_PROMPT_BYTES || messages.len() > MAX_MESSAGES {
         return Err(TurnRefused::PromptTooLong { bytes });
     }
     Ok(messages)
+}
+
+/// Many chat templates refuse an answer before the first question: what a character says first is told to the model as
+/// what it has said already.
+fn opened_by_a_person(mut messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+    let first = usize::from(messages.first().is_some_and(|message| message.role == Role::System));
+    if messages.get(first).is_some_and(|message| message.role == Role::Assistant) {
+        let greeting = messages.remove(first).content.0;
+        let greeting = format!("You have begun this conversation with these words:\n\n{greeting}");
+        match messages.first_mut().filter(|_| first == 1) {
+            Some(system) => system.content.0 = format!("{}\n\n{greeting}", system.content.0),
+            None => messages.insert(0, ChatMessage::new(Role::System, greeting)),
+        }
+    }
+    messages
 }
 
 /// Answers without text are left out, and what one side said twice in a row becomes one message:
@@ -241,13 +254,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn titles_are_the_first_words() {
-        assert_eq!(title("  Hello,\n world ").0, "Hello, world");
-        assert_eq!(title(&"word ".repeat(30)).0, format!("{}…", "word ".repeat(12).trim_end()));
-        assert_eq!(title(&"ß".repeat(100)).0, format!("{}…", "ß".repeat(60)));
-    }
-
-    #[test]
     fn nothing_that_was_said_is_lost() {
         let say = |role, text: &str| ChatMessage::new(role, text);
         let said = [
@@ -261,5 +267,26 @@ mod tests {
         let expected =
             [say(Role::System, "s"), say(Role::User, "a\n\nb"), say(Role::Assistant, "c"), say(Role::User, "d")];
         assert_eq!(alternating(said.into_iter()), expected);
+    }
+
+    #[test]
+    fn what_a_character_says_first_is_told_and_not_said() {
+        let say = |role, text: &str| ChatMessage::new(role, text);
+        let told = "You have begun this conversation with these words:\n\nhello";
+        let with = prompt([say(Role::System, "s"), say(Role::Assistant, "hello"), say(Role::User, "q")].into_iter());
+        assert_eq!(with.unwrap(), [say(Role::System, &format!("s\n\n{told}")), say(Role::User, "q")]);
+        let without = prompt([say(Role::Assistant, "hello"), say(Role::User, "q")].into_iter());
+        assert_eq!(without.unwrap(), [say(Role::System, told), say(Role::User, "q")]);
+    }
+
+    #[test]
+    fn a_job_is_sampled_as_its_conversation_says() {
+        let progress =
+            Progress::new(JobId::generate(), starling_protocol::ModelId::new([0; 32]), String::new(), Some(7));
+        let progress = Progress { max_tokens: Some(9), ..progress };
+        let sampling = Defaults { temperature: Some(1.5), top_p: Some(0.5), max_tokens: Some(9) };
+        let Task::Chat(chat) = job(&progress, vec![], sampling, UserId::generate()).task else { panic!("no chat") };
+        assert_eq!((chat.sampling.temperature, chat.sampling.top_p, chat.max_tokens), (Some(1.5), Some(0.5), Some(9)));
+        assert_eq!(chat.sampling.seed, Some(7));
     }
 }

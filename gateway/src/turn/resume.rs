@@ -48,7 +48,12 @@ impl Turns {
         if !matches!(timeout(NODE_PATIENCE, there).await, Ok(Ok(_))) {
             return Err(interrupted());
         }
-        Ok(self.dispatch.start(job(&unfinished.progress, messages, unfinished.user)))
+        Ok(self.dispatch.start(job(
+            &unfinished.progress,
+            messages,
+            unfinished.accepted.conversation.sampling,
+            unfinished.user,
+        )))
     }
 
     /// Goes on with a user's answer that was cut short. Runs to its end even when the caller is dropped.
@@ -75,7 +80,8 @@ impl Turns {
         if !self.store.reopen(&unfinished).await? {
             return Err(TurnRefused::NothingToGoOnFrom);
         }
-        let answer = self.dispatch.start(job(&unfinished.progress, messages, user));
+        let answer =
+            self.dispatch.start(job(&unfinished.progress, messages, unfinished.accepted.conversation.sampling, user));
         let Unfinished { accepted, progress, .. } = unfinished;
         Ok(self.run(seat, Arc::new(accepted), progress, async { Ok(answer) }))
     }

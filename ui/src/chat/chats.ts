@@ -202,7 +202,7 @@ export class Chats {
   private async reload(id: string): Promise<boolean> {
     try {
       const { conversation, messages } = await this.outside.load(id)
-      this.apply(id, { type: 'loaded', title: conversation.title, messages })
+      this.apply(id, { type: 'loaded', title: conversation.title, character: conversation.character, messages })
       return true
     } catch (cause) {
       this.apply(id, { type: 'load-failed', missing: (cause as { status?: number }).status === 404, error: told(cause) })

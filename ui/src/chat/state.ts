@@ -55,6 +55,8 @@ export type Loading = 'new' | 'loading' | 'ready' | 'missing' | 'failed'
 export interface Chat {
   loading: Loading
   title: string
+  /** With whom it is held. */
+  character: string | null
   messages: readonly Message[]
   turn: Turn | null
   /** The gateway was asked whether a turn runs here and has not said yet. */
@@ -73,7 +75,7 @@ export type LocalEvent =
   | { type: 'stopping' }
   | { type: 'joining' }
   | { type: 'loading' }
-  | { type: 'loaded'; title: string; messages: readonly Message[] }
+  | { type: 'loaded'; title: string; character?: string | null; messages: readonly Message[] }
   | { type: 'shown'; messages: readonly Message[] }
   | { type: 'load-failed'; missing: boolean; error: ErrorBody }
   | { type: 'not-sent'; error: ErrorBody }
@@ -84,7 +86,7 @@ export type LocalEvent =
 export type ChatEvent = LocalEvent | ServerFrame
 
 export const emptyChat: Chat = {
-  loading: 'new', title: '', messages: [], turn: null, checking: false, problem: null, unsent: null, paths: {},
+  loading: 'new', title: '', character: null, messages: [], turn: null, checking: false, problem: null, unsent: null, paths: {},
 }
 
 const freshTurn: Turn = {
@@ -114,7 +116,7 @@ function local(chat: Chat, event: LocalEvent): Chat {
     case 'stopping': return chat.turn ? { ...chat, turn: { ...chat.turn, stopping: true } } : chat
     case 'joining': return { ...chat, checking: true }
     case 'loading': return chat.loading === 'ready' ? chat : { ...chat, loading: 'loading', problem: null }
-    case 'loaded': return { ...chat, loading: 'ready', title: event.title, messages: merged(chat.messages, event.messages) }
+    case 'loaded': return { ...chat, loading: 'ready', title: event.title, character: event.character ?? null, messages: merged(chat.messages, event.messages) }
     case 'shown': return { ...chat, messages: event.messages, problem: null }
     case 'load-failed': return loadFailed(chat, event.missing, event.error)
     case 'not-sent': return notSent(chat, event.error)
@@ -139,7 +141,7 @@ function accepted(chat: Chat, frame: Extract<ServerFrame, { type: 'accepted' }>)
   const ours = chat.turn?.id === null && chat.turn.request === frame.request ? chat.turn : null
   const turn: Turn = known ?? { ...(ours ?? freshTurn), id: frame.turn, phase: 'accepted', question: null, replaces: null }
   return {
-    ...chat, loading: 'ready', title: frame.conversation.title, messages: branched(chat.messages, frame.message, frame.turn),
+    ...chat, loading: 'ready', title: frame.conversation.title, character: frame.conversation.character, messages: branched(chat.messages, frame.message, frame.turn),
     turn, checking: false, problem: null,
   }
 }

@@ -4,6 +4,7 @@ import { Chats } from '../chat/chats'
 import { api } from '../net/api'
 import { ChatSocket, type Link } from '../net/socket'
 import type { Conversation, ServerFrame } from '../wire'
+import { useCharacters } from './useCharacters'
 import { frameBatch } from './frameBatch'
 import { useConversations } from './useConversations'
 import { noteExpiry } from './useSession'
@@ -81,6 +82,7 @@ function stop(): void {
   created.value = null
   useSwarm().clear()
   useConversations().clear()
+  useCharacters().clear()
   bump()
 }
 

@@ -1,5 +1,5 @@
 // The gateway's JSON API as typed functions. Knows HTTP and nothing of Vue or of pages.
-import type { ApiKey, Conversation, ErrorBody, Message, ModelView, NodeView, User } from '../wire'
+import type { ApiKey, Character, Conversation, ErrorBody, Message, ModelView, NewCharacter, NodeView, User } from '../wire'
 
 /** What the gateway, or the way to it, said instead of an answer. */
 export class ApiError extends Error {
@@ -22,7 +22,7 @@ const UNREACHABLE: ErrorBody = {
   message: 'The gateway cannot be reached. Check the connection and try again.',
 }
 
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
   const init: RequestInit = { method, headers: { accept: 'application/json' }, credentials: 'same-origin' }
@@ -79,6 +79,19 @@ export const api = {
   importFile: (file: unknown) =>
     call<{ conversation: Conversation }>('POST', '/api/conversations/import', file).then((r) => r.conversation),
   remove: (key: string) => call<void>('DELETE', `/api/conversations/${id(key)}`),
+
+  converseWith: (character: string) =>
+    call<{ conversation: Conversation }>('POST', '/api/conversations', { character }).then((r) => r.conversation),
+
+  characters: () => call<{ characters: Character[] }>('GET', '/api/characters').then((r) => r.characters),
+  makeCharacter: (what: NewCharacter) =>
+    call<{ character: Character }>('POST', '/api/characters', what).then((r) => r.character),
+  changeCharacter: (key: string, what: NewCharacter) =>
+    call<{ character: Character }>('PUT', `/api/characters/${id(key)}`, what).then((r) => r.character),
+  removeCharacter: (key: string) => call<void>('DELETE', `/api/characters/${id(key)}`),
+  setPicture: (key: string, base64: string | null) => call<void>('PUT', `/api/characters/${id(key)}/picture`, { base64 }),
+  /** Another one when it has changed, so that no old one is shown. */
+  picturePath: (one: Character) => `/api/characters/${id(one.id)}/picture?at=${id(one.updated_at)}`,
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),
   makeKey: (label: string) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', { label }),

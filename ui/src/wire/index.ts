@@ -7,6 +7,8 @@ export type ConversationId = string;
 
 export type MessageId = string;
 
+export type CharacterId = string;
+
 export type KeyId = string;
 
 export type InviteId = string;
@@ -21,7 +23,11 @@ export type Conversation = { id: ConversationId, title: string, created_at: Time
 /**
  * It stands before the others.
  */
-pinned: boolean, };
+pinned: boolean, 
+/**
+ * With whom it is held.
+ */
+character: CharacterId | null, };
 
 export type MessageRole = "system" | "user" | "assistant";
 
@@ -153,7 +159,35 @@ export type SwarmView = { nodes: Array<NodeView>, peers: number, };
 
 export type ConversationList = { conversations: Array<Conversation>, };
 
-export type NewConversation = { title?: string, };
+export type Character = { id: CharacterId, name: string, 
+/**
+ * What the model is told first; may be empty.
+ */
+system_prompt: string, 
+/**
+ * Its first words; may be empty.
+ */
+greeting: string, sampling: SamplingDefaults, 
+/**
+ * Everybody here may talk to it.
+ */
+shared: boolean, mine: boolean, has_picture: boolean, updated_at: Timestamp, };
+
+export type SamplingDefaults = { temperature: number | null, top_p: number | null, max_tokens: number | null, };
+
+export type CharacterList = { characters: Array<Character>, };
+
+export type NewCharacter = { name: string, system_prompt: string, greeting: string, sampling: SamplingDefaults, shared: boolean, };
+
+export type CharacterAnswer = { character: Character, };
+
+export type NewPicture = { base64: string | null, };
+
+export type NewConversation = { title?: string, 
+/**
+ * With whom: it begins with what that one says.
+ */
+character?: CharacterId, };
 
 export type ChangeConversation = { title?: string, 
 /**

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Guest, Site, answer_of, conversation_of};
+use super::{Guest, Site, answer_of, characters::character_of, conversation_of};
 use crate::api::routes;
 
 /// The status that each gets. `owner` has made what the path names; `other` is another user.
@@ -53,6 +53,13 @@ fn rows() -> Vec<Row> {
         // 409: let in, and then the answer is whole, or not there.
         post("/api/messages/{id}/go-on", json!({}), [401, 409, 409, 401]),
         post("/api/messages/{id}/show", json!({}), [401, 404, 200, 401]),
+        get("/api/characters", [401, 200, 200, 401]),
+        post("/api/characters", json!({"name": "n"}), [401, 201, 201, 401]),
+        row(Method::PUT, "/api/characters/{id}", Some(json!({"name": "n"})), [401, 404, 200, 401]),
+        row(Method::DELETE, "/api/characters/{id}", Some(json!({})), [401, 404, 204, 401]),
+        // 404: a private one, and it has no picture yet. `characters` has the rest.
+        get("/api/characters/{id}/picture", [401, 404, 404, 401]),
+        row(Method::PUT, "/api/characters/{id}/picture", Some(json!({"base64": null})), [401, 404, 204, 401]),
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
@@ -84,6 +91,7 @@ async fn every_route_serves_those_it_is_for() {
         // Fresh for each row: some of them delete it.
         let id = match path {
             "/api/conversations/{id}" | "/api/conversations/{id}/export" => conversation_of(&site, &owner).await,
+            path if path.starts_with("/api/characters/{id}") => character_of(&site, &owner).await,
             path if path.starts_with("/api/messages/") => answer_of(&site, &owner).await,
             "/api/keys/{id}" => key(&site, &owner).await.0,
             _ => "any".to_owned(),

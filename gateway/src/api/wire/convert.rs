@@ -77,6 +77,7 @@ impl From<conversations::Conversation> for Conversation {
             created_at: from.created_at,
             updated_at: from.updated_at,
             pinned: from.pinned,
+            character: from.character,
         }
     }
 }

@@ -19,7 +19,7 @@ async fn before(store: &Store, user: &User, id: ConversationId, message: Message
 async fn an_edited_question_begins_another_branch_and_the_first_stays() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
-    let id = store.create_conversation(user.id, Some(text("t"))).await.unwrap().id;
+    let id = store.create_conversation(user.id, Some(text("t")), None).await.unwrap().id;
     let (_, first) = say(&store, &user, id, 0, "a").await;
     let (old, _) = say(&store, &user, id, 2, "b").await;
     let (new, _) = say(&store, &user, id, 2, "c").await;
@@ -65,7 +65,7 @@ async fn another_answer_stands_beside_the_first() {
 async fn what_the_release_before_writes_follows_what_was_there() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
-    let id = store.create_conversation(user.id, Some(text("t"))).await.unwrap().id;
+    let id = store.create_conversation(user.id, Some(text("t")), None).await.unwrap().id;
     say(&store, &user, id, 0, "a").await;
     sqlx::query(
         "INSERT INTO messages (id, conversation_id, position, role, text, status, created_at)

@@ -8,7 +8,7 @@ async fn pinned_conversations_come_first_and_pages_keep_to_it() {
     let user = user(&store, "a").await;
     let mut ids = vec![];
     for title in ["1", "2", "3"] {
-        ids.push(store.create_conversation(user.id, Some(text(title))).await.unwrap().id);
+        ids.push(store.create_conversation(user.id, Some(text(title)), None).await.unwrap().id);
     }
     let pin = Change { title: None, pinned: Some(true) };
     let pinned = store.change_conversation(user.id, ids[0], &pin).await.unwrap().unwrap();
@@ -27,10 +27,21 @@ async fn words_are_found_in_titles_and_messages_of_ones_own() {
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
     let (_, turn) = ask(&store, &a, Place::New { id: ConversationId::generate(), title: text("100% birds") }).await;
     store.finish(turn, &whole("They Murmurate")).await.unwrap();
-    store.create_conversation(a.id, Some(text("other"))).await.unwrap();
+    store.create_conversation(a.id, Some(text("other")), None).await.unwrap();
     for (words, found) in [("BIRDS", 1), ("murmurate", 1), ("question", 1), ("0%", 1), ("%", 1), ("_", 0), ("r%d", 0)] {
         assert_eq!(store.search(a.id, words, 9).await.unwrap().len(), found, "{words}");
     }
     assert_eq!(store.search(a.id, "r", 1).await.unwrap().len(), 1, "no more than are wanted");
     assert!(store.search(b.id, "birds", 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_first_question_names_what_nobody_has_named() {
+    let (store, _dir) = store().await;
+    let user = user(&store, "a").await;
+    for (title, named) in [(None, "question"), (Some(text("mine")), "mine")] {
+        let id = store.create_conversation(user.id, title, None).await.unwrap().id;
+        ask(&store, &user, Place::In { id, after: 0 }).await;
+        assert_eq!(store.conversation(user.id, id).await.unwrap().unwrap().title, text(named));
+    }
 }

@@ -1,0 +1,219 @@
+//! Characters: a person's own, and those that others share. A private one of another's is not there.
+
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use starling_protocol::message::Private;
+
+use super::{
+    Store, StoreError,
+    rows::{self, Word, words},
+};
+use crate::{
+    clock::Timestamp,
+    id::{CharacterId, UserId},
+};
+
+/// Characters that one person may have.
+pub const MAX_CHARACTERS: u32 = 100;
+/// Shared ones of others that are listed, the newest.
+const MAX_SHARED: u32 = 200;
+
+/// Whom a conversation is held with.
+#[derive(Clone, Debug)]
+pub struct Character {
+    /// Its id.
+    pub id: CharacterId,
+    /// Whose it is.
+    pub owner: UserId,
+    /// What it is.
+    pub persona: Persona,
+    /// There is a picture of it.
+    pub has_picture: bool,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What its owner has written of a character.
+#[derive(Clone, Debug, Default)]
+pub struct Persona {
+    /// What it is called.
+    pub name: Private,
+    /// What the model is told before anything is said; may be empty.
+    pub system_prompt: Private,
+    /// Its first words; may be empty.
+    pub greeting: Private,
+    /// How its words are chosen.
+    pub sampling: Defaults,
+    /// Everybody here may talk to it, and read all of this.
+    pub shared: bool,
+}
+
+/// How tokens are chosen where nobody says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// 0 to 2.
+    pub temperature: Option<f32>,
+    /// Above 0 to 1.
+    pub top_p: Option<f32>,
+    /// Most tokens in an answer.
+    pub max_tokens: Option<u32>,
+}
+
+/// Of which kind a picture is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureKind {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    Webp,
+}
+
+words!(PictureKind { PictureKind::Png = "png", PictureKind::Jpeg = "jpeg", PictureKind::Webp = "webp" });
+
+impl FromRow<'_, SqliteRow> for Character {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: rows::parse("id", row.try_get("id")?)?,
+            owner: rows::parse("user_id", row.try_get("user_id")?)?,
+            persona: Persona {
+                name: Private(row.try_get("name")?),
+                system_prompt: Private(row.try_get("system_prompt")?),
+                greeting: Private(row.try_get("greeting")?),
+                sampling: serde_json::from_str(row.try_get("sampling")?).map_err(|_| rows::unreadable("sampling"))?,
+                shared: row.try_get("shared")?,
+            },
+            has_picture: row.try_get("has_picture")?,
+            updated_at: Timestamp(row.try_get("updated_at")?),
+        })
+    }
+}
+
+impl Store {
+    /// A person's own, and then the shared ones of others.
+    pub async fn characters(&self, user: UserId) -> Result<Vec<Character>, StoreError> {
+        let own =
+            "SELECT *, EXISTS (SELECT 1 FROM character_pictures WHERE character_id = characters.id) AS has_picture
+                   FROM characters WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?";
+        let shared = "SELECT *, EXISTS (SELECT 1 FROM character_pictures WHERE character_id = characters.id)
+                          AS has_picture
+                      FROM characters WHERE shared = 1 AND user_id <> ? ORDER BY created_at DESC, id DESC LIMIT ?";
+        let mut all = vec![];
+        for (sql, limit) in [(own, MAX_CHARACTERS), (shared, MAX_SHARED)] {
+            all.extend(sqlx::query_as(sql).bind(user.to_string()).bind(limit).fetch_all(&self.readers).await?);
+        }
+        Ok(all)
+    }
+
+    /// One that a person may talk to.
+    pub async fn character(&self, user: UserId, id: CharacterId) -> Result<Option<Character>, StoreError> {
+        let found = sqlx::query_as(
+            "SELECT *, EXISTS (SELECT 1 FROM character_pictures WHERE character_id = characters.id) AS has_picture
+             FROM characters WHERE id = ? AND (user_id = ? OR shared = 1)",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(found)
+    }
+
+    /// A new one; `None` when the person has as many as may be.
+    pub async fn create_character(&self, user: UserId, persona: &Persona) -> Result<Option<Character>, StoreError> {
+        let (id, now) = (CharacterId::generate(), Timestamp::now());
+        let done = sqlx::query(
+            "INSERT INTO characters (id, user_id, name, system_prompt, greeting, sampling, shared, created_at, updated_at)
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT COUNT(*) FROM characters WHERE user_id = ?) < ?",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .bind(&persona.name.0)
+        .bind(&persona.system_prompt.0)
+        .bind(&persona.greeting.0)
+        .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
+        .bind(persona.shared)
+        .bind(now.0)
+        .bind(now.0)
+        .bind(user.to_string())
+        .bind(MAX_CHARACTERS)
+        .execute(&self.writer)
+        .await?;
+        let made = Character { id, owner: user, persona: persona.clone(), has_picture: false, updated_at: now };
+        Ok((done.rows_affected() == 1).then_some(made))
+    }
+
+    /// Writes one of a person's own anew; false when the person has none of that id.
+    pub async fn change_character(&self, user: UserId, id: CharacterId, persona: &Persona) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE characters SET name = ?, system_prompt = ?, greeting = ?, sampling = ?, shared = ?, updated_at = ?
+             WHERE id = ? AND user_id = ?",
+        )
+        .bind(&persona.name.0)
+        .bind(&persona.system_prompt.0)
+        .bind(&persona.greeting.0)
+        .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
+        .bind(persona.shared)
+        .bind(Timestamp::now().0)
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Deletes one of a person's own; conversations with it stay. False when the person has none of that id.
+    pub async fn delete_character(&self, user: UserId, id: CharacterId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM characters WHERE id = ? AND user_id = ?")
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives one of a person's own a picture, or none; false when the person has none of that id.
+    pub async fn set_picture(
+        &self,
+        user: UserId,
+        id: CharacterId,
+        picture: Option<(PictureKind, Vec<u8>)>,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.write().await?;
+        let done = sqlx::query("UPDATE characters SET updated_at = ? WHERE id = ? AND user_id = ?")
+            .bind(Timestamp::now().0)
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .execute(&mut *write)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let delete = sqlx::query("DELETE FROM character_pictures WHERE character_id = ?").bind(id.to_string());
+        delete.execute(&mut *write).await?;
+        if let Some((kind, bytes)) = picture {
+            sqlx::query("INSERT INTO character_pictures (character_id, kind, bytes) VALUES (?, ?, ?)")
+                .bind(id.to_string())
+                .bind(kind.word())
+                .bind(bytes)
+                .execute(&mut *write)
+                .await?;
+        }
+        write.commit().await?;
+        Ok(true)
+    }
+
+    /// The picture of one that a person may talk to.
+    pub async fn picture(&self, user: UserId, id: CharacterId) -> Result<Option<(PictureKind, Vec<u8>)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT kind, bytes FROM character_pictures JOIN characters ON characters.id = character_id
+             WHERE character_id = ? AND (user_id = ? OR shared = 1)",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((rows::word("kind", row.try_get("kind")?)?, row.try_get("bytes")?)))
+    }
+}
