@@ -39,6 +39,9 @@ pub struct Options {
     /// Answers that a new node gives one at a time, and well, before it gets several at once.
     #[arg(long, value_name = "N", default_value_t = Rules::default().trials)]
     pub trial_answers: u32,
+    /// Tokens of an answer from which on an idle node computes it too, so that it can go on there at once; 0 for never.
+    #[arg(long, value_name = "TOKENS", default_value_t = Rules::default().warm_after)]
+    pub warm_after: u32,
 }
 
 /// All there is to know to start a gateway.
@@ -83,7 +86,7 @@ impl Config {
             swarm: options.swarm.of_swarm(alone, swarm, &addresses),
             standing,
             files,
-            rules: Rules { trials: options.trial_answers },
+            rules: Rules { trials: options.trial_answers, warm_after: options.warm_after },
             grace: GRACE,
         })
     }
@@ -104,7 +107,8 @@ impl Config {
             log: "info".to_owned(),
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::check(&Options { swarm, http, relay: false, public_url: None, trial_answers: 0 })
+        let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
+        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after })
     }
 }
 

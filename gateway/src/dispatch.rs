@@ -21,7 +21,7 @@ use starling_protocol::{
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -287,6 +287,8 @@ pub struct Dispatch {
     labels: Labels,
     jobs: Jobs,
     tasks: TaskTracker,
+    warmings: Arc<Semaphore>,
+    warm_after: u32,
 }
 
 /// A scheduler for the nodes of `swarm` that are `members` of it, which push their status through `status`.
@@ -297,7 +299,7 @@ pub fn new(swarm: Handle, status: mpsc::Receiver<InboundStream>, members: Member
     let (publish, view) = watch::channel(Arc::default());
     let known = actor::Known { peers: swarm.peers(), roster: members.roster() };
     let actor = Actor::new(Scheduler::new(rules), known, (status, asked), publish);
-    (Dispatch::of(view, commands, Some((swarm, members))), actor)
+    (Dispatch { warm_after: rules.warm_after, ..Dispatch::of(view, commands, Some((swarm, members))) }, actor)
 }
 
 impl Dispatch {
@@ -311,7 +313,8 @@ impl Dispatch {
 
     fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<(Handle, Members)>) -> Self {
         let (labels, jobs, tasks) = (Labels::generate(), Jobs::default(), TaskTracker::new());
-        Self { view, commands, swarm, labels, jobs, tasks }
+        let (warmings, warm_after) = (Arc::new(Semaphore::new(job::MAX_WARMINGS)), 0);
+        Self { view, commands, swarm, labels, jobs, tasks, warmings, warm_after }
     }
 
     /// Waits until every node has been told that its answers are over. Begin none any more.
@@ -353,7 +356,9 @@ impl Dispatch {
         if let Some((swarm, members)) = self.swarm.clone() {
             let (view, commands) = (self.view.clone(), self.commands.clone());
             let (jobs, tasks) = (self.jobs.clone(), self.tasks.clone());
-            let means = job::Means { swarm, members, view, commands, events, jobs, tasks, cancel };
+            let (warmings, warm_after) = (Arc::clone(&self.warmings), self.warm_after);
+            let means =
+                job::Means { swarm, members, view, commands, events, jobs, tasks, cancel, warmings, warm_after };
             self.tasks.spawn(job::run(job, need, means));
         }
         Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }

@@ -24,7 +24,7 @@ use std::{
 
 use starling_protocol::{ModelId, limits::STATUS_TIMEOUT, message::Status, swarm::PeerId};
 
-pub use self::need::{Choice, Estimate, Fate, Need, Observed, Outcome, Placed, Priority, Standing, Ticket};
+pub use self::need::{Choice, Estimate, Fate, Need, Observed, Outcome, Placed, Priority, Standing, Ticket, Warm};
 use self::{
     knowledge::Knowledge,
     node::{Node, Record, Running},
@@ -44,11 +44,13 @@ const MAX_MODELS: usize = 1_024;
 pub struct Rules {
     /// Whole answers that a new node gives one at a time, before it gets several jobs at once.
     pub trials: u32,
+    /// Tokens of an answer from which on an idle node computes it too, in case it has to go on there; 0 for never.
+    pub warm_after: u32,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { trials: 10 }
+        Self { trials: 10, warm_after: 256 }
     }
 }
 
@@ -81,7 +83,7 @@ impl Scheduler {
             }
         } else if self.nodes.len() < MAX_NODES {
             let record = self.records.remove(&peer).unwrap_or_default();
-            self.nodes.insert(peer, Node::new(status, record, now));
+            self.nodes.insert(peer, Node::new(peer, status, record, now));
         }
     }
 
@@ -168,6 +170,18 @@ impl Scheduler {
         }
     }
 
+    /// Whether what is computed there for later is to make room: somebody waits for its model, or else needs the node.
+    #[must_use]
+    pub fn is_wanted(&self, placed: &Placed) -> bool {
+        let is_waited_for = self.queues.get(&placed.model).is_some_and(|queue| queue.len() > 0);
+        is_waited_for || self.nodes.get(&placed.peer).is_none_or(|node| node.record.running.len() > 1)
+    }
+
+    /// A node that counts as failed was only slow.
+    pub fn pardon(&mut self, peer: &PeerId) {
+        self.record(peer).map(Record::pardon);
+    }
+
     /// How a node stands.
     #[must_use]
     pub fn standing(&self, peer: &PeerId) -> Standing {
@@ -197,6 +211,8 @@ impl Scheduler {
     /// A placed job is over.
     pub fn ended(&mut self, placed: Placed, outcome: Outcome, seen: &Observed, now: Instant) {
         let Some(running) = self.take_running(placed) else { return };
+        // One token behind another's answer says nothing of answers, and nothing for the node.
+        let outcome = if running.need.warms && outcome == Outcome::Served { Outcome::Left } else { outcome };
         if let Some(node) = self.nodes.get_mut(&placed.peer) {
             node.note(&running.need, outcome);
         }

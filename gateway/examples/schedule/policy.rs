@@ -121,6 +121,8 @@ impl Policy for Ours {
             max_tokens: None,
             continues: false,
             context_over: 0,
+            warms: false,
+            warm: None,
         };
         match self.scheduler.ask(need, vec![], self.at(at)) {
             Choice::Place(placed) => self.placed(job, placed),

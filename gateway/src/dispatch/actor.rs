@@ -48,6 +48,17 @@ pub(super) enum Command {
         tried: Vec<PeerId>,
         reply: oneshot::Sender<Option<Lease>>,
     },
+    /// An answer that runs wants a node to compute it as well, if one does nothing.
+    Idle {
+        need: Box<Need>,
+        /// Nodes that are not meant.
+        tried: Vec<PeerId>,
+        /// Is cancelled when somebody wants the node.
+        stop: CancellationToken,
+        reply: oneshot::Sender<Option<Lease>>,
+    },
+    /// A node that was overtaken was only slow.
+    Pardon(PeerId),
 }
 
 /// The answer to [`Command::Ask`].
@@ -114,6 +125,8 @@ pub struct Actor {
     waiting: HashMap<Ticket, Waiting>,
     /// What jobs follow of their nodes.
     standings: HashMap<PeerId, watch::Sender<Standing>>,
+    /// What is computed in case of need, and how each of it is ended. As many as there may be at one time.
+    aside: Vec<(Placed, CancellationToken)>,
     known: Known,
     streams: mpsc::Receiver<InboundStream>,
     asked: mpsc::Receiver<Command>,
@@ -130,9 +143,9 @@ impl Actor {
         (streams, asked): (mpsc::Receiver<InboundStream>, mpsc::Receiver<Command>),
         view: watch::Sender<Arc<View>>,
     ) -> Self {
-        let (waiting, standings) = (HashMap::new(), HashMap::new());
+        let (waiting, standings, aside) = (HashMap::new(), HashMap::new(), vec![]);
         let (ends, stale, estimated) = (mpsc::channel(MAX_JOBS), false, Instant::now());
-        Self { scheduler, waiting, standings, known, streams, asked, ends, view, stale, estimated }
+        Self { scheduler, waiting, standings, aside, known, streams, asked, ends, view, stale, estimated }
     }
 
     /// Runs until `cancel`.
@@ -167,7 +180,15 @@ impl Actor {
                 let placed = self.scheduler.spare(*need, tried, Instant::now());
                 // One that nobody takes is given back as it is dropped.
                 let _ = reply.send(placed.and_then(|placed| self.lease(placed).ok()));
+                self.make_room();
             }
+            Command::Idle { need, tried, stop, reply } => {
+                let placed = self.scheduler.spare(*need, tried, Instant::now());
+                let found = placed.and_then(|placed| Some((placed, self.lease(placed).ok()?)));
+                self.aside.extend(found.as_ref().map(|(placed, _)| (*placed, stop)));
+                let _ = reply.send(found.map(|(_, lease)| lease));
+            }
+            Command::Pardon(peer) => self.scheduler.pardon(&peer),
         }
     }
 
@@ -189,9 +210,11 @@ impl Actor {
         // A lease that nobody takes reports its end as it is dropped.
         let _ = reply.send(answer);
         self.serve_waiting();
+        self.make_room();
     }
 
     fn on_end(&mut self, end: &End) {
+        self.aside.retain(|(placed, _)| *placed != end.placed);
         self.scheduler.ended(end.placed, end.outcome, &end.seen, Instant::now());
         self.serve_waiting();
     }
@@ -228,6 +251,7 @@ impl Actor {
             self.scheduler.forget(ticket);
         }
         self.serve_waiting();
+        self.make_room();
         self.tell_waiting();
         if std::mem::take(&mut self.stale) {
             let view = self.scheduler.view();
@@ -266,6 +290,15 @@ impl Actor {
             // A slot of a reader that has left is given back with the lease.
             if let Some(waiting) = waiting {
                 let _ = waiting.reply.send(result);
+            }
+        }
+    }
+
+    /// What is computed in case of need gives way to whoever needs its node now.
+    fn make_room(&mut self) {
+        for (placed, stop) in &self.aside {
+            if self.scheduler.is_wanted(placed) {
+                stop.cancel();
             }
         }
     }

@@ -14,6 +14,7 @@ mod rhythm;
 mod simulation;
 mod takeover;
 mod vectors;
+mod warm;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,15 +23,17 @@ use starling_protocol::{
     message::{Done, JobFailure, JobRequest, Piece, Refusal, Task},
     swarm::{Handle, Path, PeerId},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
+pub(super) use self::warm::MAX_WARMINGS;
 use self::{
     attempt::{Attempt, News},
     course::Course,
     race::{Race, Step},
     takeover::{Cause, Taken, Takeover},
+    warm::Warming,
 };
 use super::{
     AnswerEvent, DispatchError, Job, View,
@@ -83,13 +86,18 @@ pub(super) struct Means {
     pub(super) tasks: TaskTracker,
     /// The reader has left.
     pub(super) cancel: CancellationToken,
+    /// One for each node that any job may warm now.
+    pub(super) warmings: Arc<Semaphore>,
+    /// Tokens of an answer from which on it is worth it.
+    pub(super) warm_after: u32,
 }
 
 pub(super) async fn run(job: Job, need: Need, means: Means) {
     let request = JobRequest { job: job.id, attempt: job.attempts, model: job.model, task: job.task, beats: true };
     let span = info_span!("job", id = %request.job);
     let events = means.events.clone();
-    let running = Running { course: Course::new(request, need), means: Arc::new(means) };
+    let (course, warming) = (Course::new(request, need), Warming::new(means.warm_after));
+    let running = Running { course, warming, means: Arc::new(means) };
     let last = match running.run().instrument(span).await {
         Ok(done) => Ok(AnswerEvent::Done(done)),
         Err(Trouble::Busy) => Err(DispatchError::AllBusy { retry_after: Duration::from_secs(1) }),
@@ -102,6 +110,7 @@ pub(super) async fn run(job: Job, need: Need, means: Means) {
 
 struct Running {
     course: Course,
+    warming: Warming,
     means: Arc<Means>,
 }
 
@@ -113,6 +122,7 @@ impl Running {
         self.course.request.validate().map_err(invalid)?;
         while self.course.may_try() {
             let cancel = self.means.cancel.clone();
+            self.warming.settle(&self.means, &mut self.course).await;
             let lease = cancel.run_until_cancelled(self.means.lease(&mut self.course)).await;
             let lease = lease.unwrap_or(Err(Trouble::Unread))?;
             let peer = lease.placement.peer;
@@ -153,6 +163,7 @@ impl Running {
     }
 
     async fn follow(&mut self, attempt: &mut Attempt) -> Result<Done, Trouble> {
+        self.warming.taken_over(&self.means, &mut self.course, attempt.peer());
         self.means.tell(attempt.started().ok_or(Trouble::Unread)?).await?;
         match &self.course.request.task {
             Task::Chat(_) => self.read(attempt).await,
@@ -174,6 +185,7 @@ impl Running {
                 Step::News(Ok(News::Moved(path))) => {
                     self.means.tell(AnswerEvent::Moved { relayed: path == Path::Relayed }).await?;
                 }
+                Step::News(Ok(News::Cut)) => race.cut(),
                 Step::News(Err(Trouble::Node(error))) if race.is_on() => {
                     // The other one is on its way already.
                     attempt.peer().map_or(Ok(()), |peer| self.failed(peer, error.clone()))?;
@@ -190,7 +202,7 @@ impl Running {
                     match first {
                         Some(News::Piece(piece)) => self.piece(attempt, &mut race, piece).await?,
                         Some(News::Done(done)) => return Ok(whole(done)),
-                        Some(News::Moved(_)) | None => {}
+                        Some(News::Moved(_) | News::Cut) | None => {}
                     }
                 }
                 Step::Taken(begun, Err(trouble)) => {
@@ -210,6 +222,7 @@ impl Running {
         let Some(peer) = peer.filter(|_| self.course.may_try() && self.course.may_continue()) else {
             return Ok(None);
         };
+        self.warming.settle(&self.means, &mut self.course).await;
         let Some(lease) = self.means.spare(&self.course, peer).await? else { return Ok(None) };
         if cause == Cause::Silence {
             self.means.jobs.hedged("begun");
@@ -218,16 +231,17 @@ impl Running {
     }
 
     /// The answer goes on with the attempt that has come.
-    async fn take_over(&self, attempt: &mut Attempt, new: Attempt, begun: &Takeover) -> Result<(), Trouble> {
+    async fn take_over(&mut self, attempt: &mut Attempt, new: Attempt, begun: &Takeover) -> Result<(), Trouble> {
         let old = std::mem::replace(attempt, new);
         match begun.cause {
             Cause::Silence => {
                 self.means.jobs.hedged("won");
-                old.fail(Outcome::Failed);
+                old.doubt(&self.means);
             }
             Cause::Stopping => drop(old),
         }
         self.means.jobs.continued(begun.cause.word());
+        self.warming.taken_over(&self.means, &mut self.course, attempt.peer());
         self.means.tell(attempt.started().ok_or(Trouble::Unread)?).await
     }
 
@@ -236,6 +250,7 @@ impl Running {
         race.came();
         let Piece { tokens, text, logprobs, .. } = piece;
         self.course.gave(&tokens);
+        self.warming.grown(&self.means, &mut self.course, attempt.peer());
         tokio::select! {
             told = self.means.tell(AnswerEvent::Piece { tokens, text, logprobs }) => told?,
             () = attempt.keep_up() => {}

@@ -37,6 +37,7 @@ pub struct Jobs {
     resumes: Family<Outcome, Counter>,
     continued: Family<Reason, Counter>,
     hedges: Family<Outcome, Counter>,
+    warmed: Family<Outcome, Counter>,
 }
 
 impl Default for Jobs {
@@ -51,6 +52,7 @@ impl Default for Jobs {
             resumes: Family::default(),
             continued: Family::default(),
             hedges: Family::default(),
+            warmed: Family::default(),
         }
     }
 }
@@ -71,6 +73,8 @@ impl Jobs {
         registry.register("answers_continued", help, self.continued.clone());
         let help = "Second attempts beside one that had gone silent: begun, and of these, won";
         registry.register("hedges", help, self.hedges.clone());
+        let help = "Idle nodes that have computed an answer in case it has to go on there, and of these, used";
+        registry.register("warmings", help, self.warmed.clone());
     }
 
     /// An answer goes on over this path.
@@ -95,6 +99,11 @@ impl Jobs {
     /// A second attempt is `begun` beside one that is silent, or has `won`.
     pub(crate) fn hedged(&self, outcome: &'static str) {
         self.hedges.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A node was warmed for an answer (`done`), or the answer went on there (`used`).
+    pub(crate) fn warmed(&self, outcome: &'static str) {
+        self.warmed.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A job begins.

@@ -67,13 +67,19 @@ impl Knowledge {
         need.max_tokens.map_or(left, |most| left.min(f64::from(most)))
     }
 
-    /// What an owner is charged for, in tokens written.
+    /// What an owner is charged for, in tokens written. Nobody has asked for what is computed in case of need.
     pub(super) fn cost(&self, need: &Need) -> f64 {
+        if need.warms {
+            return 0.0;
+        }
         cost(self.prompt(need), self.answer(need))
     }
 
     /// What a job has cost, as far as it was seen.
     pub(super) fn paid(&self, need: &Need, seen: &Observed) -> f64 {
+        if need.warms {
+            return 0.0;
+        }
         let read = seen.usage.map_or_else(|| self.prompt(need), |usage| self.believed(need, usage));
         cost(read, f64::from(seen.tokens))
     }

@@ -63,6 +63,20 @@ pub struct Need {
     pub continues: bool,
     /// Only contexts of more tokens than this are of use to it.
     pub context_over: u32,
+    /// It computes what there is of an answer for later: only on a node that does nothing else, and until anybody else
+    /// wants that node.
+    pub warms: bool,
+    /// Where that was done for this one.
+    pub warm: Option<Warm>,
+}
+
+/// A node that has computed a prompt and a part of its answer, in case the answer has to go on there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warm {
+    /// Which one.
+    pub peer: PeerId,
+    /// Tokens of the answer that it holds.
+    pub answered: u32,
 }
 
 impl Need {
@@ -84,7 +98,7 @@ impl Need {
         // What is longer is refused before it gets here.
         let [prompt_bytes, longest_bytes] = [bytes, longest].map(|bytes| bytes.min(MAX_PROMPT_BYTES) as u64);
         let answered = u32::try_from(answered).unwrap_or(u32::MAX);
-        let (continues, context_over) = (false, 0);
+        let (continues, context_over, warms, warm) = (false, 0, false, None);
         Self {
             model,
             priority,
@@ -96,6 +110,8 @@ impl Need {
             max_tokens,
             continues,
             context_over,
+            warms,
+            warm,
         }
     }
 }

@@ -9,6 +9,7 @@ use starling_protocol::{
     ModelId,
     limits::MAX_STREAMS,
     message::{Kind, Offer, Status},
+    swarm::PeerId,
 };
 
 use super::{
@@ -26,6 +27,9 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 const UNKNOWN_RTT: f64 = 0.2;
 /// A relay has limits of its own, and others to serve: worth so many seconds of detour.
 const RELAYED: f64 = 0.1;
+
+/// A node that has missed two of its statuses, and so long that it is no accident, may be gone.
+const UNHEARD: Duration = Duration::from_millis(2_500);
 
 /// The part of its expected time that a job still needs at least, and the least in seconds.
 const OVERTIME: f64 = 0.1;
@@ -66,6 +70,7 @@ pub(super) struct Running {
 
 #[derive(Debug)]
 pub(super) struct Node {
+    pub(super) peer: PeerId,
     pub(super) status: Status,
     pub(super) seen: Instant,
     pub(super) relayed: bool,
@@ -89,9 +94,9 @@ impl Room {
 }
 
 impl Node {
-    pub(super) fn new(status: Status, record: Record, now: Instant) -> Self {
-        let mut node =
-            Self { status: Status::default(), seen: now, relayed: false, rtt: None, record, held: HashSet::new() };
+    pub(super) fn new(peer: PeerId, status: Status, record: Record, now: Instant) -> Self {
+        let (relayed, rtt, held) = (false, None, HashSet::new());
+        let mut node = Self { peer, status: Status::default(), seen: now, relayed, rtt, record, held };
         node.update(status, now);
         node
     }
@@ -111,6 +116,16 @@ impl Node {
 
     pub(super) fn rests(&self, now: Instant) -> bool {
         self.record.rests(now)
+    }
+
+    /// Whether it has said lately how it is.
+    pub(super) fn is_heard(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.seen) < UNHEARD
+    }
+
+    /// Whether it computes nothing, for us or for others.
+    pub(super) fn is_idle(&self) -> bool {
+        self.record.running.is_empty() && self.status.offers.iter().all(|offer| offer.slots_free >= offer.slots)
     }
 
     /// The way there and back, in seconds.
@@ -204,6 +219,14 @@ impl Running {
 impl Record {
     pub(super) fn rests(&self, now: Instant) -> bool {
         self.rests_until.is_some_and(|until| now < until)
+    }
+
+    /// Its last failure was none.
+    pub(super) fn pardon(&mut self) {
+        // Of jobs that fail together the first one speaks for all.
+        if self.rests_until.take().is_some() {
+            self.failures = self.failures.saturating_sub(1);
+        }
     }
 
     /// A job has ended here.

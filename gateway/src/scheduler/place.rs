@@ -116,9 +116,14 @@ impl Scheduler {
     fn best(&self, waiting: &Waiting, hopes: &BTreeMap<PeerId, usize>, now: Instant) -> Option<Best> {
         let (need, known) = (&waiting.need, self.knowledge(waiting.need.model));
         let least = self.least_context(need, &waiting.tried, &known);
-        let fitting = self.suiting(need, &waiting.tried).filter(|(_, _, offer)| context(offer) >= least);
+        let fitting = || {
+            let fitting = self.suiting(need, &waiting.tried).filter(move |(_, _, offer)| context(offer) >= least);
+            fitting.filter(|(_, node, _)| !node.rests(now) && (!need.warms || node.is_idle()))
+        };
+        // One that is not heard may be gone: it gets what nobody else can do.
+        let heard = fitting().any(|(_, node, _)| node.is_heard(now));
         let (mut free, mut busy): (Option<Best>, Option<Best>) = (None, None);
-        for (peer, node, offer) in fitting.filter(|(_, node, _)| !node.rests(now)) {
+        for (peer, node, offer) in fitting().filter(|(_, node, _)| !heard || node.is_heard(now)) {
             let room = node.room(offer, self.rules.trials);
             let seconds = seconds(need, node, offer, &known, room.taken, now);
             let wait = if room.is_free() {
@@ -202,6 +207,9 @@ pub(super) fn seconds(
 
 /// Tokens that the node has to read.
 fn to_read(need: &Need, node: &Node, known: &Knowledge) -> f64 {
+    if let Some(warm) = need.warm.filter(|warm| warm.peer == node.peer) {
+        return f64::from(need.answered.saturating_sub(warm.answered)) + 1.0;
+    }
     let held = node.held_bytes(need);
     if held == 0 { known.prompt(need) } else { known.prompt(need) - known.tokens(held) + 1.0 }
 }

@@ -3,7 +3,7 @@
 mod choice;
 mod demand;
 mod simulation;
-
+mod spare;
 mod waiting;
 
 use starling_protocol::message::{Offer, Usage};
@@ -32,6 +32,8 @@ fn need(model: ModelId) -> Need {
         max_tokens: None,
         continues: false,
         context_over: 0,
+        warms: false,
+        warm: None,
     }
 }
 
@@ -41,7 +43,7 @@ fn owner(number: u128) -> UserId {
 
 /// A scheduler that trusts everybody, with one node for each pair of (slots, free slots).
 fn scheduler(nodes: &[(u32, u32)], now: Instant) -> (Scheduler, Vec<PeerId>) {
-    let mut scheduler = Scheduler::new(Rules { trials: 0 });
+    let mut scheduler = Scheduler::new(Rules { trials: 0, ..Rules::default() });
     let mut peers: Vec<PeerId> = nodes.iter().map(|_| PeerId::random()).collect();
     peers.sort();
     for (peer, (slots, free)) in peers.iter().zip(nodes) {
@@ -258,4 +260,36 @@ fn the_number_of_nodes_is_bounded() {
     }
     assert_eq!(scheduler.view().nodes.len(), MAX_NODES);
     assert_eq!(scheduler.view().models[0].nodes as usize, MAX_NODES);
+}
+
+#[test]
+fn a_node_that_is_not_heard_gets_what_nobody_else_can_do() {
+    let mut now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 1), (1, 1)], now);
+    now += Duration::from_millis(2_500);
+    scheduler.status(peers[1], status(MODEL, 1, 1), now);
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, peers[1]);
+    let ticket = scheduler.waits(need(MODEL), now);
+    scheduler.status(peers[0], status(MODEL, 1, 1), now);
+    assert_eq!(fates(&mut scheduler, now), [(ticket, peers[0])], "it is heard again");
+    let (mut alone, peers) = self::scheduler(&[(1, 1)], now);
+    assert_eq!(alone.placed(need(MODEL), now + Duration::from_secs(4)).peer, peers[0]);
+}
+
+#[test]
+fn a_node_that_was_only_slow_is_pardoned_once() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(3, 3)], now);
+    let placed: Vec<_> = (0..3).map(|_| scheduler.placed(need(MODEL), now)).collect();
+    for placed in placed {
+        scheduler.fails(placed, Outcome::Failed, now);
+    }
+    scheduler.pardon(&peers[0]);
+    let placed = scheduler.placed(need(MODEL), now);
+    scheduler.fails(placed, Outcome::Failed, now);
+    scheduler.gone(peers[0], now);
+    scheduler.pardon(&peers[0]);
+    scheduler.pardon(&peers[0]);
+    scheduler.status(peers[0], status(MODEL, 1, 1), now);
+    scheduler.placed(need(MODEL), now);
 }

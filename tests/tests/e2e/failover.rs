@@ -128,3 +128,35 @@ async fn a_node_that_comes_later_is_found() {
     let _node = swarm.add_node(GOOD).await;
     assert_eq!(swarm.complete(&prompt("hello")).await.status(), 200);
 }
+
+/// What the gateway knows of a model makes it think that the prompts are shorter than they are, so that the nodes have
+/// to say it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_is_too_long_for_one_node_goes_to_the_one_that_holds_it() {
+    let node = |context: u32, speed: u32| {
+        format!("seed=1,answer_tokens=30,slots=1,context_tokens={context},tokens_per_second={speed}")
+    };
+    let (swarm, nodes) = TestSwarm::with_nodes(&[&node(200, 0), &node(300, 400), &node(500, 100)]).await;
+    // One on each, so that the one with the shortest context is known to be the fastest.
+    let short = prompt("a short one");
+    for answer in join_all([(); 3].map(|()| swarm.complete(&short))).await {
+        assert_eq!(answer.status(), 200);
+    }
+    let long = |tokens: usize| {
+        json!({"max_tokens": 5, "model": "scripted",
+        "messages": [{"role": "user", "content": "word".repeat(tokens)}]})
+    };
+    for (tokens, fits) in [(250, 1), (400, 2)] {
+        let response = swarm.complete(&long(tokens)).await;
+        assert_eq!(response.status(), 200, "{tokens}");
+        let peer = response.headers()["x-starling-peer"].to_str().unwrap().to_owned();
+        assert!(nodes[fits..].iter().any(|node| node.peer.to_string() == peer), "{tokens} tokens");
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["usage"]["completion_tokens"], 5, "{body}");
+    }
+    let response = swarm.complete(&long(600)).await;
+    assert_eq!(response.status(), 400);
+    let body: Value = response.json().await.unwrap();
+    let said = body["error"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains("601") && said.contains("499"), "the longest one is named: {body}");
+}

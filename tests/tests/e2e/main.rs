@@ -16,3 +16,4 @@ mod resume;
 mod several;
 mod strangers;
 mod takeover;
+mod warm;

@@ -9,9 +9,9 @@ use starling_protocol::{
     message::{Accepted, Done, JobEvent, JobRequest, Piece},
     swarm::{Path, PeerId},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument;
+use tracing::{Instrument, debug};
 
 use super::{
     Means, Trouble, broken, failed,
@@ -20,7 +20,10 @@ use super::{
     refused, vectors,
 };
 use crate::{
-    dispatch::{AnswerEvent, DispatchError, Placement, Standing, actor::Lease},
+    dispatch::{
+        AnswerEvent, DispatchError, Placement, Standing,
+        actor::{Command, Lease},
+    },
     scheduler::Outcome,
 };
 
@@ -30,6 +33,8 @@ const FIRST_EVENT_TIMEOUT: Duration = ADMISSION_TIMEOUT.saturating_add(Duration:
 pub(super) const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
 /// A node that has begun and then says nothing for this long counts as hung.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// One that was overtaken may speak for so long, to show that it was only slow.
+const LATE: Duration = Duration::from_secs(3);
 
 /// One that was accepted.
 pub(super) struct Attempt {
@@ -52,6 +57,8 @@ pub(super) enum News {
     Done(Done),
     /// It goes on over this kind of path.
     Moved(Path),
+    /// Its stream broke, and it may come again on another.
+    Cut,
 }
 
 impl Attempt {
@@ -132,6 +139,7 @@ impl Attempt {
         };
         match heard {
             Heard::Moved(path) => Ok(News::Moved(path)),
+            Heard::Cut => Ok(News::Cut),
             Heard::Event(JobEvent::Piece(piece))
                 if piece.seq == self.pieces && piece.logprobs.len() <= piece.tokens.len() =>
             {
@@ -176,6 +184,30 @@ impl Attempt {
         }
     }
 
+    /// Another one was faster: it counts as failed, unless its way is whole and it speaks again after all.
+    pub(super) fn doubt(mut self, means: &Means) {
+        let Some((mut link, mut lease)) = self.held.take() else { return };
+        let (peer, commands) = (lease.placement.peer, means.commands.clone());
+        lease.outcome = Outcome::Failed;
+        drop(lease);
+        let listen = async move {
+            let heard = if link.is_cut() { None } else { timeout(LATE, link.next(LATE)).await.ok() };
+            link.end().await;
+            if let Some(Ok(Heard::Event(JobEvent::Piece(_) | JobEvent::Done(_)))) = heard {
+                debug!(%peer, "it was only slow");
+                let _ = commands.send(Command::Pardon(peer)).await;
+            }
+        };
+        self.tasks.spawn(listen.in_current_span());
+    }
+
+    /// Nobody wants it any more. Returns when the slot is free.
+    pub(super) async fn leave(mut self) {
+        let Some((link, lease)) = self.held.take() else { return };
+        link.end().await;
+        drop(lease);
+    }
+
     /// It has ended with a whole answer.
     pub(super) async fn finish(mut self, done: &Done) {
         let Some((link, mut lease)) = self.held.take() else { return };
@@ -201,7 +233,7 @@ async fn accepted(means: &Means, link: &mut Link, lease: &mut Lease) -> Result<A
     let mut load = Load::new();
     loop {
         match link.next(FIRST_EVENT_TIMEOUT).await? {
-            Heard::Moved(_) => {}
+            Heard::Moved(_) | Heard::Cut => {}
             Heard::Event(JobEvent::Loading(loading)) => {
                 if let Some(permille) = load.came(loading).map_err(Trouble::Node)? {
                     means.tell(AnswerEvent::Loading { placement: lease.placement.clone(), permille }).await?;

@@ -85,6 +85,14 @@ impl Course {
         !matches!(&self.request.task, Task::Chat(chat) if chat.continue_from.len() > MAX_CONTINUE_TOKENS)
     }
 
+    /// Whether it may be computed elsewhere as well, in case of need: it ends no engines, and more than a token is to
+    /// come.
+    pub(super) fn may_warm(&self) -> bool {
+        let Task::Chat(chat) = &self.request.task else { return false };
+        let comes_more = chat.max_tokens.is_none_or(|most| most > self.need.answered.saturating_add(1));
+        comes_more && self.engines_lost == 0 && self.may_continue()
+    }
+
     /// Whether the reader has a part of the answer.
     pub(super) fn has_begun(&self) -> bool {
         self.begun

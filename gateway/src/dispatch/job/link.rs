@@ -51,6 +51,8 @@ pub(super) enum Heard {
     Event(JobEvent),
     /// The attempt goes on over this kind of path.
     Moved(Path),
+    /// The stream broke. What comes next comes on another.
+    Cut,
 }
 
 type Coming = Pin<Box<dyn Future<Output = Result<Line, Unresumed>> + Send>>;
@@ -135,6 +137,11 @@ impl Link {
         self.path
     }
 
+    /// Whether there is no stream.
+    pub(super) fn is_cut(&self) -> bool {
+        self.line.is_none()
+    }
+
     /// What the node says next. Cancel safe.
     ///
     /// # Errors
@@ -150,7 +157,10 @@ impl Link {
                 Some(event) = OptionFuture::from(self.line.as_mut().map(|line| line.next(with_receipts))) => {
                     match event {
                         Ok(event) => return Ok(Heard::Event(self.count(event))),
-                        Err(why) => self.broke(&why)?,
+                        Err(why) => {
+                            self.broke(&why)?;
+                            return Ok(Heard::Cut);
+                        }
                     }
                 }
                 Some(line) = OptionFuture::from(self.coming.as_mut()) => {

@@ -70,6 +70,11 @@ impl Race {
         self.rhythm.came(Instant::now());
     }
 
+    /// The first one has lost its way: it may find another, and a second one need not wait for that.
+    pub(super) fn cut(&mut self) {
+        self.rhythm.cut(Instant::now());
+    }
+
     /// A second one was looked for.
     pub(super) fn asked(&mut self, second: Option<Takeover>) {
         self.second = second;

@@ -25,6 +25,8 @@ pub(super) struct Rhythm {
     pieces: u32,
     waits_since: Option<Instant>,
     not_before: Option<Instant>,
+    /// Since when nothing can come.
+    cut_at: Option<Instant>,
 }
 
 impl Rhythm {
@@ -36,7 +38,8 @@ impl Rhythm {
     /// A piece came.
     pub(super) fn came(&mut self, now: Instant) {
         let since = self.waits_since.take();
-        (self.pieces, self.not_before) = (self.pieces.saturating_add(1), None);
+        self.pieces = self.pieces.saturating_add(1);
+        (self.not_before, self.cut_at) = (None, None);
         // The wait for the first piece is the prompt's.
         let Some(waited) = since.filter(|_| self.pieces > 1).map(|since| now.saturating_duration_since(since)) else {
             return;
@@ -45,9 +48,15 @@ impl Rhythm {
         self.usual = Some(faded.max(waited));
     }
 
+    /// Its way is cut: nobody has to wait to know that nothing comes.
+    pub(super) fn cut(&mut self, now: Instant) {
+        self.cut_at.get_or_insert(now);
+    }
+
     /// When a second node is to be asked, if nothing comes until then.
     pub(super) fn due(&self) -> Option<Instant> {
-        let doubtful = self.waits_since? + LEAST.max(self.usual? * TIMES);
+        let silent = || Some(self.waits_since? + LEAST.max(self.usual? * TIMES));
+        let doubtful = self.cut_at.or_else(silent)?;
         Some(self.not_before.map_or(doubtful, |not_before| doubtful.max(not_before)))
     }
 
@@ -55,7 +64,7 @@ impl Rhythm {
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let Some(due) = self.due().filter(|due| *due <= now) else { return false };
         let late = now - due;
-        if late > AWAY {
+        if late > AWAY && self.cut_at.is_none() {
             self.waits_since = self.waits_since.map(|since| since + late);
             self.not_before = Some(now + LEAST);
             return false;
@@ -136,6 +145,18 @@ mod tests {
         assert!(!rhythm.is_due(now + ms(9_000)));
         assert_eq!(rhythm.due(), Some(now + ms(10_000)));
         assert!(rhythm.is_due(now + ms(10_000)));
+    }
+
+    #[test]
+    fn whose_way_is_cut_is_not_waited_for() {
+        let (mut rhythm, now) = after(&[]);
+        rhythm.cut(now + ms(10));
+        assert!(!rhythm.is_due(now + ms(9)) && rhythm.is_due(now + ms(10)) && rhythm.is_due(now + ms(900)));
+        rhythm.asked(now + ms(900));
+        assert_eq!(rhythm.due(), Some(now + ms(1_900)));
+        rhythm.came(now + ms(1_000));
+        rhythm.waits(now + ms(1_000));
+        assert_eq!(rhythm.due(), None, "it was the first piece");
     }
 
     #[test]

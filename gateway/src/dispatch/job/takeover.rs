@@ -110,7 +110,7 @@ async fn come(
 async fn token(attempt: &mut Attempt) -> Result<News, Trouble> {
     loop {
         match attempt.next().await? {
-            News::Moved(_) => {}
+            News::Moved(_) | News::Cut => {}
             news => return Ok(news),
         }
     }

@@ -127,7 +127,8 @@ impl World {
         let count = if size.calm { size.nodes } else { 1 + random.below(size.nodes) };
         let nodes = (0..count).map(|number| Node::new(number, &mut random, size.calm)).collect::<Vec<_>>();
         let jobs: Vec<Case> = (0..size.jobs).map(|_| case(&mut random)).collect();
-        let (events, scheduler) = (Events::default(), Scheduler::new(Rules { trials: if size.calm { 10 } else { 0 } }));
+        let (events, scheduler) =
+            (Events::default(), Scheduler::new(Rules { trials: if size.calm { 10 } else { 0 }, ..Rules::default() }));
         let (open, ends, log) = (jobs.len(), Ends::default(), String::new());
         let mut world = Self { random, events, scheduler, start, nodes, jobs, open, calm: size.calm, ends, log };
         (0..world.nodes.len()).for_each(|node| world.events.after(0, Event::Comes(node)));
@@ -368,7 +369,7 @@ impl World {
 
     /// It comes back with what it has kept. Nodes go on with what they compute, for a while.
     fn gateway_dies(&mut self) {
-        self.scheduler = Scheduler::new(Rules { trials: 0 });
+        self.scheduler = Scheduler::new(Rules { trials: 0, ..Rules::default() });
         for job in 0..self.jobs.len() {
             let case = &mut self.jobs[job];
             let (kept, attempts) = case.kept;

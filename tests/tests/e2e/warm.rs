@@ -1,0 +1,74 @@
+//! Idle nodes that compute an answer beforehand, in case it has to go on there.
+
+use std::time::{Duration, Instant};
+
+use starling_gateway::dispatch::View;
+use starling_tests::{TestSwarm, expected_text, loopback};
+
+use super::resume::{Reading, metric};
+
+/// Bytes of one of its tokens, about.
+const TOKEN: usize = 9;
+/// Two seconds for the long prompt, and ten for the whole answer.
+const LONG: &str = "seed=1,tokens_per_second=100,prefill_tokens_per_second=1000,answer_tokens=900,slots=2";
+
+/// Some 2,000 tokens.
+fn long_prompt() -> String {
+    "word".repeat(2_000)
+}
+
+fn warmings(swarm: &TestSwarm, outcome: &str) -> u64 {
+    metric(swarm, &format!("warmings_total{{outcome=\"{outcome}\"}}"))
+}
+
+/// The node that answers is killed at token 600: how long it takes until the answer is thirty tokens further, and how
+/// many times a node was warmed for it and used.
+async fn switch(warm_after: u32) -> (Duration, u64, u64) {
+    let swarm = TestSwarm::start_with(|config| config.rules.warm_after = warm_after, vec![loopback()]).await;
+    let mut first = swarm.add_node(LONG).await;
+    let mut reading = Reading::of(&swarm, &long_prompt()).await;
+    reading.read(TOKEN).await;
+    let _other = swarm.add_node(LONG).await;
+    reading.read(600 * TOKEN).await;
+    first.kill();
+    let killed = Instant::now();
+    reading.read(630 * TOKEN).await;
+    let took = killed.elapsed();
+    assert_eq!(reading.read_all().await, expected_text(LONG, &long_prompt(), None));
+    swarm.is_idle().await;
+    (took, warmings(&swarm, "done"), warmings(&swarm, "used"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_on_at_once_where_it_was_computed_beforehand() {
+    let (took, warmed, used) = switch(256).await;
+    assert!((1..=2).contains(&warmed) && used == 1, "{warmed} warmed, {used} used");
+    assert!(took < Duration::from_secs(2), "it went on after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_that_the_prompt_is_read_again() {
+    let (took, warmed, used) = switch(0).await;
+    assert_eq!((warmed, used), (0, 0));
+    assert!(took > Duration::from_millis(2_500), "2,600 tokens were read in {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_needs_the_node_does_not_wait_for_what_is_computed_in_case() {
+    let quick = "seed=1,tokens_per_second=100,answer_tokens=700,slots=1";
+    let swarm = TestSwarm::start_with(|config| config.rules.warm_after = 50, vec![loopback()]).await;
+    let _quick = swarm.add_node(quick).await;
+    let mut reading = Reading::of(&swarm, &long_prompt()).await;
+    reading.read(10 * TOKEN).await;
+    // It would take a minute and a half to be warm.
+    let slow = swarm.add_node("seed=1,prefill_tokens_per_second=22,answer_tokens=700,slots=1").await;
+    let warms = |view: &View| view.nodes.iter().any(|node| node.peer == slow.peer && node.slots_free == 0);
+    swarm.sees("the other one warmed", warms).await;
+    let mut chat = swarm.chat().await;
+    let began = Instant::now();
+    chat.ask(None, "a short question").await;
+    let started = chat.wait_for(&["piece"]).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{started} came after {:?}", began.elapsed());
+    assert_eq!(reading.read_all().await, expected_text(quick, &long_prompt(), None), "nothing is missing");
+    assert_eq!(warmings(&swarm, "done"), 0);
+}
