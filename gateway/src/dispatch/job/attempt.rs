@@ -191,7 +191,7 @@ impl Attempt {
         lease.outcome = Outcome::Failed;
         drop(lease);
         let listen = async move {
-            let heard = if link.is_cut() { None } else { timeout(LATE, link.next(LATE)).await.ok() };
+            let heard = if link.is_cut() { None } else { timeout(LATE, link.next(FIRST_TOKEN_TIMEOUT)).await.ok() };
             link.end().await;
             if let Some(Ok(Heard::Event(JobEvent::Piece(_) | JobEvent::Done(_)))) = heard {
                 debug!(%peer, "it was only slow");

@@ -159,7 +159,10 @@ impl Link {
                         Ok(event) => return Ok(Heard::Event(self.count(event))),
                         Err(why) => {
                             self.broke(&why)?;
-                            return Ok(Heard::Cut);
+                            // The node ends the old stream when the new one on its way has come.
+                            if self.coming.is_none() {
+                                return Ok(Heard::Cut);
+                            }
                         }
                     }
                 }

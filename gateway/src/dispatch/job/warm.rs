@@ -29,6 +29,8 @@ use crate::scheduler::{Need, Priority, Warm};
 
 /// Nodes that all jobs together warm at one time.
 pub(in crate::dispatch) const MAX_WARMINGS: usize = 64;
+/// Where nobody was idle it is tried again after this part of the tokens that an answer must have.
+const AGAIN: u32 = 4;
 /// How long an answer that needs another node waits until its own warming has left the slot it has.
 const LEAVES: Duration = Duration::from_millis(300);
 
@@ -59,7 +61,7 @@ impl Plan {
     fn came(&mut self, warmed: &Warmed, answered: u32) {
         self.due_at = match warmed {
             Warmed::By(warm) => Some(warm.answered.saturating_mul(2)),
-            Warmed::Nobody => Some(answered.saturating_add(self.after)),
+            Warmed::Nobody => Some(answered.saturating_add(self.after.div_ceil(AGAIN))),
             Warmed::Failed => None,
         };
     }
@@ -240,7 +242,7 @@ mod tests {
     fn where_nobody_is_idle_it_is_tried_again_and_a_failure_is_the_last() {
         let mut plan = Plan::new(256);
         plan.came(&Warmed::Nobody, 256);
-        check(&plan, 512);
+        check(&plan, 320);
         plan.came(&Warmed::Failed, 512);
         plan.used();
         assert!(!plan.is_due(u32::MAX));
