@@ -21,8 +21,8 @@ fn warmings(swarm: &TestSwarm, outcome: &str) -> u64 {
     metric(swarm, &format!("warmings_total{{outcome=\"{outcome}\"}}"))
 }
 
-/// The node that answers is killed at token 600: how long it takes until the answer is thirty tokens further, and how
-/// many times a node was warmed for it and used.
+/// The node that answers is killed at token 600: the longest pause that its reader sees, and how many times a node was
+/// warmed for it and used.
 async fn switch(warm_after: u32) -> (Duration, u64, u64) {
     let swarm = TestSwarm::start_with(|config| config.rules.warm_after = warm_after, vec![loopback()]).await;
     let mut first = swarm.add_node(LONG).await;
@@ -37,26 +37,30 @@ async fn switch(warm_after: u32) -> (Duration, u64, u64) {
         reading.read(token * TOKEN).await;
     }
     first.kill();
-    let killed = Instant::now();
-    reading.read((token + 30) * TOKEN).await;
-    let took = killed.elapsed();
+    let mut gap = Duration::ZERO;
+    // What was on its way when it was killed is less than this.
+    for token in token..token + 180 {
+        let waits = Instant::now();
+        reading.read(token * TOKEN).await;
+        gap = gap.max(waits.elapsed());
+    }
     assert_eq!(reading.read_all().await, expected_text(LONG, &long_prompt(), None));
     swarm.is_idle().await;
-    (took, warmings(&swarm, "done"), warmings(&swarm, "used"))
+    (gap, warmings(&swarm, "done"), warmings(&swarm, "used"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_goes_on_at_once_where_it_was_computed_beforehand() {
-    let (took, warmed, used) = switch(256).await;
+    let (gap, warmed, used) = switch(256).await;
     assert!(warmed >= 1 && used == 1, "{warmed} warmed, {used} used");
-    assert!(took < Duration::from_secs(2), "it went on after {took:?}");
+    assert!(gap < Duration::from_secs(2), "it went on after {gap:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_that_the_prompt_is_read_again() {
-    let (took, warmed, used) = switch(0).await;
+    let (gap, warmed, used) = switch(0).await;
     assert_eq!((warmed, used), (0, 0));
-    assert!(took > Duration::from_millis(2_500), "2,600 tokens were read in {took:?}");
+    assert!(gap > Duration::from_millis(2_500), "2,600 tokens were read in {gap:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
