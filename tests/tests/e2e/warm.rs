@@ -57,13 +57,6 @@ async fn an_answer_goes_on_at_once_where_it_was_computed_beforehand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_that_the_prompt_is_read_again() {
-    let (gap, warmed, used) = switch(0).await;
-    assert_eq!((warmed, used), (0, 0));
-    assert!(gap > Duration::from_millis(2_500), "2,600 tokens were read in {gap:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn whoever_needs_the_node_does_not_wait_for_what_is_computed_in_case() {
     let quick = "seed=1,tokens_per_second=100,answer_tokens=700,slots=1";
     let swarm = TestSwarm::start_with(|config| config.rules.warm_after = 50, vec![loopback()]).await;
