@@ -32,6 +32,8 @@ use crate::{Stops, convert};
 const DETACHED_GRACE: Duration = Duration::from_secs(8);
 /// The same for a gateway that beats and is not heard, on a stream that has not broken: its path may be dead.
 const UNHEARD: Duration = BEAT.saturating_mul(4);
+/// The same, whatever becomes of the streams: the gateway has long gone on elsewhere, and the slot is for others.
+const ABANDONED: Duration = BEAT.saturating_mul(5);
 /// What a stopping node may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -139,7 +141,10 @@ impl Attempt {
 
     fn gives_up_at(&self) -> Option<Instant> {
         match &self.link {
-            None => Some(self.waits_since + DETACHED_GRACE),
+            None => {
+                let comes_back = self.waits_since + DETACHED_GRACE;
+                Some(if self.beats { comes_back.min(self.heard + ABANDONED) } else { comes_back })
+            }
             Some(link) => match link.stuck_since(&self.log) {
                 Some(since) => Some(since + WRITE_TIMEOUT),
                 None if self.log.has_ended() => Some(self.waits_since + DETACHED_GRACE),
