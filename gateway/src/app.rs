@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     api::{self, Sockets, Tapes},
     clock::Timestamp,
-    config::Config,
+    config::{Config, Titles},
     dispatch::{self, Dispatch},
     doors::Doors,
     http,
@@ -68,9 +68,10 @@ impl App {
         dispatch: Dispatch,
         network: Network,
         public_origin: Option<String>,
+        titles: Titles,
     ) -> Result<Self, StoreError> {
         let life = Life::default();
-        let turns = Turns::new(store.clone(), dispatch.clone(), life.clone());
+        let turns = Turns::new(store.clone(), dispatch.clone(), life.clone(), titles);
         turns.take_up(running(&store).await?);
         Ok(Self(Arc::new(Parts {
             setup: SetupDoor::new(store.has_no_users().await?),
@@ -172,7 +173,8 @@ impl Gateway {
         let (dispatch, dispatcher) = dispatch::new(swarm.clone(), inbound.status, members.clone(), config.rules);
         let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
         let joining = Joining::new(store.clone(), network.clone(), Clock::default());
-        let app = App::new(store, dispatch, network, config.public_origin).await.map_err(Exit::failed)?;
+        let app =
+            App::new(store, dispatch, network, config.public_origin, config.titles).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
         let stop = || parts.close.clone();

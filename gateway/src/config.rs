@@ -42,6 +42,18 @@ pub struct Options {
     /// Tokens of an answer from which on an idle node computes it too, so that it can go on there at once; 0 for never.
     #[arg(long, value_name = "TOKENS", default_value_t = Rules::default().warm_after)]
     pub warm_after: u32,
+    /// What a new conversation is called: the first words of its question, or what the model finds after its answer.
+    #[arg(long, value_name = "BY", value_enum, default_value_t = Titles::Model)]
+    pub titles: Titles,
+}
+
+/// Who finds the title of a new conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Titles {
+    /// Nobody: it is the question's first words.
+    Words,
+    /// The model that has answered, when nobody else waits for it.
+    Model,
 }
 
 /// All there is to know to start a gateway.
@@ -63,6 +75,8 @@ pub struct Config {
     pub files: Files,
     /// How long answers may go on when it is told to stop.
     pub grace: Duration,
+    /// Who finds titles.
+    pub titles: Titles,
 }
 
 impl Config {
@@ -88,6 +102,7 @@ impl Config {
             files,
             rules: Rules { trials: options.trial_answers, warm_after: options.warm_after },
             grace: GRACE,
+            titles: options.titles,
         })
     }
 
@@ -108,7 +123,8 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after })
+        let titles = Titles::Words;
+        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after, titles })
     }
 }
 

@@ -8,19 +8,23 @@ mod begin;
 mod facts;
 mod keep;
 mod log;
+mod naming;
 mod resume;
 mod run;
 mod seats;
 
 use starling_protocol::limits::MAX_PROMPT_BYTES;
 use thiserror::Error;
+use tokio::sync::broadcast;
 
 pub use begin::{Begun, Question, Says};
 pub use log::{Ended, Loading, Log, News, Reader, Started};
+pub use naming::Named;
 pub use seats::Running;
 
 use crate::{
     choice::NoModel,
+    config::Titles,
     dispatch::{Dispatch, DispatchError},
     id::{ConversationId, TurnId, UserId},
     life::Life,
@@ -31,6 +35,9 @@ use crate::{
 pub const MAX_TURNS_PER_USER: usize = 4;
 /// Answers the gateway may have running at once.
 pub const MAX_TURNS: usize = 4_096;
+
+/// New titles that a slow socket may have before it; beyond that it learns of them when it reads the list again.
+const NAMED_QUEUE: usize = 64;
 
 /// An answer longer than this comes from a node that does not keep to what was asked of it.
 pub const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -114,13 +121,23 @@ pub struct Turns {
     store: Store,
     dispatch: Dispatch,
     life: Life,
+    /// Models name conversations.
+    names: bool,
+    named: broadcast::Sender<Named>,
 }
 
 impl Turns {
     /// None runs yet.
     #[must_use]
-    pub fn new(store: Store, dispatch: Dispatch, life: Life) -> Self {
-        Self { seats: seats::Seats::default(), store, dispatch, life }
+    pub fn new(store: Store, dispatch: Dispatch, life: Life, titles: Titles) -> Self {
+        let (named, _) = broadcast::channel(NAMED_QUEUE);
+        Self { seats: seats::Seats::default(), store, dispatch, life, names: titles == Titles::Model, named }
+    }
+
+    /// Conversations that get a title from now on, of all people.
+    #[must_use]
+    pub fn named(&self) -> broadcast::Receiver<Named> {
+        self.named.subscribe()
     }
 
     /// Takes a question and begins to answer it. Runs to its end even when the caller is dropped: a

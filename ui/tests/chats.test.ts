@@ -280,4 +280,13 @@ describe('an answer that is stored while it runs', () => {
     expect(sent.at(-1)).toEqual({ type: 'join', conversation: 'c1', turn: null, last_seq: 0 })
     expect(chats.get('c1').messages.map((m) => m.id)).toEqual(['m1', 'm2'])
   })
+
+  it('take the title that a model has found', async () => {
+    const { chats, touched } = world([said('m1', 'a')])
+    await chats.open('c1')
+    const named = { ...conversation, title: 'Birds' }
+    chats.frame({ type: 'titled', conversation: named })
+    expect(chats.get('c1').title).toBe('Birds')
+    expect(touched).toHaveBeenCalledWith(named, false)
+  })
 })

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::{
     app::App,
+    config::Titles,
     dispatch::Dispatch,
     id::{TurnId, UserId},
     membership::{Network, Places},
@@ -64,7 +65,8 @@ impl Site {
     async fn with_origin(public_origin: Option<&str>) -> Self {
         let (store, dir) = store().await;
         let network = network(dir.path());
-        let app = App::new(store, Dispatch::detached(), network, public_origin.map(str::to_owned)).await.unwrap();
+        let public = public_origin.map(str::to_owned);
+        let app = App::new(store, Dispatch::detached(), network, public, Titles::Words).await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }
     }
 

@@ -176,6 +176,22 @@ impl Store {
         Ok(changed)
     }
 
+    /// Gives it a title that a model has found; `None` when it has a better one, or is gone.
+    pub async fn title_by_model(
+        &self,
+        id: ConversationId,
+        title: &Private,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let named = sqlx::query_as(
+            "UPDATE conversations SET title = ?, titled_by = 'model' WHERE id = ? AND titled_by = 'words' RETURNING *",
+        )
+        .bind(&title.0)
+        .bind(id.to_string())
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(named)
+    }
+
     /// Deletes it with all its messages; false when the user has none of that id.
     pub async fn delete_conversation(&self, user: UserId, id: ConversationId) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM conversations WHERE id = ? AND user_id = ?")

@@ -168,12 +168,17 @@ impl Turns {
         answer: impl Future<Output = Result<Answer, TurnError>> + Send + 'static,
     ) -> Begun {
         let (log, shown) = watch::channel(Log::default());
-        let (stop, turn) = (CancellationToken::new(), seat.turn);
+        let (stop, turn, model) = (CancellationToken::new(), seat.turn, progress.model);
         let task = Turn::new(self, log, progress, stop.clone());
         let progress = task.progress.subscribe();
         seat.show(Running { accepted: Arc::clone(&accepted), log: shown.clone(), progress, stop });
         let span = tracing::info_span!("turn", id = ?turn);
-        self.life.tasks.spawn(task.run(seat, answer).instrument(span));
+        let (turns, user, conversation) = (self.clone(), seat.user, accepted.conversation.id);
+        let whole = async move {
+            task.run(seat, answer).await;
+            turns.name(user, conversation, model).await;
+        };
+        self.life.tasks.spawn(whole.instrument(span));
         Begun { turn, accepted, log: shown }
     }
 }

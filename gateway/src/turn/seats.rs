@@ -45,6 +45,7 @@ pub struct Running {
 pub(super) struct Seat {
     seats: Seats,
     pub(super) turn: TurnId,
+    pub(super) user: UserId,
 }
 
 impl Seats {
@@ -101,13 +102,13 @@ impl Seats {
             running.insert(turn, Entry { user, conversation, running: None });
             Ok(())
         })?;
-        Ok(Seat { seats: self.clone(), turn })
+        Ok(Seat { seats: self.clone(), turn, user })
     }
 
     /// A place for one that had it already, before the gateway was started: there were no more then than may be.
     pub(super) fn take(&self, turn: TurnId, user: UserId, conversation: ConversationId) -> Seat {
         self.with(|running| running.insert(turn, Entry { user, conversation, running: None }));
-        Seat { seats: self.clone(), turn }
+        Seat { seats: self.clone(), turn, user }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<TurnId, Entry>) -> T) -> T {

@@ -1,4 +1,4 @@
-//! Questions that are edited and answers that are given anew.
+//! Questions that are edited, answers that are given anew, and titles that a model finds.
 
 use serde_json::{Value, json};
 use starling_tests::{Chat, TestSwarm};
@@ -58,6 +58,25 @@ async fn questions_are_edited_and_answered_anew() {
     ] {
         chat.send(&wrong).await;
         assert_eq!(chat.wait_for(&["failed", "accepted"]).await["error"]["code"], "no_such_message");
+    }
+    swarm.is_idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_names_a_conversation_after_its_first_answer() {
+    let titles =
+        |config: &mut starling_gateway::config::Config| config.titles = starling_gateway::config::Titles::Model;
+    let swarm = TestSwarm::start_with(titles, vec![starling_tests::loopback()]).await;
+    let _node = swarm.add_node("seed=1,answer_tokens=1,slots=2,say=Birds in winter").await;
+    let (mut chat, mut window) = (swarm.chat().await, swarm.chat().await);
+    window.wait_for(&["hello"]).await;
+    chat.ask(None, "why do they murmurate").await;
+    let accepted = chat.wait_for(&["accepted"]).await;
+    assert_eq!(accepted["conversation"]["title"], "why do they murmurate");
+    for page in [&mut chat, &mut window] {
+        let titled = page.wait_for(&["titled"]).await;
+        assert_eq!(titled["conversation"]["id"], accepted["conversation"]["id"]);
+        assert!(titled["conversation"]["title"].as_str().unwrap().starts_with("Birds in winter"), "{titled}");
     }
     swarm.is_idle().await;
 }

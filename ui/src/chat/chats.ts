@@ -146,6 +146,7 @@ export class Chats {
   }
 
   frame(frame: ServerFrame): void {
+    if (frame.type === 'titled') return this.titled(frame.conversation)
     if (frame.type === 'idle') return this.idle(frame.conversation)
     const key = this.keyOf(frame)
     if (key === null) return
@@ -153,6 +154,11 @@ export class Chats {
     this.apply(key, frame)
     if (frame.type === 'done') this.turns.delete(frame.turn)
     if (frame.type === 'failed') this.failed(key, frame)
+  }
+
+  private titled(conversation: Conversation): void {
+    this.renamed(conversation.id, conversation.title)
+    this.outside.touched(conversation, false)
   }
 
   private accepted(key: string, frame: Extract<ServerFrame, { type: 'accepted' }>): void {

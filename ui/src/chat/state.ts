@@ -104,7 +104,7 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)
     case 'idle': return { ...chat, checking: false }
-    case 'hello': case 'swarm': case 'error': return chat
+    case 'hello': case 'swarm': case 'error': case 'titled': return chat
     default: return local(chat, event)
   }
 }

@@ -26,6 +26,7 @@ const known: Record<ServerFrame['type'], Check> = {
   piece: shape({ turn: text, from: number, seq: number, text: text }),
   done: shape({ turn: text, conversation: text, message }),
   failed: shape({ turn: orNull(text), request: orNull(text), conversation: orNull(text), error, message: orNull(message) }),
+  titled: shape({ conversation }),
   idle: shape({ conversation: text }),
   error: shape({ error }),
 }

@@ -150,7 +150,8 @@ impl<'a> Rig<'a> {
     pub(super) fn start_gateway(&mut self) -> Result<Duration> {
         let begun = Instant::now();
         let http = format!("127.0.0.1:{}", self.http);
-        let mut args = words(&["run", "--no-port-mapping", "--http", &http, "--listen", &self.listen]);
+        let mut args =
+            words(&["run", "--no-port-mapping", "--titles", "words", "--http", &http, "--listen", &self.listen]);
         args.extend(self.shape.gateway.iter().map(OsString::from));
         args.extend(self.known.iter().flat_map(|address| ["--bootstrap".into(), address.into()]));
         self.launch(GATEWAY, "starling-gateway", &args)?;

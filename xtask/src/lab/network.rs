@@ -87,7 +87,8 @@ impl<'a> Network<'a> {
     }
 
     fn start_gateway(&mut self, host: &str, args: &[OsString]) -> Result<()> {
-        let fixed = ["run".into(), "--http".into(), format!("127.0.0.1:{HTTP_PORT}").into()];
+        let http = format!("127.0.0.1:{HTTP_PORT}").into();
+        let fixed = ["run".into(), "--titles".into(), "words".into(), "--http".into(), http];
         self.start(host, "starling-gateway", &[&fixed, args].concat())?;
         self.wait_for(host, "the gateway to be ready", START_LIMIT, |part| part.said("ready").map(|_| ()))
     }

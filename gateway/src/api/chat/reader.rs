@@ -55,7 +55,7 @@ impl Reader {
     /// Ends when the page has gone. After an order to close it waits for the writer to carry it out.
     pub(super) async fn run(mut self, mut incoming: SplitStream<WebSocket>) {
         let mut heard = Instant::now();
-        let mut ticks = ticks();
+        let (mut ticks, mut named) = (ticks(), self.app.turns.named());
         loop {
             let step = tokio::select! {
                 message = incoming.next() => {
@@ -64,6 +64,7 @@ impl Reader {
                     self.hear(message).await
                 }
                 _ = ticks.tick() => self.check(heard).await,
+                Ok(named) = named.recv() => self.tell_title(named).await,
             };
             if step.is_err() {
                 return std::future::pending().await;
@@ -116,6 +117,14 @@ impl Reader {
             }
             ClientFrame::Join { conversation, turn, last_seq } => self.join(conversation, turn, last_seq).await,
         }
+    }
+
+    /// To all of a person's windows, and to nobody else's.
+    async fn tell_title(&self, (user, conversation): turn::Named) -> Result<(), Over> {
+        if user != self.by.user.id {
+            return Ok(());
+        }
+        self.say(ServerFrame::Titled { conversation: conversation.into() }).await
     }
 
     async fn ask(

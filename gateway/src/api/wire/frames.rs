@@ -79,6 +79,8 @@ pub enum ServerFrame {
         error: ErrorBody,
         message: Option<Message>,
     },
+    /// A conversation has a new title, which a model has found.
+    Titled { conversation: Conversation },
     /// Nothing runs in this conversation.
     Idle { conversation: ConversationId },
     /// A frame that could not be understood.

@@ -45,3 +45,16 @@ async fn the_first_question_names_what_nobody_has_named() {
         assert_eq!(store.conversation(user.id, id).await.unwrap().unwrap().title, text(named));
     }
 }
+
+#[tokio::test]
+async fn a_model_never_replaces_a_title_of_a_person() {
+    let (store, _dir) = store().await;
+    let user = user(&store, "a").await;
+    let (id, _) = ask(&store, &user, new_place()).await;
+    assert_eq!(store.title_by_model(id, &text("birds")).await.unwrap().unwrap().title, text("birds"));
+    assert!(store.title_by_model(id, &text("again")).await.unwrap().is_none(), "once is enough");
+    let (id, _) = ask(&store, &user, new_place()).await;
+    store.change_conversation(user.id, id, &named("mine")).await.unwrap();
+    assert!(store.title_by_model(id, &text("birds")).await.unwrap().is_none());
+    assert_eq!(store.conversation(user.id, id).await.unwrap().unwrap().title, text("mine"));
+}
