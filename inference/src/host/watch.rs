@@ -168,9 +168,9 @@ mod tests {
         let mut now = Instant::now();
         let mut dog = Watchdog::new(Patience::default(), now);
         assert_eq!(check(&mut dog, &mut now, 60, beating(100)), Health::Well, "between two steps for ever");
-        assert_eq!(check(&mut dog, &mut now, 4, |_, _| {}), Health::Well);
-        assert_eq!(check(&mut dog, &mut now, 4, |_, _| {}), Health::Doubtful);
-        assert_eq!(check(&mut dog, &mut now, 4, |_, _| {}), Health::Hung);
+        assert_eq!(check(&mut dog, &mut now, 2, |_, _| {}), Health::Well);
+        assert_eq!(check(&mut dog, &mut now, 2, |_, _| {}), Health::Doubtful);
+        assert_eq!(check(&mut dog, &mut now, 2, |_, _| {}), Health::Hung);
     }
 
     #[test]
