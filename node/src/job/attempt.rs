@@ -177,6 +177,8 @@ impl Attempt {
     fn end(&mut self) {
         self.generation = None;
         self.log.end();
+        // From now on the gateway is waited for, and not since it was last: the end itself has still to go out.
+        self.waits_since = Instant::now();
         if self.link.is_none() {
             self.place.over();
         }
