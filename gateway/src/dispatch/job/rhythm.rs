@@ -15,6 +15,8 @@ const TIMES: u32 = 4;
 const KEPT: f64 = 0.9;
 /// Whoever is told of a time so much later has stood still itself, and what came meanwhile is still to be read.
 const AWAY: Duration = Duration::from_millis(300);
+/// Fewer tell no pace: the second may seem to come at once only because the first was read late.
+const PACE_KNOWN: u32 = 3;
 /// Between two questions for a second node.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -55,7 +57,8 @@ impl Rhythm {
 
     /// When a second node is to be asked, if nothing comes until then.
     pub(super) fn due(&self) -> Option<Instant> {
-        let silent = || Some(self.waits_since? + LEAST.max(self.usual? * TIMES));
+        let usual = self.usual.filter(|_| self.pieces >= PACE_KNOWN);
+        let silent = || Some(self.waits_since? + LEAST.max(usual? * TIMES));
         let doubtful = self.cut_at.or_else(silent)?;
         Some(self.not_before.map_or(doubtful, |not_before| doubtful.max(not_before)))
     }
@@ -108,13 +111,14 @@ mod tests {
     fn nobody_is_suspected_before_its_pace_is_known() {
         check(&[], None);
         check(&[20_000], None);
+        check(&[20_000, 30], None);
     }
 
     #[test]
     fn a_fast_one_is_suspected_after_a_second_and_a_slow_one_later() {
         check(&[20_000, 30, 30], Some(1_000));
-        check(&[100, 240], Some(1_000));
-        check(&[100, 500], Some(2_000));
+        check(&[100, 240, 240], Some(1_000));
+        check(&[100, 500, 500], Some(2_000));
         check(&[100, 5_000, 5_000], Some(20_000));
     }
 
