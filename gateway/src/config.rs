@@ -14,6 +14,7 @@ use starling_protocol::{
 };
 
 use crate::{
+    master::MasterKey,
     membership::{self, Files},
     scheduler::Rules,
 };
@@ -45,6 +46,10 @@ pub struct Options {
     /// What a new conversation is called: the first words of its question, or what the model finds after its answer.
     #[arg(long, value_name = "BY", value_enum, default_value_t = Titles::Model)]
     pub titles: Titles,
+    /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
+    /// Gateways on one database share it. master.key in the data folder unless given.
+    #[arg(long, value_name = "FILE")]
+    pub master_key: Option<PathBuf>,
 }
 
 /// Who finds the title of a new conversation.
@@ -77,6 +82,8 @@ pub struct Config {
     pub grace: Duration,
     /// Who finds titles.
     pub titles: Titles,
+    /// What its other keys come from.
+    pub master: MasterKey,
 }
 
 impl Config {
@@ -89,6 +96,7 @@ impl Config {
         let alone = options.swarm.swarm_config(Role::Gateway, &data, options.relay)?;
         let files = Files::new(&data);
         let standing = membership::load(&files)?;
+        let master = options.master_key.clone().unwrap_or_else(|| data.join("master.key"));
         let (swarm, addresses) = match &standing {
             Standing::Authority { key, .. } => (key.id(), vec![]),
             Standing::Member(member) => (swarm_of(member)?, member.addresses.clone()),
@@ -103,6 +111,7 @@ impl Config {
             rules: Rules { trials: options.trial_answers, warm_after: options.warm_after },
             grace: GRACE,
             titles: options.titles,
+            master: MasterKey::load_or_create(&master)?,
         })
     }
 
@@ -123,8 +132,8 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        let titles = Titles::Words;
-        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after, titles })
+        let (titles, master_key) = (Titles::Words, None);
+        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after, titles, master_key })
     }
 }
 

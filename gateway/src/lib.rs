@@ -11,6 +11,7 @@ mod http;
 pub mod id;
 pub mod life;
 pub mod limiter;
+pub mod master;
 pub mod membership;
 pub mod metrics;
 pub mod password;

@@ -26,8 +26,8 @@ use std::{
 };
 
 use sqlx::{
-    Connection, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use thiserror::Error;
 
@@ -41,6 +41,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// What the store's functions are written for, named once. They keep to what SQLite and MySQL both understand: `?` in
+/// order, no RETURNING.
+type Db = Sqlite;
+type DbRow = SqliteRow;
+type DbConnection = SqliteConnection;
+/// A transaction that may write.
+type Write = Transaction<'static, Db>;
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -131,7 +139,7 @@ impl Store {
 
     /// A transaction that may write. It takes SQLite's lock at once: one that reads first and asks
     /// for the lock later can fail with "busy" where waiting would not help.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+    async fn write(&self) -> Result<Write, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }

@@ -98,11 +98,14 @@ impl Identity {
     /// # Errors
     /// See [`IdentityError`]; each has a [`hint`](IdentityError::hint).
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
-        match File::open(path) {
-            Ok(file) => Self::load(file, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
-            Err(source) => Err(IdentityError::Io { path: path.into(), source }),
-        }
+        let lock = |file: &File| {
+            file.try_lock().map_err(|error| match error {
+                TryLockError::WouldBlock => IdentityError::InUse(path.into()),
+                TryLockError::Error(source) => IdentityError::Io { path: path.into(), source },
+            })
+        };
+        let (file, seed) = open_or_create(path, lock)?;
+        Ok(Self { seed, _file: Some(Arc::new(file)) })
     }
 
     /// The id that the others know it by.
@@ -119,41 +122,65 @@ impl Identity {
     pub(crate) fn seed(&self) -> Zeroizing<[u8; SEED]> {
         self.seed.clone()
     }
+}
 
-    fn load(file: File, path: &Path) -> Result<Self, IdentityError> {
-        refuse_exposed(&file, path)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => IdentityError::InUse(path.into()),
-            TryLockError::Error(source) => IdentityError::Io { path: path.into(), source },
-        })?;
-        let mut text = Zeroizing::new(String::new());
-        // One byte more than a key and its line end can have: a longer file is seen as such.
-        (&file).take(2 * SEED as u64 + 3).read_to_string(&mut text).map_err(|source| match source.kind() {
-            io::ErrorKind::InvalidData => IdentityError::Malformed(path.into()),
-            _ => IdentityError::Io { path: path.into(), source },
-        })?;
-        let mut seed = Zeroizing::new([0; SEED]);
-        read_hex(text.trim_end(), seed.as_mut()).ok_or_else(|| IdentityError::Malformed(path.into()))?;
-        Ok(Self { seed, _file: Some(Arc::new(file)) })
-    }
+/// The 32 secret bytes in the file at `path`, which is made of random ones when it is not there.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn key_file(path: &Path) -> Result<Zeroizing<[u8; SEED]>, IdentityError> {
+    open_or_create(path, |_| Ok(())).map(|(_, key)| key)
+}
 
-    /// Written beside and renamed, so that no crash leaves half a key.
-    fn create(path: &Path) -> Result<Self, IdentityError> {
-        let seed = Self::generate()?.seed;
-        let failed = |source| IdentityError::Io { path: path.into(), source };
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
+type Opened = (File, Zeroizing<[u8; SEED]>);
+
+fn open_or_create(
+    path: &Path,
+    claim: impl FnOnce(&File) -> Result<(), IdentityError>,
+) -> Result<Opened, IdentityError> {
+    let failed = |source| IdentityError::Io { path: path.into(), source };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path)?;
+            File::open(path)
         }
-        let draft = path.with_extension("new");
-        let _ = fs::remove_file(&draft);
-        let mut file = owner_only().open(&draft).map_err(failed)?;
-        let mut text = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        text.push('\n');
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        drop(file);
-        fs::rename(&draft, path).map_err(failed)?;
-        Self::load(File::open(path).map_err(failed)?, path)
+        opened => opened,
+    };
+    let file = file.map_err(failed)?;
+    refuse_exposed(&file, path)?;
+    // Before it is read: on Windows a lock keeps readers out too.
+    claim(&file)?;
+    let key = read(&file, path)?;
+    Ok((file, key))
+}
+
+fn read(file: &File, path: &Path) -> Result<Zeroizing<[u8; SEED]>, IdentityError> {
+    let mut text = Zeroizing::new(String::new());
+    // One byte more than a key and its line end can have: a longer file is seen as such.
+    file.take(2 * SEED as u64 + 3).read_to_string(&mut text).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => IdentityError::Malformed(path.into()),
+        _ => IdentityError::Io { path: path.into(), source },
+    })?;
+    let mut key = Zeroizing::new([0; SEED]);
+    read_hex(text.trim_end(), key.as_mut()).ok_or_else(|| IdentityError::Malformed(path.into()))?;
+    Ok(key)
+}
+
+/// Written beside and renamed, so that no crash leaves half a key.
+fn create(path: &Path) -> Result<(), IdentityError> {
+    let key = Identity::generate()?.seed;
+    let failed = |source| IdentityError::Io { path: path.into(), source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
     }
+    let draft = path.with_extension("new");
+    let _ = fs::remove_file(&draft);
+    let mut file = owner_only().open(&draft).map_err(failed)?;
+    let mut text = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    text.push('\n');
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    drop(file);
+    fs::rename(&draft, path).map_err(failed)
 }
 
 impl fmt::Debug for Identity {

@@ -3,10 +3,10 @@
 //! A question that is edited and an answer that is given anew become versions beside the first ones; nothing that was
 //! said is overwritten. `Tree` knows places and no texts: it is read whole, texts only along one branch.
 
-use sqlx::{Executor, QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::{Executor, QueryBuilder, Row};
 use starling_protocol::message::Role;
 
-use super::{Store, StoreError, messages::Message, rows};
+use super::{Db, DbRow, Store, StoreError, messages::Message, rows};
 use crate::id::{ConversationId, MessageId, UserId};
 
 /// Versions that one message may have.
@@ -59,10 +59,7 @@ struct Node {
 }
 
 impl Tree {
-    pub(super) async fn read(
-        from: impl Executor<'_, Database = Sqlite>,
-        conversation: &str,
-    ) -> Result<Self, sqlx::Error> {
+    pub(super) async fn read(from: impl Executor<'_, Database = Db>, conversation: &str) -> Result<Self, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT id, position, COALESCE(parent, position - 1) AS parent, role FROM messages
              WHERE conversation_id = ? ORDER BY position",
@@ -129,7 +126,7 @@ impl Tree {
 }
 
 impl Node {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             number: row.try_get("position")?,

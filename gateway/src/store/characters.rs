@@ -1,11 +1,11 @@
 //! Characters: a person's own, and those that others share. A private one of another's is not there.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::message::Private;
 
 use super::{
-    Store, StoreError,
+    DbRow, Store, StoreError,
     rows::{self, Word, words},
 };
 use crate::{
@@ -72,8 +72,8 @@ pub enum PictureKind {
 
 words!(PictureKind { PictureKind::Png = "png", PictureKind::Jpeg = "jpeg", PictureKind::Webp = "webp" });
 
-impl FromRow<'_, SqliteRow> for Character {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Character {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             owner: rows::parse("user_id", row.try_get("user_id")?)?,

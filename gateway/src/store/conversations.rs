@@ -1,10 +1,10 @@
 //! Conversations. Each function takes the user: one who asks for another's finds nothing.
 
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::message::Private;
 
 use super::{
-    Store, StoreError,
+    Db, DbRow, Store, StoreError,
     characters::{Character, Defaults},
     rows::{self, Word, words},
     turns,
@@ -60,8 +60,8 @@ pub struct Change {
     pub pinned: Option<bool>,
 }
 
-impl FromRow<'_, SqliteRow> for Conversation {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Conversation {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             title: Private(row.try_get("title")?),
@@ -204,7 +204,7 @@ impl Store {
 }
 
 pub(super) async fn insert<'e>(
-    to: impl sqlx::Executor<'e, Database = sqlx::Sqlite>,
+    to: impl sqlx::Executor<'e, Database = Db>,
     user: UserId,
     conversation: &Conversation,
 ) -> Result<(), sqlx::Error> {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::{
     membership::{JoinRefusal, MemberRole},
     swarm::PeerId,
 };
 
 use super::{
-    Store, StoreError, members,
+    DbConnection, DbRow, Store, StoreError, members,
     rows::{self, Word, words},
 };
 use crate::{
@@ -59,8 +59,8 @@ pub struct Invite {
     pub revoked_at: Option<Timestamp>,
 }
 
-impl FromRow<'_, SqliteRow> for Invite {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Invite {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             label: row.try_get("label")?,
@@ -191,7 +191,7 @@ fn judge(invite: &Invite, known: Option<members::Before>, now: Timestamp) -> Res
 }
 
 async fn insert(
-    write: &mut SqliteConnection,
+    write: &mut DbConnection,
     new: &NewInvite,
     secret: &Digest,
     now: Timestamp,
@@ -224,7 +224,7 @@ async fn insert(
     Ok(invite)
 }
 
-async fn revoke_printed(write: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+async fn revoke_printed(write: &mut DbConnection, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("UPDATE invites SET revoked_at = ? WHERE printed = 1 AND revoked_at IS NULL")
         .bind(now.0)
         .execute(write)
@@ -232,7 +232,7 @@ async fn revoke_printed(write: &mut SqliteConnection, now: Timestamp) -> Result<
     Ok(())
 }
 
-async fn forget_old(write: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+async fn forget_old(write: &mut DbConnection, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM invites WHERE expires_at < ?1 OR revoked_at < ?1")
         .bind(now.before(REMEMBERED).0)
         .execute(write)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 
-use super::{Store, StoreError, rows, users::User};
+use super::{DbRow, Store, StoreError, rows, users::User};
 use crate::{
     clock::Timestamp,
     id::{KeyId, UserId},
@@ -37,8 +37,8 @@ impl Key {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Key {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Key {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             label: row.try_get("label")?,

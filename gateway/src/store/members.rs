@@ -1,13 +1,13 @@
 //! Who came in through this gateway, and where the gateway is.
 
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::{
     membership::{MemberRole, SwarmId},
     swarm::{Multiaddr, PeerId},
 };
 
 use super::{
-    Store, StoreError,
+    DbConnection, DbRow, Store, StoreError,
     invites::{Bearer, Invite},
     rows::{self, Word},
 };
@@ -41,8 +41,8 @@ pub(super) enum Before {
     TurnedOut,
 }
 
-impl FromRow<'_, SqliteRow> for Member {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Member {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             peer: rows::parse("peer", row.try_get("peer")?)?,
             name: row.try_get("name")?,
@@ -99,7 +99,7 @@ impl Store {
     /// Where the gateway was when it last ran; none when it never has.
     pub async fn whereabouts(&self) -> Result<Option<Whereabouts>, StoreError> {
         let row = sqlx::query("SELECT * FROM gateway_addresses").fetch_optional(&self.readers).await?;
-        let read = |row: SqliteRow| -> Result<_, sqlx::Error> {
+        let read = |row: DbRow| -> Result<_, sqlx::Error> {
             let addresses: String = row.try_get("addresses")?;
             let addresses = addresses.lines().map(|line| rows::parse("addresses", line)).collect::<Result<_, _>>()?;
             let (peer, swarm) =
@@ -111,7 +111,7 @@ impl Store {
 }
 
 pub(super) async fn came_in_with(
-    write: &mut SqliteConnection,
+    write: &mut DbConnection,
     peer: PeerId,
     invite: InviteId,
 ) -> Result<Option<Before>, StoreError> {
@@ -125,7 +125,7 @@ pub(super) async fn came_in_with(
 
 /// A peer that was turned out and comes with a new invite is welcome again.
 pub(super) async fn come_in(
-    write: &mut SqliteConnection,
+    write: &mut DbConnection,
     bearer: &Bearer<'_>,
     invite: &Invite,
     now: Timestamp,

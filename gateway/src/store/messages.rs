@@ -1,10 +1,10 @@
 //! What was said in a conversation.
 
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::message::{Private, Role};
 
 use super::{
-    Store, StoreError,
+    DbRow, Store, StoreError,
     branches::{Position, Tree},
     rows::{self, words},
 };
@@ -110,8 +110,8 @@ pub struct Answer {
     pub tokens_per_second: Option<f64>,
 }
 
-impl FromRow<'_, SqliteRow> for Message {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Message {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("id", row.try_get("id")?)?,
             role: rows::word("role", row.try_get("role")?)?,
@@ -150,13 +150,13 @@ impl Store {
     }
 }
 
-fn error(row: &SqliteRow) -> Result<Option<TurnError>, sqlx::Error> {
+fn error(row: &DbRow) -> Result<Option<TurnError>, sqlx::Error> {
     let Some(code) = row.try_get("error_code")? else { return Ok(None) };
     let message: Option<String> = row.try_get("error_message")?;
     Ok(Some(TurnError { code, message: message.unwrap_or_default() }))
 }
 
-fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
+fn answer(row: &DbRow) -> Result<Option<Answer>, sqlx::Error> {
     let Some(node_peer) = row.try_get("node_peer")? else { return Ok(None) };
     let node_name: String = row.try_get("node_name")?;
     let nodes = match row.try_get::<Option<&str>, _>("nodes")? {

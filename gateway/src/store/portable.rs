@@ -1,9 +1,9 @@
 //! A conversation as a whole, to be taken elsewhere and back, and looking for words in all of them.
 
-use sqlx::{FromRow, Sqlite, Transaction};
+use sqlx::FromRow;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Write,
     branches::Tree,
     conversations::{self, Conversation},
     messages::Message,
@@ -91,7 +91,7 @@ fn pattern(words: &str) -> String {
 }
 
 async fn insert(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     conversation: ConversationId,
     message: &Message,
     all: &[Message],

@@ -6,7 +6,7 @@
 pub(super) mod write;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 use starling_protocol::{
     JobId, ModelId,
     limits::MAX_CONTINUE_TOKENS,
@@ -14,7 +14,7 @@ use starling_protocol::{
 };
 
 use super::{
-    Store, StoreError,
+    DbRow, Store, StoreError,
     branches::Tree,
     messages::TurnError,
     rows::{self, words},
@@ -116,8 +116,8 @@ impl Progress {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Progress {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for Progress {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         let unreadable = rows::unreadable;
         let model: Vec<u8> = row.try_get("model_id")?;
         let tokens: Vec<u8> = row.try_get("tokens")?;
@@ -233,7 +233,7 @@ impl Store {
         Ok(true)
     }
 
-    async fn unfinished_of(&self, row: &SqliteRow) -> Result<Unfinished, StoreError> {
+    async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
         let progress = Progress::from_row(row)?;
         let place = sqlx::query(

@@ -1,11 +1,11 @@
 //! A turn's first write and its last: the question before anything is computed, the answer when it has ended. What is
 //! kept between the two is `progress`.
 
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use starling_protocol::message::{Private, Role};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Write,
     branches::{Position, Tree},
     characters::Persona,
     conversations::{self, Conversation},
@@ -169,7 +169,7 @@ impl Store {
 
 /// The conversation that a question goes to, made or marked as used now.
 async fn enter(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     user: UserId,
     place: &Place,
     now: Timestamp,
@@ -194,11 +194,7 @@ async fn enter(
 }
 
 /// The first question is what a conversation is called that nobody has named.
-async fn name(
-    write: &mut Transaction<'static, Sqlite>,
-    conversation: Conversation,
-    question: &Private,
-) -> Result<Conversation, StoreError> {
+async fn name(write: &mut Write, conversation: Conversation, question: &Private) -> Result<Conversation, StoreError> {
     let named = sqlx::query_as(
         "UPDATE conversations SET title = ? WHERE id = ? AND titled_by = 'words'
              AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = conversations.id AND role = 'user')
@@ -213,7 +209,7 @@ async fn name(
 
 /// What a character says at the beginning of a conversation, as it is then.
 pub(super) async fn open_with(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     conversation: ConversationId,
     persona: &Persona,
     now: Timestamp,
@@ -230,7 +226,7 @@ pub(super) async fn open_with(
 
 /// A running answer behind the message of that number.
 async fn begin_answer(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     conversation: ConversationId,
     turn: TurnId,
     after: i64,
@@ -259,7 +255,7 @@ pub(super) fn said(id: MessageId, role: Role, created_at: Timestamp) -> Message 
 
 /// Its number, which is greater than all others in its conversation.
 async fn insert(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     conversation: ConversationId,
     message: &Message,
     after: i64,

@@ -1,9 +1,9 @@
 //! Accounts.
 
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row};
 
 use super::{
-    Store, StoreError,
+    DbRow, Store, StoreError,
     rows::{self, Word, words},
 };
 use crate::{clock::Timestamp, id::UserId};
@@ -30,8 +30,8 @@ pub struct User {
     pub role: Role,
 }
 
-impl FromRow<'_, SqliteRow> for User {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, DbRow> for User {
+    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: rows::parse("user_id", row.try_get("user_id")?)?,
             username: row.try_get("username")?,

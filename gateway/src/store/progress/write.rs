@@ -1,19 +1,14 @@
 //! Writes of progress, each a part of a transaction that also writes something else.
 
-use sqlx::{Sqlite, Transaction};
-
 use super::Progress;
+use crate::store::Write;
 use crate::{
     id::{ConversationId, TurnId},
     store::rows::Word,
 };
 
 /// The progress of a question that was just taken.
-pub(in crate::store) async fn insert(
-    write: &mut Transaction<'static, Sqlite>,
-    turn: TurnId,
-    progress: &Progress,
-) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn insert(write: &mut Write, turn: TurnId, progress: &Progress) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO progress (message_id, job_id, attempts, model_id, model, seed, max_tokens, reasoning, nodes,
              tokens, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '')",
@@ -32,11 +27,7 @@ pub(in crate::store) async fn insert(
 }
 
 /// Never less than is there, and nothing of an answer that does not run: a write may come late.
-pub(in crate::store) async fn update(
-    write: &mut Transaction<'static, Sqlite>,
-    turn: TurnId,
-    progress: &Progress,
-) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn update(write: &mut Write, turn: TurnId, progress: &Progress) -> Result<(), sqlx::Error> {
     let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
     sqlx::query(
         "UPDATE progress SET attempts = ?2, reasoning = ?3, nodes = ?4, first_token_ms = ?5, tokens = ?6, text = ?7
@@ -56,17 +47,14 @@ pub(in crate::store) async fn update(
 }
 
 /// The progress of an answer that nobody can go on with any more.
-pub(in crate::store) async fn forget(
-    write: &mut Transaction<'static, Sqlite>,
-    turn: TurnId,
-) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn forget(write: &mut Write, turn: TurnId) -> Result<(), sqlx::Error> {
     let delete = sqlx::query("DELETE FROM progress WHERE message_id = ?").bind(turn.to_string());
     delete.execute(&mut **write).await.map(drop)
 }
 
 /// Nothing more is said in answers that something else follows.
 pub(in crate::store) async fn close_earlier(
-    write: &mut Transaction<'static, Sqlite>,
+    write: &mut Write,
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
     let id = conversation.to_string();
