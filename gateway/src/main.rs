@@ -39,7 +39,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     program::finish(match program::parse::<Cli>().command {
-        Command::Run(options) => run(&options).await,
+        Command::Run(options) => Box::pin(run(&options)).await,
         Command::Invite(options) => membership::invite(&options).await,
         Command::Join(options) => membership::join(&options).await,
     })
