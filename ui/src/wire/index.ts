@@ -1,4 +1,4 @@
-// Made of the Rust types in gateway/src/api/wire.rs; do not edit.
+// Made of the Rust types in gateway/src/api/wire; do not edit.
 // Anew: STARLING_EXPORT=1 cargo test -p starling-gateway export_bindings
 
 export type UserId = string;

@@ -8,8 +8,12 @@ use std::path::Path;
 use ts_rs::{Config, TS};
 
 use super::{frames, *};
+use crate::{
+    clock::Timestamp,
+    id::{CharacterId, ConversationId, InviteId, KeyId, MessageId, UserId},
+};
 
-const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire.rs; do not edit.\n\
+const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not edit.\n\
     // Anew: STARLING_EXPORT=1 cargo test -p starling-gateway export_bindings\n";
 
 macro_rules! declare {

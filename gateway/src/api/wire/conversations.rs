@@ -1,0 +1,65 @@
+//! Conversations as a person sees and changes them.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::Message;
+use crate::{
+    clock::Timestamp,
+    id::{CharacterId, ConversationId},
+};
+
+#[derive(Clone, Serialize, TS)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub title: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// It stands before the others.
+    pub pinned: bool,
+    /// With whom it is held.
+    pub character: Option<CharacterId>,
+}
+
+/// `GET /api/conversations`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationList {
+    pub conversations: Vec<Conversation>,
+}
+
+/// `POST /api/conversations`.
+#[derive(Deserialize, TS)]
+pub struct NewConversation {
+    #[serde(default)]
+    #[ts(optional)]
+    pub title: Option<String>,
+    /// With whom: it begins with what that one says.
+    #[serde(default)]
+    #[ts(optional)]
+    pub character: Option<CharacterId>,
+}
+
+/// `PATCH /api/conversations/{id}`.
+#[derive(Deserialize, TS)]
+pub struct ChangeConversation {
+    #[serde(default)]
+    #[ts(optional)]
+    pub title: Option<String>,
+    /// It stands before the others.
+    #[serde(default)]
+    #[ts(optional)]
+    pub pinned: Option<bool>,
+}
+
+/// `POST /api/conversations` and `PATCH /api/conversations/{id}`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationAnswer {
+    pub conversation: Conversation,
+}
+
+/// `GET /api/conversations/{id}`.
+#[derive(Clone, Serialize, TS)]
+pub struct ConversationDetail {
+    pub conversation: Conversation,
+    pub messages: Vec<Message>,
+}
