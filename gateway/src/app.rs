@@ -29,6 +29,7 @@ use crate::{
     password::Passwords,
     setup::{SetupCode, SetupDoor},
     store::{OpenError, Store, StoreError, progress::Unfinished},
+    tls::{self, Reloader, Tls, TlsFiles},
     turn::{self, MAX_TURNS, Turns},
 };
 
@@ -56,6 +57,7 @@ pub struct Parts {
     pub life: Life,
     pub began: Timestamp,
     public_origin: Option<String>,
+    tls: bool,
 }
 
 impl App {
@@ -67,7 +69,7 @@ impl App {
         store: Store,
         dispatch: Dispatch,
         network: Network,
-        public_origin: Option<String>,
+        origin: Origin,
         titles: Titles,
     ) -> Result<Self, StoreError> {
         let life = Life::default();
@@ -86,7 +88,8 @@ impl App {
             dispatch,
             network,
             life,
-            public_origin,
+            public_origin: origin.public,
+            tls: origin.tls,
         })))
     }
 
@@ -96,11 +99,26 @@ impl App {
         self.public_origin.as_deref()
     }
 
+    /// Whether it is we who speak TLS.
+    #[must_use]
+    pub fn is_https_here(&self) -> bool {
+        self.tls
+    }
+
     /// Whether people reach us over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.public_origin().is_some_and(|origin| origin.starts_with("https://"))
+        self.tls || self.public_origin().is_some_and(|origin| origin.starts_with("https://"))
     }
+}
+
+/// How people reach the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The origin of our pages when it is not what `Host` says.
+    pub public: Option<String>,
+    /// The gateway speaks TLS itself.
+    pub tls: bool,
 }
 
 /// What an earlier process left running, as far as one can go on with it.
@@ -155,6 +173,7 @@ impl Gateway {
     /// A mistake that the operator can correct, mostly.
     pub async fn start(config: Config) -> Result<Running, Exit> {
         let store = Store::open(&config.database).await.map_err(|error| exit_of(&error))?;
+        let (tls, renewal) = config.tls.map(secure).transpose()?.unzip();
         let listener = http::listen(config.http).map_err(|error| {
             let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
             Exit::usage(format!("cannot listen on {}: {error}", config.http), hint)
@@ -173,8 +192,8 @@ impl Gateway {
         let (dispatch, dispatcher) = dispatch::new(swarm.clone(), inbound.status, members.clone(), config.rules);
         let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
         let joining = Joining::new(store.clone(), network.clone(), Clock::default());
-        let app =
-            App::new(store, dispatch, network, config.public_origin, config.titles).await.map_err(Exit::failed)?;
+        let origin = Origin { public: config.public_origin, tls: tls.is_some() };
+        let app = App::new(store, dispatch, network, origin, config.titles).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
         let stop = || parts.close.clone();
@@ -183,6 +202,7 @@ impl Gateway {
         let (joining, dispatching) = (joining.run(inbound.join, stop()), dispatcher.run(stop()));
         let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
         let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
+        let renewing = renewal.map(|renewal| renewal.run(stop()));
         let keeping = app.turns.clone().keep(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
@@ -191,7 +211,8 @@ impl Gateway {
         parts.spawn("keeping its addresses", whereabouts);
         parts.spawn("the count of upgrades", counting);
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
-        parts.spawn("the HTTP server", http::serve(listener, router, life));
+        renewing.into_iter().for_each(|renewing| parts.spawn("keeping the certificate", renewing));
+        parts.spawn("the HTTP server", http::serve(listener, tls, router, life));
         Ok(Running { app, http, parts, grace: config.grace })
     }
 }
@@ -276,6 +297,14 @@ impl Drop for Running {
         self.app.life.cancel.cancel();
         self.parts.close.cancel();
     }
+}
+
+fn secure(files: TlsFiles) -> Result<(Tls, Reloader), Exit> {
+    tls::open(files).map_err(|error| {
+        let hint = "give the PEM files that belong together with --tls-cert and --tls-key, such as certbot's \
+                    fullchain.pem and privkey.pem";
+        Exit::usage(error, hint)
+    })
 }
 
 fn exit_of(error: &OpenError) -> Exit {

@@ -9,7 +9,7 @@ use std::{
 use starling_protocol::{
     members::Standing,
     membership::{Membership, SwarmId},
-    program::{Exit, SwarmOptions},
+    program::{Exit, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     master::MasterKey,
     membership::{self, Files},
     scheduler::Rules,
+    tls::TlsFiles,
 };
 
 /// How long answers may go on when the gateway is told to stop. What then still runs is kept, and goes on after the next
@@ -46,6 +47,13 @@ pub struct Options {
     /// What a new conversation is called: the first words of its question, or what the model finds after its answer.
     #[arg(long, value_name = "BY", value_enum, default_value_t = Titles::Model)]
     pub titles: Titles,
+    /// Certificate chain in PEM, the gateway's own first: serves people over TLS, without a proxy. Read anew when it
+    /// changes. Needs --tls-key.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of --tls-cert, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
     /// Gateways on one database share it. master.key in the data folder unless given.
     #[arg(long, value_name = "FILE")]
@@ -84,6 +92,8 @@ pub struct Config {
     pub titles: Titles,
     /// What its other keys come from.
     pub master: MasterKey,
+    /// The certificate it shows people; none for plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Config {
@@ -112,6 +122,7 @@ impl Config {
             grace: GRACE,
             titles: options.titles,
             master: MasterKey::load_or_create(&master)?,
+            tls: tls(options),
         })
     }
 
@@ -129,12 +140,30 @@ impl Config {
             no_port_mapping: true,
             bootstrap: vec![],
             log: "info".to_owned(),
+            log_format: LogFormat::Text,
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
         let (titles, master_key) = (Titles::Words, None);
-        Self::check(&Options { swarm, http, relay, public_url, trial_answers: 0, warm_after, titles, master_key })
+        let (tls_cert, tls_key) = (None, None);
+        Self::check(&Options {
+            swarm,
+            http,
+            relay,
+            public_url,
+            trial_answers: 0,
+            warm_after,
+            titles,
+            tls_cert,
+            tls_key,
+            master_key,
+        })
     }
+}
+
+fn tls(options: &Options) -> Option<TlsFiles> {
+    let (certificate, key) = options.tls_cert.clone().zip(options.tls_key.clone())?;
+    Some(TlsFiles { certificate, key })
 }
 
 /// The database in a gateway's folder.

@@ -9,13 +9,14 @@ use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tower::ServiceExt;
 
-use crate::{api::auth::ClientAddress, life::Life};
+use crate::{api::auth::ClientAddress, life::Life, tls::Tls};
 
 /// Connections at once: with 16 KiB of buffers each, 128 MiB at the worst.
 const MAX_CONNECTIONS: usize = 8_192;
@@ -43,8 +44,8 @@ pub(crate) fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until `life.cancel`; each becomes a task of `life`. Who comes during the drain is told so, and is
-/// not waited for.
-pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
+/// not waited for. With `tls` only who speaks TLS is heard.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, life: Life) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // A place first: who finds none waits in the system's queue.
@@ -58,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
         };
         match (place, accepted) {
             (Ok(place), Ok((stream, from))) => {
-                let connection = connection(stream, from, router.clone(), life.clone(), place);
+                let connection = open(stream, tls.clone(), from, router.clone(), life.clone(), place);
                 if life.drain.is_cancelled() {
                     tokio::spawn(connection);
                 } else {
@@ -74,9 +75,28 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, life: Life) {
     }
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, router: Router, life: Life, _place: OwnedSemaphorePermit) {
+async fn open(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    from: SocketAddr,
+    router: Router,
+    life: Life,
+    _place: OwnedSemaphorePermit,
+) {
     // A token must not wait until there is enough for a packet.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return connection(stream, from, router, life).await };
+    match life.cancel.run_until_cancelled(tls.accept(stream)).await {
+        Some(Ok(stream)) => connection(stream, from, router, life).await,
+        Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        None => {}
+    }
+}
+
+async fn connection<S>(stream: S, from: SocketAddr, router: Router, life: Life)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddress(from.ip()));

@@ -22,4 +22,5 @@ pub mod setup;
 pub mod store;
 pub mod style;
 mod title;
+pub mod tls;
 pub mod turn;

@@ -30,6 +30,8 @@ enum Command {
     /// of nodes in sight changes, and `node PEER direct` or `node PEER relayed` when one comes into sight or its
     /// path changes.
     Run(Options),
+    /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
+    Config,
     /// Make an invite and print it: with `starling-node join` it makes a computer a node of this gateway's swarm.
     Invite(InviteOptions),
     /// Join another gateway's swarm, with an invite made there by `invite --gateway`. Then `run`.
@@ -40,13 +42,17 @@ enum Command {
 async fn main() -> ExitCode {
     program::finish(match program::parse::<Cli>().command {
         Command::Run(options) => Box::pin(run(&options)).await,
+        Command::Config => {
+            program::say(program::settings::<Cli>("run").trim_end());
+            Ok(())
+        }
         Command::Invite(options) => membership::invite(&options).await,
         Command::Join(options) => membership::join(&options).await,
     })
 }
 
 async fn run(options: &Options) -> Result<(), Exit> {
-    program::init_log(&options.swarm.log)?;
+    options.swarm.init_log()?;
     program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
@@ -65,10 +71,14 @@ async fn introduce(running: &Running) -> Result<(), Exit> {
     running.p2p_addresses().await;
     show_setup_codes(running);
     show_invite(running).await?;
-    program::say(format_args!("ready http://{}", running.http()));
+    let scheme = if running.app().is_https_here() { "https" } else { "http" };
+    program::say(format_args!("ready {scheme}://{}", running.http()));
     show_nodes(running);
-    if !running.http().ip().is_loopback() && running.app().public_origin().is_none() {
-        tracing::warn!("people's passwords cross the network in the clear: put a proxy with TLS before the gateway");
+    if !running.http().ip().is_loopback() && !running.app().is_https() {
+        tracing::warn!(
+            "people's passwords cross the network in the clear: give a certificate with --tls-cert and --tls-key, or \
+             put a proxy with TLS before the gateway and name it with --public-url"
+        );
     }
     Ok(())
 }
@@ -125,4 +135,17 @@ fn show_nodes(running: &Running) {
 fn paths_of(view: &View, peers: &Peers) -> BTreeMap<PeerId, &'static str> {
     let relayed = |node: &NodeView| peers.get(&node.peer).map_or(node.relayed, Peer::is_relayed);
     view.nodes.iter().map(|node| (node.peer, if relayed(node) { "relayed" } else { "direct" })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_file_has_every_setting() {
+        let file = program::settings::<Cli>("run");
+        for name in ["http", "data", "tls-cert", "public-url", "log-format", "warm-after", "titles"] {
+            assert!(file.lines().any(|line| line.starts_with(&format!("#{name} = "))), "{name} in\n{file}");
+        }
+    }
 }

@@ -59,12 +59,12 @@ async fn obey(command: Command) -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Exit> {
-    program::init_log(&options.swarm.log)?;
+    options.swarm.init_log()?;
     Box::pin(serve(options.config()?, stop_on_signal())).await
 }
 
 async fn join(options: JoinOptions) -> Result<(), Exit> {
-    program::init_log(&options.run.swarm.log)?;
+    options.run.swarm.init_log()?;
     let (cancel, only) = (stop_on_signal(), options.only);
     match cancel.run_until_cancelled(options.config()).await {
         Some(Ok(config)) if !only => Box::pin(serve(config, cancel)).await,

@@ -4,6 +4,7 @@
 //! parsed together with the real ones, so that a value is checked in one way wherever it stands; a
 //! flag on the command line wins over the file, and the file over a default.
 
+mod settings;
 mod span;
 
 use std::{
@@ -29,7 +30,7 @@ use crate::{
     swarm::{self, AddressError, Multiaddr, Role, StartError},
 };
 
-pub use self::span::parse_span;
+pub use self::{settings::settings, span::parse_span};
 
 /// A mistake in flags, files or surroundings ends with this code, anything unexpected with 1.
 const EXIT_USAGE: u8 = 2;
@@ -59,6 +60,19 @@ pub struct SwarmOptions {
     /// What to log on stderr: error, warn, info, debug, trace, or a tracing filter.
     #[arg(long, value_name = "LEVEL", env = "STARLING_LOG", default_value = "info")]
     pub log: String,
+    /// How each line of the log is written: for people, or for programs.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object.
+    Json,
 }
 
 /// Why a program ends.
@@ -124,6 +138,14 @@ impl From<MembersError> for Exit {
 }
 
 impl SwarmOptions {
+    /// Sends logs to stderr, as much and in the form that was asked for.
+    ///
+    /// # Errors
+    /// When the filter is not one.
+    pub fn init_log(&self) -> Result<(), Exit> {
+        init_log_as(&self.log, self.log_format)
+    }
+
     /// The folder for everything that lasts; `program` is its last part where the platform decides.
     ///
     /// # Errors
@@ -279,12 +301,20 @@ fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Resu
 /// # Errors
 /// When the filter is not one.
 pub fn init_log(filter: &str) -> Result<(), Exit> {
+    init_log_as(filter, LogFormat::Text)
+}
+
+fn init_log_as(filter: &str, format: LogFormat) -> Result<(), Exit> {
     let quiet = "libp2p=warn,libp2p_kad=error,multistream_select=warn,yamux=warn,quinn=warn,hickory=warn,netlink=warn,sqlx=warn";
     let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
         .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
     // A test that starts several programs in one process sets this once.
     let colours = io::stderr().is_terminal();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr);
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
     Ok(())
 }
 

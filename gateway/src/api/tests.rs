@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 use starling_protocol::{
     members::{self, Standing},
     membership::{Clock, MemberRole, SwarmKey},
-    program::SwarmOptions,
+    program::{LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 use tower::ServiceExt;
 
 use super::router;
 use crate::{
-    app::App,
+    app::{App, Origin},
     config::Titles,
     dispatch::Dispatch,
     id::{TurnId, UserId},
@@ -65,8 +65,8 @@ impl Site {
     async fn with_origin(public_origin: Option<&str>) -> Self {
         let (store, dir) = store().await;
         let network = network(dir.path());
-        let public = public_origin.map(str::to_owned);
-        let app = App::new(store, Dispatch::detached(), network, public, Titles::Words).await.unwrap();
+        let origin = Origin { public: public_origin.map(str::to_owned), tls: false };
+        let app = App::new(store, Dispatch::detached(), network, origin, Titles::Words).await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }
     }
 
@@ -161,6 +161,7 @@ fn network(dir: &std::path::Path) -> Network {
         no_port_mapping: true,
         bootstrap: vec![],
         log: String::new(),
+        log_format: LogFormat::Text,
     };
     let (swarm, inbound, _) = swarm::new(options.swarm_config(Role::Gateway, dir, false).unwrap()).unwrap();
     let key = SwarmKey::generate().unwrap();

@@ -46,6 +46,7 @@ fn options(data: &Path) -> SwarmOptions {
         no_port_mapping: true,
         bootstrap: vec![],
         log: "off".to_owned(),
+        log_format: LogFormat::Text,
     }
 }
 

@@ -54,7 +54,7 @@ impl Page {
 async fn serve(site: &Site) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(http::serve(listener, site.router.clone(), site.app.life.clone()));
+    tokio::spawn(http::serve(listener, None, site.router.clone(), site.app.life.clone()));
     address
 }
 
