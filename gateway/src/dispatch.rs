@@ -335,6 +335,13 @@ impl Dispatch {
         &self.jobs
     }
 
+    /// What a model is called by one who serves it.
+    fn model_name(&self, model: &ModelId) -> Option<String> {
+        let view = self.view.borrow();
+        let mut offers = view.nodes.iter().flat_map(|node| &node.offers);
+        offers.find(|offer| offer.model == *model).map(|offer| offer.name.clone())
+    }
+
     /// Begins a job. Returns at once; the first [`Answer::next`] waits for a node.
     #[must_use]
     pub fn start(&self, mut job: Job) -> Answer {
@@ -348,6 +355,7 @@ impl Dispatch {
             labels = self.labels.of(&job.model, chat);
             chat.prefixes = labels.iter().map(|label| label.label).collect();
         }
+        let meter = self.jobs.begin(operation(&job.task), self.model_name(&job.model));
         let need = Need::new(job.model, &job.task, labels, job.priority, job.owner);
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
         let cancel = CancellationToken::new();
@@ -361,7 +369,15 @@ impl Dispatch {
                 job::Means { swarm, members, view, commands, events, jobs, tasks, cancel, warmings, warm_after };
             self.tasks.spawn(job::run(job, need, means));
         }
-        Answer { events: received, fallback: Some(fallback), meter: self.jobs.begin(), _reader: reader }
+        Answer { events: received, fallback: Some(fallback), meter, _reader: reader }
+    }
+}
+
+/// What a job is for, in OpenTelemetry's words.
+fn operation(task: &Task) -> &'static str {
+    match task {
+        Task::Chat(_) => "chat",
+        Task::Embed(_) => "embeddings",
     }
 }
 

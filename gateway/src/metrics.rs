@@ -3,6 +3,7 @@
 //! Numbers and names only, never what anybody wrote. Nodes are strangers, so their number and with it
 //! the number of series is bounded.
 
+mod genai;
 mod jobs;
 mod nodes;
 mod paths;
@@ -18,7 +19,7 @@ pub use self::{
 use self::{nodes::Nodes, paths::Bytes};
 use crate::dispatch::Dispatch;
 
-/// Everything that is measured, under the names that begin with `starling_`.
+/// Everything that is measured, under the names that begin with `starling_`, and answers also under OpenTelemetry's.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -29,12 +30,14 @@ impl Metrics {
     /// What `dispatch` counts, the nodes that it sees, and how `swarm` reaches them.
     #[must_use]
     pub fn new(dispatch: &Dispatch, swarm: Handle) -> Self {
-        let mut registry = Registry::with_prefix("starling");
-        dispatch.jobs().register(&mut registry);
-        registry.register_collector(Box::new(Nodes::new(dispatch.view())));
-        registry.register_collector(Box::new(Bytes(swarm)));
+        let mut registry = Registry::default();
+        let ours = registry.sub_registry_with_prefix("starling");
+        dispatch.jobs().register(ours);
+        ours.register_collector(Box::new(Nodes::new(dispatch.view())));
+        ours.register_collector(Box::new(Bytes(swarm)));
         let upgrades = Upgrades::default();
-        upgrades.register(&mut registry);
+        upgrades.register(ours);
+        dispatch.jobs().register_gen_ai(&mut registry);
         Self { registry, upgrades }
     }
 

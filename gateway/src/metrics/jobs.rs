@@ -1,12 +1,17 @@
 //! Jobs as their readers see them: how many run and wait, how they end, how long the first token takes.
 
-use std::{sync::atomic::AtomicI64, time::Instant};
+use std::{
+    sync::atomic::AtomicI64,
+    time::{Duration, Instant},
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use starling_protocol::swarm::Path;
+use starling_protocol::{message::Usage, swarm::Path};
+
+use super::genai::{self, GenAi};
 
 use crate::{
     dispatch::{AnswerEvent, DispatchError},
@@ -38,6 +43,7 @@ pub struct Jobs {
     continued: Family<Reason, Counter>,
     hedges: Family<Outcome, Counter>,
     warmed: Family<Outcome, Counter>,
+    gen_ai: GenAi,
 }
 
 impl Default for Jobs {
@@ -53,6 +59,7 @@ impl Default for Jobs {
             continued: Family::default(),
             hedges: Family::default(),
             warmed: Family::default(),
+            gen_ai: GenAi::default(),
         }
     }
 }
@@ -75,6 +82,10 @@ impl Jobs {
         registry.register("hedges", help, self.hedges.clone());
         let help = "Idle nodes that have computed an answer in case it has to go on there, and of these, used";
         registry.register("warmings", help, self.warmed.clone());
+    }
+
+    pub(super) fn register_gen_ai(&self, registry: &mut Registry) {
+        self.gen_ai.register(registry);
     }
 
     /// An answer goes on over this path.
@@ -106,11 +117,20 @@ impl Jobs {
         self.warmed.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// A job begins.
+    /// A job begins: what it is for, in OpenTelemetry's words, and what its model is called, if anybody serves it.
     #[must_use]
-    pub fn begin(&self) -> Meter {
+    pub fn begin(&self, operation: &'static str, model: Option<String>) -> Meter {
         self.running.inc();
-        Meter { jobs: self.clone(), began: Instant::now(), waits: false, answers: false, outcome: None }
+        Meter {
+            jobs: self.clone(),
+            began: Instant::now(),
+            waits: false,
+            operation,
+            model,
+            first: None,
+            usage: None,
+            outcome: None,
+        }
     }
 }
 
@@ -120,7 +140,10 @@ pub struct Meter {
     jobs: Jobs,
     began: Instant,
     waits: bool,
-    answers: bool,
+    operation: &'static str,
+    model: Option<String>,
+    first: Option<Duration>,
+    usage: Option<Usage>,
     outcome: Option<&'static str>,
 }
 
@@ -134,15 +157,19 @@ impl Meter {
                 self.jobs.tokens.inc_by(tokens.len() as u64);
             }
             Ok(AnswerEvent::Vectors(_)) => self.first(),
-            Ok(AnswerEvent::Done(_)) => self.outcome = Some("done"),
+            Ok(AnswerEvent::Done(done)) => {
+                self.outcome = Some("done");
+                self.usage = Some(done.usage);
+            }
             Ok(_) => {}
             Err(error) => self.outcome = Some(turn::code(error)),
         }
     }
 
     fn first(&mut self) {
-        if !std::mem::replace(&mut self.answers, true) {
-            self.jobs.first_token.observe(self.began.elapsed().as_secs_f64());
+        if self.first.is_none() {
+            let after = *self.first.insert(self.began.elapsed());
+            self.jobs.first_token.observe(after.as_secs_f64());
         }
     }
 
@@ -162,5 +189,13 @@ impl Drop for Meter {
         // Without an end its reader has left, or stopped it.
         let outcome = [("outcome", self.outcome.unwrap_or("left"))];
         self.jobs.answers.get_or_create(&outcome).inc();
+        self.jobs.gen_ai.observe(&genai::Job {
+            operation: self.operation,
+            model: self.model.as_deref(),
+            took: self.began.elapsed(),
+            first_token: self.first,
+            usage: self.usage,
+            error: (self.outcome != Some("done")).then(|| self.outcome.unwrap_or("left")),
+        });
     }
 }

@@ -88,15 +88,16 @@ fn many_nodes_make_no_more_series_than_some() {
 }
 
 fn jobs_text(jobs: &Jobs) -> String {
-    let mut registry = Registry::with_prefix("starling");
-    jobs.register(&mut registry);
+    let mut registry = Registry::default();
+    jobs.register(registry.sub_registry_with_prefix("starling"));
+    jobs.register_gen_ai(&mut registry);
     Metrics { registry, upgrades: Upgrades::default() }.text()
 }
 
 #[test]
 fn a_job_is_counted_from_its_beginning_to_its_end() {
     let jobs = Jobs::default();
-    let mut done = jobs.begin();
+    let mut done = jobs.begin("chat", Some("m".into()));
     done.see(&Ok(AnswerEvent::Waiting(Estimate { position: 1, seconds: 1 })));
     let text = jobs_text(&jobs);
     assert_eq!(value(&text, "starling_jobs_running "), Some(1.0), "{text}");
@@ -104,11 +105,12 @@ fn a_job_is_counted_from_its_beginning_to_its_end() {
     let piece = AnswerEvent::Piece { tokens: vec![1, 2], text: Private::default(), logprobs: vec![] };
     done.see(&Ok(piece.clone()));
     done.see(&Ok(piece));
-    let (usage, timings) = (Usage::default(), Timings::default());
+    let usage = Usage { prompt_tokens: 7, completion_tokens: 4, cached_tokens: 0 };
+    let timings = Timings::default();
     done.see(&Ok(AnswerEvent::Done(Done { finish: Finish::Stop, usage, timings })));
     drop(done);
-    drop(jobs.begin());
-    let mut broken = jobs.begin();
+    drop(jobs.begin("chat", Some("m".into())));
+    let mut broken = jobs.begin("chat", Some("m".into()));
     broken.see(&Err(DispatchError::NodeFailed(JobFailure::OutOfMemory)));
     drop(broken);
     let text = jobs_text(&jobs);
@@ -120,7 +122,31 @@ fn a_job_is_counted_from_its_beginning_to_its_end() {
         (r#"starling_answers_total{outcome="done"} "#, 1.0),
         (r#"starling_answers_total{outcome="left"} "#, 1.0),
         (r#"starling_answers_total{outcome="node_failed"} "#, 1.0),
+        (
+            r#"gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="starling",gen_ai_response_model="m",gen_ai_token_type="input"} "#,
+            7.0,
+        ),
+        (
+            r#"gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="starling",gen_ai_response_model="m"} "#,
+            1.0,
+        ),
+        (
+            r#"gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="starling",gen_ai_response_model="m",error_type="left"} "#,
+            1.0,
+        ),
     ] {
         assert_eq!(value(&text, series), Some(expected), "{series}: {text}");
     }
+}
+
+#[test]
+fn models_that_strangers_name_make_no_more_series_than_some() {
+    let jobs = Jobs::default();
+    for number in 0..100 {
+        drop(jobs.begin("chat", Some(format!("model {number}"))));
+    }
+    let text = jobs_text(&jobs);
+    assert_eq!(text.matches("gen_ai_server_request_duration_seconds_count{").count(), 65);
+    let other = text.lines().find(|line| line.contains("_duration_seconds_count") && line.contains("\"other\""));
+    assert!(other.is_some_and(|line| line.ends_with(" 36")), "{other:?}");
 }

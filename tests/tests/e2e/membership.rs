@@ -16,7 +16,7 @@ use starling_protocol::{
     Identity,
     join::{JoinError, join as redeem},
     membership::{Clock, Invite, JoinRefusal, MemberRole, NotMember, Secret, SwarmKey},
-    program::{Exit, SwarmOptions},
+    program::{Exit, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 use starling_tests::{MemberPeer, PATIENCE, TestSwarm, expected_text};
