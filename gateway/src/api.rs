@@ -3,6 +3,7 @@
 //! Handlers are thin: they check, call the store or a turn, and convert. Every route stands in
 //! [`routes`], so that a test can ask of each who may use it.
 
+mod audit;
 pub mod auth;
 mod characters;
 mod chat;
@@ -17,6 +18,7 @@ mod members;
 mod messages;
 mod metrics;
 mod models;
+mod nodes;
 mod openai;
 mod portable;
 mod setup;
@@ -88,6 +90,8 @@ pub fn routes() -> Vec<Route> {
         delete("/api/invites/{id}", invites::revoke),
         get("/api/members", members::list),
         delete("/api/members/{id}", members::revoke),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/nodes/{id}", nodes::change),
+        get("/api/audit", audit::list),
         get("/api/chat", chat::connect),
         get("/v1/models", openai::models::list),
         // A model's name may hold slashes.

@@ -17,18 +17,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    api::{self, Sockets, Tapes},
+    api::{self, Sockets, Tapes, auth::Address},
     clock::Timestamp,
     config::{Config, Titles},
     dispatch::{self, Dispatch},
     doors::Doors,
-    http,
+    drained, http,
     life::Life,
     membership::{Joining, Network, Places},
     metrics::Metrics,
     password::Passwords,
     setup::{SetupCode, SetupDoor},
-    store::{OpenError, Store, StoreError, progress::Unfinished},
+    store::{
+        OpenError, Store, StoreError,
+        audit::{Action, Entry},
+        progress::Unfinished,
+        users::User,
+    },
     tls::{self, Reloader, Tls, TlsFiles},
     turn::{self, MAX_TURNS, Turns},
 };
@@ -91,6 +96,15 @@ impl App {
             public_origin: origin.public,
             tls: origin.tls,
         })))
+    }
+
+    /// Notes what an administrator has done. What was done stays done when the note cannot be written.
+    pub async fn note(&self, by: &User, action: Action, target: impl ToString, from: Address) {
+        let entry = Entry::now(&by.username, action, target, from.0);
+        tracing::info!(by = %entry.actor, action = action.name(), target = %entry.target, "administration");
+        if let Err(error) = self.store.note(&entry).await {
+            tracing::warn!(%error, "the audit log lacks an entry");
+        }
     }
 
     /// The origin of our pages when it is not what `Host` says.
@@ -203,6 +217,7 @@ impl Gateway {
         let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
         let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
         let renewing = renewal.map(|renewal| renewal.run(stop()));
+        let draining = drained::keep(app.store.clone(), app.dispatch.clone(), stop());
         let keeping = app.turns.clone().keep(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
@@ -210,6 +225,7 @@ impl Gateway {
         parts.spawn("letting members in", joining.instrument(tracing::info_span!("join")));
         parts.spawn("keeping its addresses", whereabouts);
         parts.spawn("the count of upgrades", counting);
+        parts.spawn("which nodes are drained", draining);
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         renewing.into_iter().for_each(|renewing| parts.spawn("keeping the certificate", renewing));
         parts.spawn("the HTTP server", http::serve(listener, tls, router, life));

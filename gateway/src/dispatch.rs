@@ -9,7 +9,7 @@ mod job;
 mod seen;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use starling_protocol::{
     JobId, ModelId,
@@ -122,6 +122,8 @@ pub struct NodeView {
     pub network: Network,
     /// Models that it would load, named likewise.
     pub loadable: Vec<Loadable>,
+    /// An administrator wants it to be given no more.
+    pub drained: bool,
 }
 
 /// A model and how much of it there is.
@@ -327,6 +329,12 @@ impl Dispatch {
     #[must_use]
     pub fn view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// These nodes, and no others, are given no more from now on; what they compute they finish.
+    pub async fn drain(&self, nodes: BTreeSet<PeerId>) {
+        // Without an actor there are no nodes either.
+        let _ = self.commands.send(Command::Drain(nodes)).await;
     }
 
     /// What it counts of its jobs.

@@ -56,6 +56,8 @@ ids! {
     KeyId;
     /// An invite, not its secret.
     InviteId;
+    /// A line of the audit log.
+    AuditId;
 }
 
 /// A turn is known by the message that its answer becomes.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod doors;
+mod drained;
 mod http;
 pub mod id;
 pub mod life;

@@ -18,7 +18,7 @@ mod speed;
 mod view;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -63,6 +63,8 @@ pub struct Scheduler {
     records: BTreeMap<PeerId, Record>,
     queues: BTreeMap<ModelId, Queue>,
     known: BTreeMap<ModelId, Knowledge>,
+    /// Nodes that are given no more.
+    drained: BTreeSet<PeerId>,
     /// What nobody was told yet.
     fates: Vec<(Ticket, Fate)>,
     next: u64,
@@ -83,7 +85,9 @@ impl Scheduler {
             }
         } else if self.nodes.len() < MAX_NODES {
             let record = self.records.remove(&peer).unwrap_or_default();
-            self.nodes.insert(peer, Node::new(peer, status, record, now));
+            let mut node = Node::new(peer, status, record, now);
+            node.drained = self.drained.contains(&peer);
+            self.nodes.insert(peer, node);
         }
     }
 
@@ -180,6 +184,14 @@ impl Scheduler {
     /// A node that counts as failed was only slow.
     pub fn pardon(&mut self, peer: &PeerId) {
         self.record(peer).map(Record::pardon);
+    }
+
+    /// These nodes are given no more; what they compute they finish.
+    pub fn drain(&mut self, peers: BTreeSet<PeerId>) {
+        self.drained = peers;
+        for (peer, node) in &mut self.nodes {
+            node.drained = self.drained.contains(peer);
+        }
     }
 
     /// How a node stands.

@@ -3,9 +3,11 @@
 //! One connection writes and a few read: SQLite has one writer anyway, and waiting for our own
 //! connection is fair and cheap where waiting for its lock is neither.
 
+pub mod audit;
 pub mod branches;
 pub mod characters;
 pub mod conversations;
+mod drained;
 mod error;
 pub mod invites;
 pub mod keys;

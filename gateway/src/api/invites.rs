@@ -6,7 +6,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode};
 use starling_protocol::membership::MemberRole;
 
 use super::{
-    auth::SignedInAdministrator,
+    auth::{Address, SignedInAdministrator},
     error::ApiError,
     extract::{InPath, Json},
     wire::{InviteAnswer, InviteList, NewInvite},
@@ -16,7 +16,10 @@ use crate::{
     clock::Timestamp,
     id::InviteId,
     membership::make_invite,
-    store::invites::{self, MAX_LIFETIME, MAX_USES},
+    store::{
+        audit::Action,
+        invites::{self, MAX_LIFETIME, MAX_USES},
+    },
 };
 
 /// Longest label, in bytes.
@@ -35,6 +38,7 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Re
 pub(super) async fn create(
     State(app): State<App>,
     SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
     Json(asked): Json<NewInvite>,
 ) -> Result<(StatusCode, Answer<InviteAnswer>), ApiError> {
     if !app.network.members.is_authority() {
@@ -46,6 +50,7 @@ pub(super) async fn create(
         return Err(ApiError::NoAddress);
     }
     let (made, invite) = make_invite(&app.store, at, &new).await?.ok_or(ApiError::TooManyInvites)?;
+    app.note(&by, Action::InviteMade, made.id, from).await;
     let answer = InviteAnswer { invite: made.into(), text: invite.to_string() };
     Ok((StatusCode::CREATED, Answer(answer)))
 }
@@ -53,10 +58,14 @@ pub(super) async fn create(
 /// `DELETE /api/invites/{id}`
 pub(super) async fn revoke(
     State(app): State<App>,
-    _: SignedInAdministrator,
+    SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
     InPath(id): InPath<InviteId>,
 ) -> Result<StatusCode, ApiError> {
     let was_there = app.store.revoke_invite(id, Timestamp::now()).await?;
+    if was_there {
+        app.note(&by, Action::InviteRevoked, id, from).await;
+    }
     was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchInvite)
 }
 

@@ -10,12 +10,16 @@ use starling_protocol::{
 };
 
 use super::{
-    auth::SignedInAdministrator,
+    auth::{Address, SignedInAdministrator},
     error::ApiError,
     extract::InPath,
     wire::{Member, MemberList, RefusedPeers},
 };
-use crate::{app::App, clock::Timestamp, store::members};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    store::{audit::Action, members},
+};
 
 /// `GET /api/members`
 pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Result<Answer<MemberList>, ApiError> {
@@ -33,7 +37,8 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Re
 /// `DELETE /api/members/{id}`
 pub(super) async fn revoke(
     State(app): State<App>,
-    _: SignedInAdministrator,
+    SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
     InPath(peer): InPath<PeerId>,
 ) -> Result<StatusCode, ApiError> {
     let members = &app.network.members;
@@ -50,6 +55,7 @@ pub(super) async fn revoke(
     // First the swarm: should the database fail, the peer is out all the same, and asking again mends the rest.
     members.revoke(peer).await;
     app.store.revoke_member(peer, Timestamp::now()).await?;
+    app.note(&by, Action::MemberRevoked, peer, from).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -8,6 +8,7 @@ mod errors;
 mod invites;
 mod matrix;
 mod metrics;
+mod operator;
 mod socket;
 
 use axum::{

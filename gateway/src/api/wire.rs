@@ -13,6 +13,7 @@ mod keys;
 mod members;
 mod messages;
 mod models;
+mod operator;
 mod swarm;
 mod users;
 
@@ -23,5 +24,6 @@ pub use keys::*;
 pub use members::*;
 pub use messages::*;
 pub use models::*;
+pub use operator::*;
 pub use swarm::*;
 pub use users::*;

@@ -1,7 +1,7 @@
 //! The task that owns the scheduler.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -59,6 +59,8 @@ pub(super) enum Command {
     },
     /// A node that was overtaken was only slow.
     Pardon(PeerId),
+    /// These nodes, and no others, are given no more.
+    Drain(BTreeSet<PeerId>),
 }
 
 /// The answer to [`Command::Ask`].
@@ -189,6 +191,10 @@ impl Actor {
                 let _ = reply.send(found.map(|(_, lease)| lease));
             }
             Command::Pardon(peer) => self.scheduler.pardon(&peer),
+            Command::Drain(peers) => {
+                self.scheduler.drain(peers);
+                self.stale = true;
+            }
         }
     }
 

@@ -31,6 +31,7 @@ pub(super) fn node(number: u8) -> NodeView {
         offers: vec![],
         network: Network::default(),
         loadable: vec![],
+        drained: false,
     }
 }
 

@@ -139,7 +139,7 @@ impl Node {
     /// What it says of a model that it does not serve and would load.
     pub(super) fn loadable(&self, model: ModelId) -> Option<&Loadable> {
         let found = self.status.loadable.iter().find(|one| one.model == model);
-        found.filter(|_| !self.status.stopping && self.offer(model).is_none())
+        found.filter(|_| self.takes_more() && self.offer(model).is_none())
     }
 
     /// Our jobs for which it is to load that model, or any.

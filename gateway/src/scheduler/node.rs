@@ -76,6 +76,8 @@ pub(super) struct Node {
     pub(super) relayed: bool,
     pub(super) rtt: Option<Duration>,
     pub(super) record: Record,
+    /// An administrator wants it to be given no more.
+    pub(super) drained: bool,
     /// The labels in its offers.
     held: HashSet<(ModelId, u64)>,
 }
@@ -95,8 +97,8 @@ impl Room {
 
 impl Node {
     pub(super) fn new(peer: PeerId, status: Status, record: Record, now: Instant) -> Self {
-        let (relayed, rtt, held) = (false, None, HashSet::new());
-        let mut node = Self { peer, status: Status::default(), seen: now, relayed, rtt, record, held };
+        let (relayed, rtt, drained, held) = (false, None, false, HashSet::new());
+        let mut node = Self { peer, status: Status::default(), seen: now, relayed, rtt, record, drained, held };
         node.update(status, now);
         node
     }
@@ -111,7 +113,12 @@ impl Node {
     }
 
     pub(super) fn offer(&self, model: ModelId) -> Option<&Offer> {
-        self.status.offers.iter().find(|offer| offer.model == model).filter(|_| !self.status.stopping)
+        self.status.offers.iter().find(|offer| offer.model == model).filter(|_| self.takes_more())
+    }
+
+    /// Whether it may be given anything.
+    pub(super) fn takes_more(&self) -> bool {
+        !self.status.stopping && !self.drained
     }
 
     pub(super) fn rests(&self, now: Instant) -> bool {

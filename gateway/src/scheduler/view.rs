@@ -25,7 +25,7 @@ impl Scheduler {
 
     fn models(&self) -> Vec<ModelView> {
         let mut models: BTreeMap<ModelId, ModelView> = BTreeMap::new();
-        let here = || self.nodes.values().filter(|node| !node.status.stopping);
+        let here = || self.nodes.values().filter(|node| node.takes_more());
         for offer in here().flat_map(|node| &node.status.offers) {
             let model = models.entry(offer.model).or_insert_with(|| first_sight(offer));
             model.context_tokens = model.context_tokens.max(offer.context_tokens);
@@ -67,6 +67,7 @@ impl Node {
             ram: self.status.ram,
             network: self.status.network.clone(),
             offers: offers.iter().filter_map(|offer| shown(offer, names)).collect(),
+            drained: self.drained,
             loadable: self.status.loadable.iter().filter_map(|one| to_load(one, names)).collect(),
         }
     }

@@ -13,6 +13,8 @@ export type KeyId = string;
 
 export type InviteId = string;
 
+export type AuditId = string;
+
 export type Timestamp = string;
 
 export type UserRole = "user" | "admin";
@@ -71,7 +73,11 @@ warning: string, gpus: Array<GpuView>, ram: MemoryView, offers: Array<OfferView>
 /**
  * Models that it loads once somebody asks.
  */
-loadable: Array<LoadableView>, };
+loadable: Array<LoadableView>, 
+/**
+ * An administrator wants it to be given no more.
+ */
+drained: boolean, };
 
 export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
 
@@ -200,6 +206,32 @@ export type ConversationAnswer = { conversation: Conversation, };
 export type ConversationDetail = { conversation: Conversation, messages: Array<Message>, };
 
 export type GoOnAnswer = { conversation: Conversation, turn: MessageId, };
+
+export type ChangeNode = { 
+/**
+ * It is given no more; what it computes it finishes.
+ */
+drained: boolean, };
+
+export type AuditEntry = { id: AuditId, at: Timestamp, 
+/**
+ * A user name as it was then.
+ */
+actor: string, 
+/**
+ * A stable word, such as `member_revoked`.
+ */
+action: string, 
+/**
+ * An id, or a user name.
+ */
+target: string, 
+/**
+ * The address it was done from.
+ */
+from: string, };
+
+export type AuditList = { entries: Array<AuditEntry>, };
 
 export type KeyList = { keys: Array<ApiKey>, };
 

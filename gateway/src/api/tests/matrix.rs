@@ -69,6 +69,8 @@ fn rows() -> Vec<Row> {
         row(Method::DELETE, "/api/invites/{id}", Some(json!({})), [401, 403, 403, 401]),
         get("/api/members", [401, 403, 403, 401]),
         row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]),
+        row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]),
+        get("/api/audit", [401, 403, 403, 401]),
         // 426: let in, and then not a WebSocket.
         get("/api/chat", [401, 426, 426, 401]),
         // 503: let in, and then there is no node.

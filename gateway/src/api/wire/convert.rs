@@ -177,6 +177,7 @@ impl From<&dispatch::NodeView> for NodeView {
             ram: node.ram.into(),
             offers: node.offers.iter().map(Into::into).collect(),
             network: (&node.network).into(),
+            drained: node.drained,
             loadable: node.loadable.iter().map(Into::into).collect(),
         }
     }

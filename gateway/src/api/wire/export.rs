@@ -10,7 +10,7 @@ use ts_rs::{Config, TS};
 use super::{frames, *};
 use crate::{
     clock::Timestamp,
-    id::{CharacterId, ConversationId, InviteId, KeyId, MessageId, UserId},
+    id::{AuditId, CharacterId, ConversationId, InviteId, KeyId, MessageId, UserId},
 };
 
 const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not edit.\n\
@@ -33,6 +33,7 @@ fn typescript() -> String {
         CharacterId,
         KeyId,
         InviteId,
+        AuditId,
         Timestamp,
         UserRole,
         User,
@@ -77,6 +78,9 @@ fn typescript() -> String {
         ConversationAnswer,
         ConversationDetail,
         GoOnAnswer,
+        ChangeNode,
+        AuditEntry,
+        AuditList,
         KeyList,
         NewKey,
         KeyAnswer,

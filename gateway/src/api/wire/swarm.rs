@@ -31,6 +31,8 @@ pub struct NodeView {
     pub network: NetworkView,
     /// Models that it loads once somebody asks.
     pub loadable: Vec<LoadableView>,
+    /// An administrator wants it to be given no more.
+    pub drained: bool,
 }
 
 /// How a node is seen from outside, as it says; null is what it does not know.

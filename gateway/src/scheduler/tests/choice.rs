@@ -223,3 +223,21 @@ fn tokens_are_counted_as_the_last_jobs_had_them() {
     let after = scheduler.knowledge(MODEL).tokens(4_000);
     assert_eq!((before as u32, after as u32), (1_216, 4_016));
 }
+
+#[test]
+fn a_drained_node_is_given_no_more_and_finishes_what_it_has() {
+    let now = Instant::now();
+    let (mut scheduler, _) = scheduler(&[(2, 2), (2, 2)], now);
+    let first = scheduler.placed(need(MODEL), now).peer;
+    scheduler.drain([first].into());
+    let second = scheduler.placed(need(MODEL), now).peer;
+    assert_ne!(first, second);
+    assert_eq!(scheduler.standing(&first), Standing::Here, "its answer goes on");
+    // It says how it is, goes, and comes again: still drained.
+    scheduler.status(first, status(MODEL, 2, 1), now);
+    scheduler.gone(first, now);
+    scheduler.status(first, status(MODEL, 2, 2), now);
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, second);
+    scheduler.drain([].into());
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, first);
+}

@@ -1,0 +1,40 @@
+//! What administrators do with nodes. Who they are is in `swarm`; turning one out is in `members`.
+
+use axum::{extract::State, http::StatusCode};
+use starling_protocol::{membership::MemberRole, swarm::PeerId};
+
+use super::{
+    auth::{Address, SignedInAdministrator},
+    error::ApiError,
+    extract::{InPath, Json},
+    wire::ChangeNode,
+};
+use crate::{app::App, drained, store::audit::Action};
+
+/// `PATCH /api/nodes/{id}`
+pub(super) async fn change(
+    State(app): State<App>,
+    SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
+    InPath(peer): InPath<PeerId>,
+    Json(ChangeNode { drained }): Json<ChangeNode>,
+) -> Result<StatusCode, ApiError> {
+    if !is_known(&app, peer).await? {
+        return Err(ApiError::NoSuchMember);
+    }
+    if app.store.drain_node(peer, drained).await? {
+        drained::read(&app.store, &app.dispatch).await?;
+        let action = if drained { Action::NodeDrained } else { Action::NodeResumed };
+        app.note(&by, action, peer, from).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// One that is there now, or joined here, or is drained.
+async fn is_known(app: &App, peer: PeerId) -> Result<bool, ApiError> {
+    let here = app.network.members.roster().borrow().get(&peer).is_some_and(|claims| claims.role == MemberRole::Node);
+    if here || app.store.drained_nodes().await?.contains(&peer) {
+        return Ok(true);
+    }
+    Ok(app.store.members().await?.iter().any(|member| member.peer == peer && member.role == MemberRole::Node))
+}
