@@ -6,6 +6,7 @@
 mod engine;
 mod figures;
 mod flood;
+mod gateway;
 mod schedule;
 mod site;
 mod swarm;
@@ -47,6 +48,8 @@ pub(crate) enum What {
     Swarm(swarm::Options),
     /// A gateway under a flood of false peers and half-open connections.
     Flood(flood::Options),
+    /// Our gateway beside LiteLLM's proxy and SMG, before the same scripted engine.
+    Gateway(gateway::Options),
     /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
     Schedule(schedule::Options),
 }
@@ -76,6 +79,7 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Engine(options) => engine::run(options, stop),
         What::Swarm(options) => swarm::run(options, stop),
         What::Flood(options) => flood::run(options, stop),
+        What::Gateway(options) => gateway::run(options, stop),
         What::Schedule(options) => schedule::run(options, stop),
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Row {
 
 /// The middle of some values, and how far they reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Spread {
+pub(super) struct Spread {
     least: f64,
     median: f64,
     most: f64,
@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or_default();
         let last = values.len().saturating_sub(1);
@@ -98,12 +98,12 @@ impl Spread {
         Self { least: at(0), median, most: at(last) }
     }
 
-    fn show(self, digits: usize) -> String {
+    pub(super) fn show(self, digits: usize) -> String {
         format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.least, self.most)
     }
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@
 //! script says, so that a lost, doubled or swapped token counts as wrong.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
+mod backend;
 mod figures;
 
 use std::sync::Arc;
@@ -38,12 +39,17 @@ struct Options {
     /// The scripted engine's options; for the path those that its node runs with.
     #[arg(long, global = true, default_value = "seed=1")]
     scripted: String,
+    /// Most tokens of an answer; what the script says when it is not given.
+    #[arg(long, global = true)]
+    max_tokens: Option<u32>,
 }
 
 #[derive(Subcommand)]
 enum Where {
     /// The engine in this process.
     Engine,
+    /// Nothing is asked: the engine is served over HTTP, as other gateways want their backends.
+    Backend,
     /// A gateway. The API key comes from STARLING_API_KEY.
     Path {
         /// HOST:PORT
@@ -57,7 +63,7 @@ enum Where {
 /// What is asked.
 #[derive(Clone)]
 enum Target {
-    Engine(Handle),
+    Engine(Handle, Option<u32>),
     Path { gateway: String, head: String, body: String },
 }
 
@@ -73,8 +79,11 @@ struct Answer {
 async fn main() -> Result<()> {
     let options = Options::parse();
     let script: scripted::Options = options.scripted.parse()?;
-    let expected = script.expected_text(&request());
-    let target = Target::of(&options.target, script)?;
+    if matches!(options.target, Where::Backend) {
+        return backend::serve(engine(script)?).await;
+    }
+    let expected = script.expected_text(&request(options.max_tokens));
+    let target = Target::of(&options, script)?;
     let before = Instant::now();
     let mut answers = Vec::new();
     let mut failures = Vec::new();
@@ -109,9 +118,9 @@ async fn wave(target: &Target, streams: usize) -> Vec<Result<Answer>> {
 
 async fn ask(target: Target, start: Arc<Barrier>) -> Result<Answer> {
     match target {
-        Target::Engine(handle) => {
+        Target::Engine(handle, max_tokens) => {
             start.wait().await;
-            ask_engine(&handle).await
+            ask_engine(&handle, request(max_tokens)).await
         }
         Target::Path { gateway, head, body } => {
             // Connected before the clock runs, as a browser or a client with a pool would be.
@@ -122,9 +131,9 @@ async fn ask(target: Target, start: Arc<Barrier>) -> Result<Answer> {
     }
 }
 
-async fn ask_engine(handle: &Handle) -> Result<Answer> {
+async fn ask_engine(handle: &Handle, request: Request) -> Result<Answer> {
     let mut answer = Answer::begin();
-    let mut generation = handle.generate(request()).await?;
+    let mut generation = handle.generate(request).await?;
     loop {
         let output = tokio::time::timeout(SILENCE, generation.next()).await.context("the engine is silent")?;
         match output.context("the engine ended without an end")? {
@@ -171,8 +180,9 @@ async fn next_line(reader: &mut BufReader<TcpStream>, line: &mut String) -> Resu
     Ok(read.context("the gateway is silent")??)
 }
 
-fn request() -> Request {
+fn request(max_tokens: Option<u32>) -> Request {
     Request {
+        max_tokens,
         messages: vec![Message::new(Role::User, PROMPT)],
         sampling: Sampling { seed: Some(1), ..Sampling::default() },
         ..Request::default()
@@ -180,13 +190,17 @@ fn request() -> Request {
 }
 
 impl Target {
-    fn of(target: &Where, script: scripted::Options) -> Result<Self> {
-        let Where::Path { gateway, model } = target else {
-            return Ok(Self::Engine(engine(script)?));
+    fn of(options: &Options, script: scripted::Options) -> Result<Self> {
+        let Where::Path { gateway, model } = &options.target else {
+            return Ok(Self::Engine(engine(script)?, options.max_tokens));
         };
         let key = std::env::var("STARLING_API_KEY").context("STARLING_API_KEY is not set")?;
         let messages = json!([{"role": "user", "content": PROMPT}]);
-        let body = json!({"model": model, "messages": messages, "seed": 1, "stream": true}).to_string();
+        let mut body = json!({"model": model, "messages": messages, "seed": 1, "stream": true});
+        if let Some(most) = options.max_tokens {
+            body["max_tokens"] = most.into();
+        }
+        let body = body.to_string();
         let length = body.len();
         let head = format!(
             "POST /v1/chat/completions HTTP/1.0\r\nhost: {gateway}\r\nauthorization: Bearer {key}\r\n\
