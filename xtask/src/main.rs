@@ -10,6 +10,7 @@ mod api;
 mod bench;
 mod binaries;
 mod blocked;
+mod coverage;
 mod embedding_model;
 #[cfg(unix)]
 mod faults;
@@ -53,6 +54,8 @@ enum Command {
     /// Kill, hang, cut off and overload the programs, and say what their readers see of it.
     #[cfg(unix)]
     Faults(faults::Options),
+    /// Say which lines of the gateway and the protocol the Rust tests reach.
+    Coverage(coverage::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::What),
@@ -69,6 +72,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(rustc) = coverage::stands_in_for_rustc() {
+        return coverage::compile(&rustc).map_or_else(|error| explain(&error), |()| ExitCode::SUCCESS);
+    }
     let result = match Cli::parse().command {
         Command::Hold { parent, program } => hold::become_program(parent, &program),
         Command::LabClient(options) => lab::client::run(&options),
@@ -89,6 +95,7 @@ fn work(command: Command) -> anyhow::Result<()> {
         Command::Lab(options) => lab::run(&options, &stop),
         #[cfg(unix)]
         Command::Faults(options) => faults::run(&options, &stop),
+        Command::Coverage(options) => coverage::run(&options, &stop),
         Command::Bench(what) => bench::run(&what, &stop),
         Command::LabClient(_) | Command::Hold { .. } => unreachable!("handled before"),
     }
