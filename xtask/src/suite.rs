@@ -5,6 +5,7 @@
 //! and (without the C++) once more for clippy. Nothing is built in the release profile.
 
 mod client_tests;
+mod deploy;
 mod error_lines;
 mod steps;
 mod tools;
