@@ -9,6 +9,7 @@ use std::{
 use starling_protocol::{
     members::Standing,
     membership::{Membership, SwarmId},
+    message::Private,
     program::{Exit, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
@@ -17,6 +18,7 @@ use crate::{
     master::MasterKey,
     membership::{self, Files},
     scheduler::Rules,
+    store::{Database, DatabaseUrl},
     tls::TlsFiles,
 };
 
@@ -58,6 +60,41 @@ pub struct Options {
     /// Gateways on one database share it. master.key in the data folder unless given.
     #[arg(long, value_name = "FILE")]
     pub master_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub database: DatabaseOption,
+}
+
+/// Which database a gateway uses.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct DatabaseOption {
+    /// A MySQL or MariaDB database, mysql://USER:PASSWORD@HOST/DATABASE?ssl-mode=VERIFY_CA&ssl-ca=FILE, in place of the
+    /// SQLite file in the data folder. One with a password belongs into the environment or the configuration file.
+    #[arg(long, value_name = "URL", env = "STARLING_DATABASE", hide_env_values = true, value_parser = unchecked)]
+    pub database: Option<Private>,
+}
+
+/// Checked later: clap would show what it refuses, and with it a password.
+fn unchecked(url: &str) -> Result<Private, std::convert::Infallible> {
+    Ok(Private(url.to_owned()))
+}
+
+impl DatabaseOption {
+    /// The database of the gateway in that folder.
+    ///
+    /// # Errors
+    /// When the URL is none, or can be read by whoever lists this computer's processes.
+    pub fn of(&self, data: &Path) -> Result<Database, Exit> {
+        let Some(given) = &self.database else { return Ok(Database::Sqlite(data.join("starling.db"))) };
+        let hint =
+            "write it as mysql://user:password@host/database, with % and two digits for signs such as @ in a password";
+        let url: DatabaseUrl = given.0.parse().map_err(|reason| Exit::usage(reason, hint))?;
+        let shown = std::env::args_os().any(|argument| argument.to_string_lossy().contains(&given.0));
+        if url.has_password() && shown {
+            let hint = "set STARLING_DATABASE to it, or write database = \"…\" in the file after --config";
+            return Err(Exit::usage("everybody on this computer can read the password after --database", hint));
+        }
+        Ok(Database::MySql(url))
+    }
 }
 
 /// Who finds the title of a new conversation.
@@ -76,8 +113,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// The origin of its pages as people's browsers see it, when that is not what `Host` says.
     pub public_origin: Option<String>,
-    /// The database file.
-    pub database: PathBuf,
+    /// Where the data is.
+    pub database: Database,
     /// Its part in the swarm.
     pub swarm: swarm::Config,
     /// How it treats nodes.
@@ -114,7 +151,7 @@ impl Config {
         Ok(Self {
             http: options.http,
             public_origin: options.public_url.clone(),
-            database: database(&data),
+            database: options.database.of(&data)?,
             swarm: options.swarm.of_swarm(alone, swarm, &addresses),
             standing,
             files,
@@ -144,7 +181,7 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        let (titles, master_key) = (Titles::Words, None);
+        let (titles, master_key, database) = (Titles::Words, None, DatabaseOption::default());
         let (tls_cert, tls_key) = (None, None);
         Self::check(&Options {
             swarm,
@@ -157,6 +194,7 @@ impl Config {
             tls_cert,
             tls_key,
             master_key,
+            database,
         })
     }
 }
@@ -164,11 +202,6 @@ impl Config {
 fn tls(options: &Options) -> Option<TlsFiles> {
     let (certificate, key) = options.tls_cert.clone().zip(options.tls_key.clone())?;
     Some(TlsFiles { certificate, key })
-}
-
-/// The database in a gateway's folder.
-pub(crate) fn database(data: &Path) -> PathBuf {
-    data.join("starling.db")
 }
 
 fn swarm_of(member: &Membership) -> Result<SwarmId, Exit> {

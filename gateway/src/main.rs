@@ -56,7 +56,7 @@ async fn run(options: &Options) -> Result<(), Exit> {
     program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());
-    let mut running = Gateway::start(Config::check(options)?).await?;
+    let mut running = Box::pin(Gateway::start(Config::check(options)?)).await?;
     introduce(&running).await?;
     let result = tokio::select! {
         () = cancel.cancelled() => Ok(()),

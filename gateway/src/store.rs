@@ -1,18 +1,21 @@
-//! What must outlive the process, in SQLite. All the SQL there is lies in `store/`.
+//! What must outlive the process, in SQLite or on a MySQL or MariaDB server. All the SQL there is lies in `store/`, once
+//! for both: `database` and `pool` know which one it is, the other files do not.
 //!
-//! One connection writes and a few read: SQLite has one writer anyway, and waiting for our own
-//! connection is fair and cheap where waiting for its lock is neither.
+//! What both understand: `?` in order, no RETURNING, no ON CONFLICT, no comparison of rows, no INSERT … SELECT without a
+//! table. What is counted before a write is locked first ([`Write::lock`](pool::Write)).
 
 pub mod audit;
 pub mod branches;
 pub mod characters;
 pub mod conversations;
+mod database;
 mod drained;
 mod error;
 pub mod invites;
 pub mod keys;
 pub mod members;
 pub mod messages;
+mod pool;
 pub mod portable;
 pub mod progress;
 mod rows;
@@ -20,69 +23,57 @@ pub mod sessions;
 pub mod turns;
 pub mod users;
 
-use std::{
-    fs::{self, OpenOptions},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use sqlx::{
-    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
-};
+use sqlx::{Any, any::AnyRow, migrate::Migrator};
 use thiserror::Error;
 
+use database::Dialect;
+use pool::{DbConnection, Lock, Pool, Write, repeat};
+
+pub use database::{Database, DatabaseUrl};
 pub use error::StoreError;
 
-/// Readers beside each other; more than the machine has cores for would only queue elsewhere.
-const READERS: u32 = 4;
-/// How long SQLite waits for another process (a backup, an operator's shell) to let go of its lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a request waits for a connection; then it is told to come again.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+static MYSQL: Migrator = sqlx::migrate!("../migrations/mysql");
+/// How long a gateway waits for another one that brings the same database up to date.
+const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// What the store's functions are written for, named once. They keep to what SQLite and MySQL both understand: `?` in
-/// order, no RETURNING.
-type Db = Sqlite;
-type DbRow = SqliteRow;
-type DbConnection = SqliteConnection;
-/// A transaction that may write.
-type Write = Transaction<'static, Db>;
+/// What the store's functions are written for, named once.
+type Db = Any;
+type DbRow = AnyRow;
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Pool,
+    readers: Pool,
 }
 
 /// Why there is no database.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The folder or the file cannot be made.
-    #[error("cannot open the database {path}: {source}")]
+    #[error("cannot open the database {database}: {source}")]
     File {
-        /// The database file.
-        path: PathBuf,
+        /// Which.
+        database: Database,
         /// What the system said.
         source: io::Error,
     },
-    /// SQLite refuses the file.
-    #[error("cannot open the database {path}: {source}")]
-    Sqlite {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
+    /// SQLite refuses the file, or the server us.
+    #[error("cannot open the database {database}: {source}")]
+    Refused {
+        /// Which.
+        database: Database,
+        /// What it said.
         source: sqlx::Error,
     },
-    /// The file is not what this program would have made.
-    #[error("cannot bring the database {path} up to date: {source}")]
+    /// The tables are not what this program would have made.
+    #[error("cannot bring the database {database} up to date: {source}")]
     Migrate {
-        /// The database file.
-        path: PathBuf,
+        /// Which.
+        database: Database,
         /// What is wrong.
         source: Box<sqlx::migrate::MigrateError>,
     },
@@ -93,14 +84,16 @@ impl OpenError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::File { path, .. } => {
-                format!("check that {} can be written, or choose another folder with --data", path.display())
+            Self::File { database, .. } => {
+                format!("check that {database} can be written, or choose another folder with --data")
             }
-            Self::Sqlite { path, .. } => {
-                format!(
-                    "if {} is not Starling's database, choose another folder with --data; otherwise restore it",
-                    path.display()
-                )
+            Self::Refused { database: database @ Database::Sqlite(_), .. } => {
+                format!("if {database} is not Starling's database, choose another folder with --data; otherwise restore it")
+            }
+            Self::Refused { database: Database::MySql(_), .. } => {
+                "check that the server runs, and the host, name, password and database in STARLING_DATABASE; the database \
+                 itself is made by you: CREATE DATABASE"
+                    .to_owned()
             }
             Self::Migrate { .. } => {
                 "a newer release has used this database: run that release, or restore a backup".to_owned()
@@ -110,19 +103,20 @@ impl OpenError {
 }
 
 impl Store {
-    /// The database in the file at `path`, made when it is not there and brought up to date.
+    /// The database, made when it is a file that is not there, and brought up to date.
     ///
     /// # Errors
     /// See [`OpenError`]; each has a [`hint`](OpenError::hint).
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        create(path).map_err(|source| OpenError::File { path: path.into(), source })?;
-        let sqlite = |source| OpenError::Sqlite { path: path.into(), source };
-        let writer = pool(1).connect_with(options(path)).await.map_err(sqlite)?;
-        MIGRATIONS
-            .run(&writer)
+    pub async fn open(database: &Database) -> Result<Self, OpenError> {
+        if let Some(file) = database.file() {
+            database::create(file).map_err(|source| OpenError::File { database: database.clone(), source })?;
+        }
+        let refused = |source| OpenError::Refused { database: database.clone(), source };
+        let writer = database.writers().await.map_err(refused)?;
+        migrate(&writer)
             .await
-            .map_err(|source| OpenError::Migrate { path: path.into(), source: Box::new(source) })?;
-        let readers = pool(READERS).connect_with(options(path).read_only(true)).await.map_err(sqlite)?;
+            .map_err(|source| OpenError::Migrate { database: database.clone(), source: Box::new(source) })?;
+        let readers = database.readers().await.map_err(refused)?;
         Ok(Self { writer, readers })
     }
 
@@ -133,59 +127,34 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of the file; what waits for a connection fails.
+    /// Lets go of the database; what waits for a connection fails.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 
-    /// A transaction that may write. It takes SQLite's lock at once: one that reads first and asks
-    /// for the lock later can fail with "busy" where waiting would not help.
+    /// A transaction that may write.
     async fn write(&self) -> Result<Write, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.writer.begin().await?)
     }
 }
 
-/// The file is its owner's alone from its first byte; SQLite gives its side files the same mode.
-fn create(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+/// Brings the tables up to date; of two gateways that begin at once one waits.
+async fn migrate(writer: &Pool) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut connection = writer.plain().await?;
+    if writer.dialect() == Dialect::Sqlite {
+        return SQLITE.run(&mut *connection).await;
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        // FULL: what was acknowledged survives a power cut, not only a crash of this process. It costs
-        // a disk flush for each write, 4 ms instead of 0.02 on the machine this was tried on; there
-        // are two writes for an answer that takes seconds.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-}
-
-fn pool(connections: u32) -> SqlitePoolOptions {
-    // A connection to a file does not go stale: it is kept, and not tested before each use.
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        // A full disk makes SQLite end a transaction by itself, of which sqlx learns nothing: on such a connection no
-        // other can begin. The ping waits for a rollback that is under way.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        })
+    let wait = i64::try_from(MIGRATION_WAIT.as_secs()).unwrap_or(i64::MAX);
+    let lock = "SELECT GET_LOCK('starling migrations', ?)";
+    let locked: Option<i64> = sqlx::query_scalar(lock).bind(wait).fetch_one(&mut *connection).await?;
+    if locked != Some(1) {
+        return Err(sqlx::Error::PoolTimedOut.into());
+    }
+    let done = MYSQL.run(&mut *connection).await;
+    // The connection's end would do it too.
+    let _ = sqlx::raw_sql("DO RELEASE_LOCK('starling migrations')").execute(&mut *connection).await;
+    done
 }
 
 #[cfg(test)]

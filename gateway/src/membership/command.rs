@@ -11,9 +11,9 @@ use starling_protocol::{
 
 use super::{Files, make_invite};
 use crate::{
-    config::database,
+    config::DatabaseOption,
     store::{
-        OpenError, Store,
+        Database, OpenError, Store,
         invites::{MAX_USES, NewInvite},
     },
 };
@@ -24,6 +24,8 @@ pub struct InviteOptions {
     /// The gateway's folder, as it is started with [default: the platform's own].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub database: DatabaseOption,
     /// How many machines may join with it.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_USES)))]
     pub uses: u32,
@@ -45,6 +47,8 @@ pub struct JoinOptions {
     pub invite: String,
     #[command(flatten)]
     pub swarm: SwarmOptions,
+    #[command(flatten)]
+    pub database: DatabaseOption,
     /// What the other gateway calls this one in its list of members.
     #[arg(long, value_name = "NAME", default_value = "gateway")]
     pub name: String,
@@ -56,12 +60,12 @@ pub struct JoinOptions {
 /// When the gateway has never run, or makes no members.
 pub async fn invite(options: &InviteOptions) -> Result<(), Exit> {
     let data = program::data_dir(options.data.clone(), "gateway")?;
-    let (path, hint) = (database(&data), "start it once with starling-gateway run");
+    let (database, hint) = (options.database.of(&data)?, "start it once with starling-gateway run");
     let never_ran = || Exit::usage(format!("no gateway has run in {} yet", data.display()), hint);
-    if !path.is_file() {
+    if is_missing(&database) {
         return Err(never_ran());
     }
-    let store = Store::open(&path).await.map_err(|error| exit_of(&error))?;
+    let store = Store::open(&database).await.map_err(|error| exit_of(&error))?;
     let at = store.whereabouts().await.map_err(Exit::failed)?.ok_or_else(never_ran)?;
     if !Files::new(&data).key.is_file() {
         let hint = "run this on the gateway that founded the swarm, or copy its swarm.key here";
@@ -94,7 +98,7 @@ pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
     let invite: Invite = options.invite.parse()?;
     let data = options.swarm.data_dir("gateway")?;
     let files = Files::new(&data);
-    refuse_founder(&data, &files).await?;
+    refuse_founder(&options.database.of(&data)?, &files).await?;
     let config = options.swarm.swarm_config(Role::Gateway, &data, false)?;
     let membership = join::join(config, &invite, &options.name, Clock::default()).await?;
     let claims = membership.certificate.claims().ok_or_else(|| Exit::failed("the certificate cannot be read"))?;
@@ -113,11 +117,11 @@ pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
 }
 
 /// A swarm with members is not left by mistake.
-async fn refuse_founder(data: &std::path::Path, files: &Files) -> Result<(), Exit> {
-    if !files.key.exists() || !database(data).is_file() {
+async fn refuse_founder(database: &Database, files: &Files) -> Result<(), Exit> {
+    if !files.key.exists() || is_missing(database) {
         return Ok(());
     }
-    let store = Store::open(&database(data)).await.map_err(|error| exit_of(&error))?;
+    let store = Store::open(database).await.map_err(|error| exit_of(&error))?;
     let founder = store.has_members(None).await.map_err(Exit::failed)?;
     store.close().await;
     if founder {
@@ -125,6 +129,10 @@ async fn refuse_founder(data: &std::path::Path, files: &Files) -> Result<(), Exi
         return Err(Exit::usage("this gateway has founded a swarm, and the swarm has members", hint));
     }
     Ok(())
+}
+
+fn is_missing(database: &Database) -> bool {
+    database.file().is_some_and(|file| !file.is_file())
 }
 
 fn exit_of(error: &OpenError) -> Exit {

@@ -136,6 +136,6 @@ impl Store {
         // Ids are made of hexadecimal digits: this sorts behind them all.
         let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
         let found = sqlx::query_as("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
-        Ok(found.bind(before).bind(limit).fetch_all(&self.readers).await?)
+        Ok(found.bind(before).bind(i64::from(limit)).fetch_all(&self.readers).await?)
     }
 }

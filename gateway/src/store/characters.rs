@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row};
 use starling_protocol::message::Private;
 
 use super::{
-    DbRow, Store, StoreError,
+    DbRow, Store, StoreError, Write, repeat,
     rows::{self, Word, words},
 };
 use crate::{
@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// Characters that one person may have.
-pub const MAX_CHARACTERS: u32 = 100;
+pub const MAX_CHARACTERS: i64 = 100;
 /// Shared ones of others that are listed, the newest.
-const MAX_SHARED: u32 = 200;
+const MAX_SHARED: i64 = 200;
 
 /// Whom a conversation is held with.
 #[derive(Clone, Debug)]
@@ -82,9 +82,9 @@ impl FromRow<'_, DbRow> for Character {
                 system_prompt: Private(row.try_get("system_prompt")?),
                 greeting: Private(row.try_get("greeting")?),
                 sampling: serde_json::from_str(row.try_get("sampling")?).map_err(|_| rows::unreadable("sampling"))?,
-                shared: row.try_get("shared")?,
+                shared: rows::flag(row, "shared")?,
             },
-            has_picture: row.try_get("has_picture")?,
+            has_picture: rows::flag(row, "has_picture")?,
             updated_at: Timestamp(row.try_get("updated_at")?),
         })
     }
@@ -121,26 +121,20 @@ impl Store {
 
     /// A new one; `None` when the person has as many as may be.
     pub async fn create_character(&self, user: UserId, persona: &Persona) -> Result<Option<Character>, StoreError> {
-        let (id, now) = (CharacterId::generate(), Timestamp::now());
-        let done = sqlx::query(
-            "INSERT INTO characters (id, user_id, name, system_prompt, greeting, sampling, shared, created_at, updated_at)
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT COUNT(*) FROM characters WHERE user_id = ?) < ?",
-        )
-        .bind(id.to_string())
-        .bind(user.to_string())
-        .bind(&persona.name.0)
-        .bind(&persona.system_prompt.0)
-        .bind(&persona.greeting.0)
-        .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
-        .bind(persona.shared)
-        .bind(now.0)
-        .bind(now.0)
-        .bind(user.to_string())
-        .bind(MAX_CHARACTERS)
-        .execute(&self.writer)
-        .await?;
-        let made = Character { id, owner: user, persona: persona.clone(), has_picture: false, updated_at: now };
-        Ok((done.rows_affected() == 1).then_some(made))
+        repeat(|| async {
+            let (id, now) = (CharacterId::generate(), Timestamp::now());
+            let mut write = self.write().await?;
+            write.lock_user(user).await?;
+            let count = "SELECT COUNT(*) FROM characters WHERE user_id = ?";
+            let count: i64 = sqlx::query_scalar(count).bind(user.to_string()).fetch_one(&mut *write).await?;
+            if count >= MAX_CHARACTERS {
+                return Ok(None);
+            }
+            insert(&mut write, user, id, persona, now).await?;
+            write.commit().await?;
+            Ok(Some(Character { id, owner: user, persona: persona.clone(), has_picture: false, updated_at: now }))
+        })
+        .await
     }
 
     /// Writes one of a person's own anew; false when the person has none of that id.
@@ -216,4 +210,29 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         Ok(Some((rows::word("kind", row.try_get("kind")?)?, row.try_get("bytes")?)))
     }
+}
+
+async fn insert(
+    write: &mut Write,
+    user: UserId,
+    id: CharacterId,
+    persona: &Persona,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO characters (id, user_id, name, system_prompt, greeting, sampling, shared, created_at, updated_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(id.to_string())
+    .bind(user.to_string())
+    .bind(&persona.name.0)
+    .bind(&persona.system_prompt.0)
+    .bind(&persona.greeting.0)
+    .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
+    .bind(persona.shared)
+    .bind(now.0)
+    .bind(now.0)
+    .execute(&mut **write)
+    .await
+    .map(drop)
 }

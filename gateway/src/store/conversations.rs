@@ -1,10 +1,10 @@
 //! Conversations. Each function takes the user: one who asks for another's finds nothing.
 
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 use starling_protocol::message::Private;
 
 use super::{
-    Db, DbRow, Store, StoreError,
+    Db, DbRow, Store, StoreError, Write,
     characters::{Character, Defaults},
     rows::{self, Word, words},
     turns,
@@ -67,7 +67,7 @@ impl FromRow<'_, DbRow> for Conversation {
             title: Private(row.try_get("title")?),
             created_at: Timestamp(row.try_get("created_at")?),
             updated_at: Timestamp(row.try_get("updated_at")?),
-            pinned: row.try_get("pinned")?,
+            pinned: rows::flag(row, "pinned")?,
             titled_by: rows::word("titled_by", row.try_get("titled_by")?)?,
             character: row
                 .try_get::<Option<&str>, _>("character_id")?
@@ -106,16 +106,17 @@ impl Store {
         before: Option<ConversationId>,
         limit: u32,
     ) -> Result<Vec<Conversation>, StoreError> {
-        let page = sqlx::query_as(
-            "SELECT * FROM conversations WHERE user_id = ?1 AND (?2 IS NULL OR (pinned, updated_at, id) <
-                 (SELECT pinned, updated_at, id FROM conversations WHERE id = ?2 AND user_id = ?1))
-             ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT ?3",
-        )
-        .bind(user.to_string())
-        .bind(before.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM conversations WHERE user_id = ");
+        query.push_bind(user.to_string());
+        if let Some(id) = before {
+            let Some(last) = self.conversation(user, id).await? else { return Ok(vec![]) };
+            let (pinned, updated_at) = (last.pinned, last.updated_at.0);
+            query.push(" AND (pinned < ").push_bind(pinned).push(" OR (pinned = ").push_bind(pinned);
+            query.push(" AND (updated_at < ").push_bind(updated_at).push(" OR (updated_at = ").push_bind(updated_at);
+            query.push(" AND id < ").push_bind(id.to_string()).push("))))");
+        }
+        query.push(" ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
+        let page = query.build_query_as().fetch_all(&self.readers).await?;
         Ok(page)
     }
 
@@ -164,16 +165,16 @@ impl Store {
     ) -> Result<Option<Conversation>, StoreError> {
         let title = change.title.as_ref().map(|title| &title.0);
         let sql = "UPDATE conversations SET title = COALESCE(?, title), titled_by = COALESCE(?, titled_by),
-                       pinned = COALESCE(?, pinned) WHERE id = ? AND user_id = ? RETURNING *";
-        let changed = sqlx::query_as(sql)
+                       pinned = COALESCE(?, pinned) WHERE id = ? AND user_id = ?";
+        sqlx::query(sql)
             .bind(title)
             .bind(title.map(|_| TitledBy::Person.word()))
-            .bind(change.pinned)
+            .bind(change.pinned.map(i64::from))
             .bind(id.to_string())
             .bind(user.to_string())
-            .fetch_optional(&self.writer)
+            .execute(&self.writer)
             .await?;
-        Ok(changed)
+        self.conversation(user, id).await
     }
 
     /// Gives it a title that a model has found; `None` when it has a better one, or is gone.
@@ -182,13 +183,14 @@ impl Store {
         id: ConversationId,
         title: &Private,
     ) -> Result<Option<Conversation>, StoreError> {
-        let named = sqlx::query_as(
-            "UPDATE conversations SET title = ?, titled_by = 'model' WHERE id = ? AND titled_by = 'words' RETURNING *",
-        )
-        .bind(&title.0)
-        .bind(id.to_string())
-        .fetch_optional(&self.writer)
-        .await?;
+        let mut write = self.write().await?;
+        let sql = "UPDATE conversations SET title = ?, titled_by = 'model' WHERE id = ? AND titled_by = 'words'";
+        let done = sqlx::query(sql).bind(&title.0).bind(id.to_string()).execute(&mut *write).await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let named = read(&mut write, id).await?;
+        write.commit().await?;
         Ok(named)
     }
 
@@ -201,6 +203,12 @@ impl Store {
             .await?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// As it is in this transaction.
+pub(super) async fn read(write: &mut Write, id: ConversationId) -> Result<Option<Conversation>, sqlx::Error> {
+    let sql = "SELECT * FROM conversations WHERE id = ?";
+    sqlx::query_as(sql).bind(id.to_string()).fetch_optional(&mut **write).await
 }
 
 pub(super) async fn insert<'e>(

@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 
 use super::{
-    DbConnection, DbRow, Store, StoreError, members,
+    DbConnection, DbRow, Lock, Store, StoreError, members,
     rows::{self, Word, words},
 };
 use crate::{
@@ -65,8 +65,8 @@ impl FromRow<'_, DbRow> for Invite {
             id: rows::parse("id", row.try_get("id")?)?,
             label: row.try_get("label")?,
             role: rows::word("role", row.try_get("role")?)?,
-            max_uses: row.try_get("max_uses")?,
-            uses: row.try_get("uses")?,
+            max_uses: rows::number(row, "max_uses")?,
+            uses: rows::number(row, "uses")?,
             created_at: Timestamp(row.try_get("created_at")?),
             expires_at: Timestamp(row.try_get("expires_at")?),
             revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(Timestamp),
@@ -92,6 +92,7 @@ impl Store {
     pub async fn create_invite(&self, new: &NewInvite, secret: &Digest) -> Result<Option<Invite>, StoreError> {
         let now = Timestamp::now();
         let mut write = self.write().await?;
+        write.lock(Lock::Invites).await?;
         forget_old(&mut write, now).await?;
         if new.printed {
             revoke_printed(&mut write, now).await?;
@@ -142,6 +143,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<MemberRole, JoinRefusal>, StoreError> {
         let mut write = self.write().await?;
+        write.lock(Lock::Invites).await?;
         let invite: Option<Invite> = sqlx::query_as("SELECT * FROM invites WHERE secret_hash = ?")
             .bind(bearer.digest.as_slice())
             .fetch_optional(&mut *write)
@@ -214,7 +216,7 @@ async fn insert(
     .bind(secret.as_slice())
     .bind(&invite.label)
     .bind(invite.role.word())
-    .bind(invite.max_uses)
+    .bind(i64::from(invite.max_uses))
     .bind(new.printed)
     .bind(new.created_by.map(|user| user.to_string()))
     .bind(invite.created_at.0)
@@ -233,7 +235,8 @@ async fn revoke_printed(write: &mut DbConnection, now: Timestamp) -> Result<(), 
 }
 
 async fn forget_old(write: &mut DbConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM invites WHERE expires_at < ?1 OR revoked_at < ?1")
+    sqlx::query("DELETE FROM invites WHERE expires_at < ? OR revoked_at < ?")
+        .bind(now.before(REMEMBERED).0)
         .bind(now.before(REMEMBERED).0)
         .execute(write)
         .await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{FromRow, Row};
 
-use super::{DbRow, Store, StoreError, rows, users::User};
+use super::{DbRow, Store, StoreError, repeat, rows, users::User};
 use crate::{
     clock::Timestamp,
     id::{KeyId, UserId},
@@ -53,19 +53,26 @@ impl Store {
     pub async fn create_key(&self, user: UserId, label: &str, secret: &Digest) -> Result<Option<Key>, StoreError> {
         let key =
             Key { id: KeyId::generate(), label: label.to_owned(), created_at: Timestamp::now(), last_used_at: None };
-        let done = sqlx::query(
-            "INSERT INTO api_keys (id, user_id, label, secret_hash, created_at)
-             SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT COUNT(*) FROM api_keys WHERE user_id = ?2) < ?6",
-        )
-        .bind(key.id.to_string())
-        .bind(user.to_string())
-        .bind(label)
-        .bind(secret.as_slice())
-        .bind(key.created_at.0)
-        .bind(MAX_KEYS_PER_USER)
-        .execute(&self.writer)
-        .await?;
-        Ok((done.rows_affected() == 1).then_some(key))
+        repeat(|| async {
+            let mut write = self.write().await?;
+            write.lock_user(user).await?;
+            let count = "SELECT COUNT(*) FROM api_keys WHERE user_id = ?";
+            let count: i64 = sqlx::query_scalar(count).bind(user.to_string()).fetch_one(&mut *write).await?;
+            if count >= MAX_KEYS_PER_USER {
+                return Ok(None);
+            }
+            sqlx::query("INSERT INTO api_keys (id, user_id, label, secret_hash, created_at) VALUES (?, ?, ?, ?, ?)")
+                .bind(key.id.to_string())
+                .bind(user.to_string())
+                .bind(label)
+                .bind(secret.as_slice())
+                .bind(key.created_at.0)
+                .execute(&mut *write)
+                .await?;
+            write.commit().await?;
+            Ok(Some(key.clone()))
+        })
+        .await
     }
 
     /// A user's keys, oldest first.

@@ -62,13 +62,10 @@ impl Store {
 
     /// Whether somebody has come in and is still welcome, as a node or at all.
     pub async fn has_members(&self, role: Option<MemberRole>) -> Result<bool, StoreError> {
-        let (any,): (bool,) = sqlx::query_as(
-            "SELECT EXISTS (SELECT 1 FROM members WHERE revoked_at IS NULL AND (?1 IS NULL OR role = ?1))",
-        )
-        .bind(role.map(|role| role.word()))
-        .fetch_one(&self.readers)
-        .await?;
-        Ok(any)
+        let sql = "SELECT EXISTS (SELECT 1 FROM members WHERE revoked_at IS NULL AND (? IS NULL OR role = ?))";
+        let role = role.map(|role| role.word());
+        let any: i64 = sqlx::query_scalar(sql).bind(role).bind(role).fetch_one(&self.readers).await?;
+        Ok(any != 0)
     }
 
     /// Notes that a member was turned out; false when it is not in the list.
@@ -84,16 +81,21 @@ impl Store {
     /// Where the gateway is now.
     pub async fn set_whereabouts(&self, now: &Whereabouts) -> Result<(), StoreError> {
         let lines: Vec<String> = now.addresses.iter().map(ToString::to_string).collect();
-        sqlx::query(
-            "INSERT INTO gateway_addresses (id, peer, swarm, addresses) VALUES (1, ?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET peer = ?1, swarm = ?2, addresses = ?3",
-        )
-        .bind(now.peer.to_string())
-        .bind(now.swarm.to_string())
-        .bind(lines.join("\n"))
-        .execute(&self.writer)
-        .await?;
-        Ok(())
+        let update = "UPDATE gateway_addresses SET peer = ?, swarm = ?, addresses = ? WHERE id = 1";
+        let insert = "INSERT INTO gateway_addresses (peer, swarm, addresses, id) VALUES (?, ?, ?, 1)";
+        let mut write = self.write().await?;
+        for sql in [update, insert] {
+            let done = sqlx::query(sql)
+                .bind(now.peer.to_string())
+                .bind(now.swarm.to_string())
+                .bind(lines.join("\n"))
+                .execute(&mut *write)
+                .await?;
+            if done.rows_affected() == 1 {
+                break;
+            }
+        }
+        Ok(write.commit().await?)
     }
 
     /// Where the gateway was when it last ran; none when it never has.
@@ -130,17 +132,21 @@ pub(super) async fn come_in(
     invite: &Invite,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO members (peer, name, role, invite_id, joined_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (peer) DO UPDATE
-         SET name = ?2, role = ?3, invite_id = ?4, joined_at = ?5, revoked_at = NULL",
-    )
-    .bind(bearer.peer.to_string())
-    .bind(bearer.name)
-    .bind(invite.role.word())
-    .bind(invite.id.to_string())
-    .bind(now.0)
-    .execute(write)
-    .await?;
+    let update =
+        "UPDATE members SET name = ?, role = ?, invite_id = ?, joined_at = ?, revoked_at = NULL WHERE peer = ?";
+    let insert = "INSERT INTO members (name, role, invite_id, joined_at, peer) VALUES (?, ?, ?, ?, ?)";
+    for sql in [update, insert] {
+        let done = sqlx::query(sql)
+            .bind(bearer.name)
+            .bind(invite.role.word())
+            .bind(invite.id.to_string())
+            .bind(now.0)
+            .bind(bearer.peer.to_string())
+            .execute(&mut *write)
+            .await?;
+        if done.rows_affected() == 1 {
+            break;
+        }
+    }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl FromRow<'_, DbRow> for Message {
             created_at: Timestamp(row.try_get("created_at")?),
             error: error(row)?,
             answer: answer(row)?,
-            resumable: row.try_get("resumable")?,
+            resumable: rows::flag(row, "resumable")?,
             // Where else there are versions of it is in other rows.
             position: Position { number: row.try_get("position")?, ..Position::default() },
         })
@@ -170,8 +170,8 @@ fn answer(row: &DbRow) -> Result<Option<Answer>, sqlx::Error> {
         device: row.try_get::<Option<_>, _>("device")?.unwrap_or_default(),
         model: row.try_get("model")?,
         finish_reason: rows::word("finish_reason", row.try_get("finish_reason")?)?,
-        prompt_tokens: row.try_get("prompt_tokens")?,
-        completion_tokens: row.try_get("completion_tokens")?,
+        prompt_tokens: rows::number(row, "prompt_tokens")?,
+        completion_tokens: rows::number(row, "completion_tokens")?,
         first_token_ms: row.try_get("first_token_ms")?,
         tokens_per_second: row.try_get("tokens_per_second")?,
     }))

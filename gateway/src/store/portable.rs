@@ -12,7 +12,9 @@ use super::{
 use crate::id::{ConversationId, MessageId, UserId};
 
 /// Conversations that a search looks into, the last used ones: it reads every word of them.
-const SEARCHED: u32 = 1_000;
+const SEARCHED: i64 = 1_000;
+/// Messages that it holds at one time.
+const SEARCHED_AT_ONCE: i64 = 256;
 
 /// All there is of a conversation.
 #[derive(Clone, Debug)]
@@ -56,38 +58,50 @@ impl Store {
         Ok(write.commit().await?)
     }
 
-    /// Those of a user's conversations in whose title or messages these words stand, the last used first. Letters
-    /// beyond ASCII are found only as they were written. What is encrypted at rest cannot be searched in this way.
+    /// Those of a user's conversations in whose title or messages these words stand, in capitals or not, the last used
+    /// first. It reads in this process, a piece at a time: no database can look into what is sealed.
     pub async fn search(&self, user: UserId, words: &str, limit: u32) -> Result<Vec<Conversation>, StoreError> {
-        let found = sqlx::query_as(
-            "SELECT * FROM (SELECT * FROM conversations WHERE user_id = ? ORDER BY updated_at DESC, id DESC LIMIT ?)
-                 AS recent
-             WHERE title LIKE ? ESCAPE '!' OR EXISTS (SELECT 1 FROM messages WHERE conversation_id = recent.id
-                 AND role <> 'system' AND text LIKE ? ESCAPE '!')
-             ORDER BY updated_at DESC, id DESC LIMIT ?",
-        )
-        .bind(user.to_string())
-        .bind(SEARCHED)
-        .bind(pattern(words))
-        .bind(pattern(words))
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let recent: Vec<Conversation> =
+            sqlx::query_as("SELECT * FROM conversations WHERE user_id = ? ORDER BY updated_at DESC, id DESC LIMIT ?")
+                .bind(user.to_string())
+                .bind(SEARCHED)
+                .fetch_all(&self.readers)
+                .await?;
+        let (words, mut found) = (words.to_lowercase(), vec![]);
+        for conversation in recent {
+            if found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                break;
+            }
+            if holds(&conversation.title.0, &words) || self.is_said(conversation.id, &words).await? {
+                found.push(conversation);
+            }
+        }
         Ok(found)
+    }
+
+    async fn is_said(&self, id: ConversationId, words: &str) -> Result<bool, StoreError> {
+        let mut after = 0_i64;
+        loop {
+            let page: Vec<(i64, String)> = sqlx::query_as(
+                "SELECT position, text FROM messages WHERE conversation_id = ? AND position > ? AND role <> 'system'
+                 ORDER BY position LIMIT ?",
+            )
+            .bind(id.to_string())
+            .bind(after)
+            .bind(SEARCHED_AT_ONCE)
+            .fetch_all(&self.readers)
+            .await?;
+            if page.iter().any(|(_, text)| holds(text, words)) {
+                return Ok(true);
+            }
+            let Some((last, _)) = page.last() else { return Ok(false) };
+            after = *last;
+        }
     }
 }
 
-/// For LIKE, with its own signs taken as letters.
-fn pattern(words: &str) -> String {
-    let mut pattern = "%".to_owned();
-    for letter in words.chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
+fn holds(text: &str, lower: &str) -> bool {
+    text.to_lowercase().contains(lower)
 }
 
 async fn insert(
@@ -119,8 +133,8 @@ async fn insert(
     .bind(answer.map(|answer| &answer.device))
     .bind(answer.map(|answer| &answer.model))
     .bind(answer.map(|answer| answer.finish_reason.word()))
-    .bind(answer.map(|answer| answer.prompt_tokens))
-    .bind(answer.map(|answer| answer.completion_tokens))
+    .bind(answer.map(|answer| i64::from(answer.prompt_tokens)))
+    .bind(answer.map(|answer| i64::from(answer.completion_tokens)))
     .bind(answer.and_then(|answer| answer.first_token_ms))
     .bind(answer.and_then(|answer| answer.tokens_per_second))
     .bind(nodes.map(|nodes| serde_json::to_string(nodes).unwrap_or_default()))
@@ -131,15 +145,4 @@ async fn insert(
 
 fn number_of(id: Option<MessageId>, all: &[Message]) -> i64 {
     id.and_then(|id| all.iter().find(|message| message.id == id)).map_or(0, |message| message.position.number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signs_of_like_are_letters() {
-        assert_eq!(pattern("50%_a!"), "%50!%!_a!!%");
-        assert_eq!(pattern("Grüße"), "%Grüße%");
-    }
 }

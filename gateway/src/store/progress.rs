@@ -127,11 +127,11 @@ impl FromRow<'_, DbRow> for Progress {
         }
         Ok(Self {
             job: rows::parse("job_id", row.try_get("job_id")?)?,
-            attempts: row.try_get("attempts")?,
+            attempts: rows::number(row, "attempts")?,
             model: ModelId::new(model.try_into().map_err(|_| unreadable("model_id"))?),
             model_name: row.try_get("model")?,
             seed: row.try_get::<Option<i64>, _>("seed")?.map(i64::cast_unsigned),
-            max_tokens: row.try_get("max_tokens")?,
+            max_tokens: rows::maybe_number(row, "max_tokens")?,
             reasoning: rows::word("reasoning", row.try_get("reasoning")?)?,
             nodes: serde_json::from_str(row.try_get("nodes")?).map_err(|_| unreadable("nodes"))?,
             first_token_ms: row.try_get("first_token_ms")?,
@@ -175,16 +175,22 @@ impl Store {
     /// cut short by `error`.
     pub async fn interrupt_running(&self, taken_up: &[Unfinished], error: &TurnError) -> Result<u64, StoreError> {
         let taken_up: Vec<String> = taken_up.iter().map(|unfinished| unfinished.turn.to_string()).collect();
-        let done = sqlx::query(
-            "UPDATE messages SET status = 'partial', error_code = ?, error_message = ?
-             WHERE status = 'running' AND id NOT IN (SELECT value FROM json_each(?))",
-        )
-        .bind(&error.code)
-        .bind(&error.message)
-        .bind(serde_json::to_string(&taken_up).unwrap_or_default())
-        .execute(&self.writer)
-        .await?;
-        Ok(done.rows_affected())
+        let mut write = self.write().await?;
+        let sql = "SELECT id FROM messages WHERE status = 'running'";
+        let running: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *write).await?;
+        let mut interrupted = 0;
+        for id in running.iter().filter(|id| !taken_up.contains(id)) {
+            let done =
+                sqlx::query("UPDATE messages SET status = 'partial', error_code = ?, error_message = ? WHERE id = ?")
+                    .bind(&error.code)
+                    .bind(&error.message)
+                    .bind(id)
+                    .execute(&mut *write)
+                    .await?;
+            interrupted += done.rows_affected();
+        }
+        write.commit().await?;
+        Ok(interrupted)
     }
 
     /// What it takes to go on with one of a user's answers; `None` when there is none that can.
@@ -220,7 +226,7 @@ impl Store {
         }
         sqlx::query("UPDATE progress SET job_id = ?, attempts = ? WHERE message_id = ?")
             .bind(unfinished.progress.job.to_string())
-            .bind(unfinished.progress.attempts)
+            .bind(i64::from(unfinished.progress.attempts))
             .bind(&turn)
             .execute(&mut *write)
             .await?;

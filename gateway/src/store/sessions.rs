@@ -4,7 +4,7 @@ use super::{Store, StoreError, users::User};
 use crate::{clock::Timestamp, id::UserId, secret::Digest};
 
 /// Devices one person may be signed in on; the oldest session makes room.
-const MAX_SESSIONS_PER_USER: i64 = 64;
+const MAX_SESSIONS_PER_USER: usize = 64;
 
 impl Store {
     /// Begins a session and forgets those that have ended.
@@ -12,14 +12,12 @@ impl Store {
         let now = Timestamp::now();
         let mut write = self.write().await?;
         sqlx::query("DELETE FROM sessions WHERE expires_at <= ?").bind(now.0).execute(&mut *write).await?;
-        sqlx::query(
-            "DELETE FROM sessions WHERE token_hash IN
-             (SELECT token_hash FROM sessions WHERE user_id = ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
-        )
-        .bind(user.to_string())
-        .bind(MAX_SESSIONS_PER_USER - 1)
-        .execute(&mut *write)
-        .await?;
+        write.lock_user(user).await?;
+        let newest = "SELECT token_hash FROM sessions WHERE user_id = ? ORDER BY created_at DESC";
+        let newest: Vec<Vec<u8>> = sqlx::query_scalar(newest).bind(user.to_string()).fetch_all(&mut *write).await?;
+        for old in newest.iter().skip(MAX_SESSIONS_PER_USER - 1) {
+            sqlx::query("DELETE FROM sessions WHERE token_hash = ?").bind(old).execute(&mut *write).await?;
+        }
         sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)")
             .bind(token.as_slice())
             .bind(user.to_string())

@@ -1,12 +1,16 @@
-//! The store on a real file in a temporary folder.
+//! The store on a real database: a SQLite file in a temporary folder, or, where `STARLING_TEST_DATABASE` names a server
+//! (`mysql://root@127.0.0.1:3306`), a database of its own there for each test. `cargo xtask test` runs all of them both
+//! ways. What can only be seen on a server is `#[ignore]`d by that name, and run where there is one.
 
 mod branches;
 mod membership;
 mod portable;
 mod progress;
+mod sqlite;
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use starling_protocol::{JobId, ModelId, message::Private};
 
 use super::{
@@ -24,11 +28,28 @@ use crate::{
     secret::{Digest, Token},
 };
 
-/// A store whose file goes away with it.
+/// A store with nothing in it; a file goes away with the folder.
 pub(crate) async fn store() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("starling.db")).await.unwrap();
+    let store = Store::open(&database(&dir).await).await.unwrap();
     (store, dir)
+}
+
+/// The folder's database, a new one at the first call.
+pub(crate) async fn database(dir: &tempfile::TempDir) -> Database {
+    let Ok(server) = std::env::var("STARLING_TEST_DATABASE") else {
+        return Database::Sqlite(dir.path().join("starling.db"));
+    };
+    let note = dir.path().join("database");
+    let name = std::fs::read_to_string(&note).unwrap_or_else(|_| format!("t{}", uuid::Uuid::new_v4().simple()));
+    if !note.exists() {
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&server).await.unwrap();
+        let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        std::fs::write(note, &name).unwrap();
+    }
+    Database::MySql(format!("{server}/{name}").parse().unwrap())
 }
 
 async fn user(store: &Store, name: &str) -> User {
@@ -204,66 +225,6 @@ async fn conversations_come_in_pages_newest_first() {
     tokio::time::sleep(Duration::from_millis(2)).await;
     ask(&store, &a, behind(&store, &a, made[4]).await).await;
     assert_eq!(store.conversations(a.id, None, 1).await.unwrap()[0].id, made[4], "the last used comes first");
-}
-
-#[tokio::test]
-async fn a_lock_held_by_another_process_is_busy_not_broken() {
-    let (store, dir) = store().await;
-    let user = user(&store, "a").await;
-    let mut other = sqlx::SqliteConnection::connect_with(&options(&dir.path().join("starling.db"))).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    assert!(matches!(store.create_conversation(user.id, Some(text("t")), None).await, Err(StoreError::Busy(_))));
-    assert!(store.conversations(user.id, None, 1).await.is_ok(), "readers are not held up");
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    assert!(store.create_conversation(user.id, Some(text("t")), None).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_full_disk_is_full_not_broken() {
-    let (store, _dir) = store().await;
-    let user = user(&store, "a").await;
-    sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
-    let long = text(&"x".repeat(1 << 20));
-    assert!(matches!(
-        store.accept(user.id, &new_place(), TurnId::generate(), &long, &fresh()).await,
-        Err(StoreError::Full(_))
-    ));
-    assert!(store.conversations(user.id, None, 9).await.unwrap().is_empty(), "nothing of it was kept");
-    sqlx::query("PRAGMA max_page_count = 100000").execute(&store.writer).await.unwrap();
-    ask(&store, &user, new_place()).await;
-}
-
-#[tokio::test]
-async fn a_transaction_that_sqlite_has_ended_by_itself_is_in_nobodys_way() {
-    let (store, _dir) = store().await;
-    let user = user(&store, "a").await;
-    let mut write = store.write().await.unwrap();
-    // As it does where the disk is full.
-    sqlx::query("ROLLBACK").execute(&mut *write).await.unwrap();
-    assert!(write.commit().await.is_err());
-    ask(&store, &user, new_place()).await;
-}
-
-#[tokio::test]
-async fn a_file_that_is_no_database_is_refused_with_a_hint() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("starling.db");
-    std::fs::write(&path, "not a database, and long enough to be looked at as one".repeat(40)).unwrap();
-    let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(error, OpenError::Sqlite { .. }), "{error}");
-    assert!(error.hint().contains("--data"));
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn the_database_is_its_owners_alone() {
-    use std::os::unix::fs::PermissionsExt;
-    let (store, dir) = store().await;
-    user(&store, "a").await;
-    for file in std::fs::read_dir(dir.path()).unwrap() {
-        let file = file.unwrap();
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
-    }
 }
 
 #[tokio::test]

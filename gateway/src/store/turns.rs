@@ -131,11 +131,11 @@ impl Store {
             Some(progress) => write::update(&mut transaction, turn, progress).await?,
             None => write::forget(&mut transaction, turn).await?,
         }
-        let row = sqlx::query(
+        let done = sqlx::query(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
                  node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
                  first_token_ms = ?, tokens_per_second = ?, nodes = ?, resumable = ?
-             WHERE id = ? AND status = 'running' RETURNING *",
+             WHERE id = ? AND status = 'running'",
         )
         .bind(&ending.text.0)
         .bind(ending.status.word())
@@ -146,28 +146,34 @@ impl Store {
         .bind(answer.map(|answer| &answer.device))
         .bind(answer.map(|answer| &answer.model))
         .bind(answer.map(|answer| answer.finish_reason.word()))
-        .bind(answer.map(|answer| answer.prompt_tokens))
-        .bind(answer.map(|answer| answer.completion_tokens))
+        .bind(answer.map(|answer| i64::from(answer.prompt_tokens)))
+        .bind(answer.map(|answer| i64::from(answer.completion_tokens)))
         .bind(answer.and_then(|answer| answer.first_token_ms))
         .bind(answer.and_then(|answer| answer.tokens_per_second))
         .bind(nodes.map(|nodes| serde_json::to_string(nodes).unwrap_or_default()))
         .bind(ending.progress.is_some())
         .bind(turn.to_string())
-        .fetch_optional(&mut *transaction)
+        .execute(&mut *transaction)
         .await?;
-        let message = match &row {
-            Some(row) => {
-                let tree = Tree::read(&mut *transaction, row.try_get("conversation_id")?).await?;
-                Some(tree.place(Message::from_row(row)?))
-            }
-            None => None,
+        let message = match done.rows_affected() {
+            0 => None,
+            _ => Some(ended(&mut transaction, turn).await?),
         };
         transaction.commit().await?;
         Ok(message)
     }
 }
 
-/// The conversation that a question goes to, made or marked as used now.
+/// A message as it is now, in its place.
+async fn ended(write: &mut Write, turn: TurnId) -> Result<Message, StoreError> {
+    let sql = "SELECT * FROM messages WHERE id = ?";
+    let row = sqlx::query(sql).bind(turn.to_string()).fetch_one(&mut **write).await?;
+    let tree = Tree::read(&mut **write, row.try_get("conversation_id")?).await?;
+    Ok(tree.place(Message::from_row(&row)?))
+}
+
+/// The conversation that a question goes to, made or marked as used now. On a server it stays locked, so that two
+/// questions in it get two numbers.
 async fn enter(
     write: &mut Write,
     user: UserId,
@@ -176,14 +182,10 @@ async fn enter(
 ) -> Result<Option<Conversation>, StoreError> {
     match place {
         Place::In { id, .. } => {
-            let sql = "UPDATE conversations SET updated_at = ?, leaf = NULL WHERE id = ? AND user_id = ? RETURNING *";
-            let found = sqlx::query_as(sql)
-                .bind(now.0)
-                .bind(id.to_string())
-                .bind(user.to_string())
-                .fetch_optional(&mut **write)
-                .await?;
-            Ok(found)
+            let sql = "UPDATE conversations SET updated_at = ?, leaf = NULL WHERE id = ? AND user_id = ?";
+            let done =
+                sqlx::query(sql).bind(now.0).bind(id.to_string()).bind(user.to_string()).execute(&mut **write).await?;
+            Ok(if done.rows_affected() == 0 { None } else { conversations::read(write, *id).await? })
         }
         Place::New { id, title } => {
             let new = Conversation::new(*id, title.clone(), now);
@@ -195,16 +197,15 @@ async fn enter(
 
 /// The first question is what a conversation is called that nobody has named.
 async fn name(write: &mut Write, conversation: Conversation, question: &Private) -> Result<Conversation, StoreError> {
-    let named = sqlx::query_as(
+    sqlx::query(
         "UPDATE conversations SET title = ? WHERE id = ? AND titled_by = 'words'
-             AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = conversations.id AND role = 'user')
-         RETURNING *",
+             AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = conversations.id AND role = 'user')",
     )
     .bind(first_words(&question.0).0)
     .bind(conversation.id.to_string())
-    .fetch_optional(&mut **write)
+    .execute(&mut **write)
     .await?;
-    Ok(named.unwrap_or(conversation))
+    Ok(conversations::read(write, conversation.id).await?.unwrap_or(conversation))
 }
 
 /// What a character says at the beginning of a conversation, as it is then.

@@ -3,7 +3,7 @@
 use sqlx::{FromRow, Row};
 
 use super::{
-    DbRow, Store, StoreError,
+    DbRow, Lock, Store, StoreError, Write, repeat,
     rows::{self, Word, words},
 };
 use crate::{clock::Timestamp, id::UserId};
@@ -43,37 +43,34 @@ impl FromRow<'_, DbRow> for User {
 impl Store {
     /// Whether nobody can sign in yet.
     pub async fn has_no_users(&self) -> Result<bool, StoreError> {
-        let (any,): (bool,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?;
-        Ok(!any)
+        let any: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?;
+        Ok(any == 0)
     }
 
     /// The first account, an administrator's; `None` when there is an account already.
     pub async fn create_first_user(&self, username: &str, password_hash: &str) -> Result<Option<User>, StoreError> {
-        let user = User { id: UserId::generate(), username: username.to_owned(), role: Role::Admin };
-        let sql = "INSERT INTO users (id, username, password_hash, role, created_at)
-                   SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM users)";
-        let made = self.insert_user(sql, &user, password_hash).await?;
-        Ok((made == 1).then_some(user))
+        repeat(|| async {
+            let user = User { id: UserId::generate(), username: username.to_owned(), role: Role::Admin };
+            let mut write = self.write().await?;
+            write.lock(Lock::Users).await?;
+            let any: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&mut *write).await?;
+            if any != 0 {
+                return Ok(None);
+            }
+            insert(&mut write, &user, password_hash).await?;
+            write.commit().await?;
+            Ok(Some(user))
+        })
+        .await
     }
 
     /// Another account; [`StoreError::Conflict`] when the name is taken.
     pub async fn create_user(&self, username: &str, password_hash: &str, role: Role) -> Result<User, StoreError> {
         let user = User { id: UserId::generate(), username: username.to_owned(), role };
-        let sql = "INSERT INTO users (id, username, password_hash, role, created_at) VALUES (?, ?, ?, ?, ?)";
-        self.insert_user(sql, &user, password_hash).await?;
+        let mut write = self.write().await?;
+        insert(&mut write, &user, password_hash).await?;
+        write.commit().await?;
         Ok(user)
-    }
-
-    async fn insert_user(&self, sql: &'static str, user: &User, password_hash: &str) -> Result<u64, StoreError> {
-        let done = sqlx::query(sql)
-            .bind(user.id.to_string())
-            .bind(&user.username)
-            .bind(password_hash)
-            .bind(user.role.word())
-            .bind(Timestamp::now().0)
-            .execute(&self.writer)
-            .await?;
-        Ok(done.rows_affected())
     }
 
     /// The account of that name and the hash of its password.
@@ -85,4 +82,16 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         Ok(Some((User::from_row(&row)?, row.try_get("password_hash")?)))
     }
+}
+
+async fn insert(write: &mut Write, user: &User, password_hash: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO users (id, username, password_hash, role, created_at) VALUES (?, ?, ?, ?, ?)")
+        .bind(user.id.to_string())
+        .bind(&user.username)
+        .bind(password_hash)
+        .bind(user.role.word())
+        .bind(Timestamp::now().0)
+        .execute(&mut **write)
+        .await
+        .map(drop)
 }

@@ -15,11 +15,11 @@ pub(in crate::store) async fn insert(write: &mut Write, turn: TurnId, progress: 
     )
     .bind(turn.to_string())
     .bind(progress.job.to_string())
-    .bind(progress.attempts)
+    .bind(i64::from(progress.attempts))
     .bind(&progress.model.as_bytes()[..])
     .bind(&progress.model_name)
     .bind(progress.seed.map(u64::cast_signed))
-    .bind(progress.max_tokens)
+    .bind(progress.max_tokens.map(i64::from))
     .bind(progress.reasoning.word())
     .execute(&mut **write)
     .await
@@ -30,17 +30,18 @@ pub(in crate::store) async fn insert(write: &mut Write, turn: TurnId, progress: 
 pub(in crate::store) async fn update(write: &mut Write, turn: TurnId, progress: &Progress) -> Result<(), sqlx::Error> {
     let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
     sqlx::query(
-        "UPDATE progress SET attempts = ?2, reasoning = ?3, nodes = ?4, first_token_ms = ?5, tokens = ?6, text = ?7
-         WHERE message_id = ?1 AND length(tokens) <= length(?6)
-             AND EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND status = 'running')",
+        "UPDATE progress SET attempts = ?, reasoning = ?, nodes = ?, first_token_ms = ?, tokens = ?, text = ?
+         WHERE message_id = ? AND length(tokens) <= length(?)
+             AND EXISTS (SELECT 1 FROM messages WHERE id = message_id AND status = 'running')",
     )
-    .bind(turn.to_string())
-    .bind(progress.attempts)
+    .bind(i64::from(progress.attempts))
     .bind(progress.reasoning.word())
     .bind(serde_json::to_string(&progress.nodes).unwrap_or_default())
     .bind(progress.first_token_ms)
-    .bind(tokens)
+    .bind(&tokens)
     .bind(&progress.text.0)
+    .bind(turn.to_string())
+    .bind(&tokens)
     .execute(&mut **write)
     .await
     .map(drop)

@@ -135,16 +135,15 @@ async fn a_printed_invite_takes_the_place_of_the_one_before() {
 #[tokio::test]
 async fn there_are_only_so_many_live_invites() {
     let (store, _dir) = store().await;
-    sqlx::query(
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-         INSERT INTO invites (id, secret_hash, label, role, max_uses, printed, created_at, expires_at)
-         SELECT printf('00000000-0000-7000-8000-%012d', i), randomblob(32), '', 'node', 1, 0, 0, ?2 FROM n",
-    )
-    .bind(MAX_LIVE_INVITES - 1)
-    .bind(Timestamp::now().after(HOUR).0)
-    .execute(&store.writer)
-    .await
-    .unwrap();
+    let later = Timestamp::now().after(HOUR).0;
+    let mut many = sqlx::QueryBuilder::<Db>::new(
+        "INSERT INTO invites (id, secret_hash, label, role, max_uses, printed, created_at, expires_at) ",
+    );
+    many.push_values(1..MAX_LIVE_INVITES, |mut row, number| {
+        row.push_bind(format!("00000000-0000-7000-8000-{number:012}")).push_bind(Token::generate("").digest().to_vec());
+        row.push("'', 'node', 1, 0, 0").push_bind(later);
+    });
+    many.build().execute(&store.writer).await.unwrap();
     let (last, secret) = invite(&store, &new_invite(1)).await;
     let more = Token::generate("").digest();
     assert_eq!(store.create_invite(&new_invite(1), &more).await.unwrap(), None);
@@ -162,7 +161,7 @@ async fn where_the_gateway_is_can_be_read_beside_it() {
     for addresses in [vec![address(1)], vec![address(2), address(3)], vec![]] {
         let here = Whereabouts { peer: PeerId::random(), swarm, addresses };
         store.set_whereabouts(&here).await.unwrap();
-        let beside = Store::open(&dir.path().join("starling.db")).await.unwrap();
+        let beside = Store::open(&database(&dir).await).await.unwrap();
         assert_eq!(beside.whereabouts().await.unwrap(), Some(here));
     }
 }

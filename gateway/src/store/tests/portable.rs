@@ -25,10 +25,13 @@ async fn pinned_conversations_come_first_and_pages_keep_to_it() {
 async fn words_are_found_in_titles_and_messages_of_ones_own() {
     let (store, _dir) = store().await;
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
-    let (_, turn) = ask(&store, &a, Place::New { id: ConversationId::generate(), title: text("100% birds") }).await;
+    let (_, turn) =
+        ask(&store, &a, Place::New { id: ConversationId::generate(), title: text("100% Zugvögel, birds") }).await;
     store.finish(turn, &whole("They Murmurate")).await.unwrap();
     store.create_conversation(a.id, Some(text("other")), None).await.unwrap();
-    for (words, found) in [("BIRDS", 1), ("murmurate", 1), ("question", 1), ("0%", 1), ("%", 1), ("_", 0), ("r%d", 0)] {
+    for (words, found) in
+        [("BIRDS", 1), ("murmurate", 1), ("question", 1), ("0%", 1), ("%", 1), ("_", 0), ("r%d", 0), ("ZUGVÖGEL", 1)]
+    {
         assert_eq!(store.search(a.id, words, 9).await.unwrap().len(), found, "{words}");
     }
     assert_eq!(store.search(a.id, "r", 1).await.unwrap().len(), 1, "no more than are wanted");

@@ -1,6 +1,5 @@
 //! Answers that are kept while they grow.
 
-use sqlx::Connection;
 use starling_protocol::message::Reasoning;
 
 use super::{super::messages::TurnError, *};
@@ -39,7 +38,7 @@ async fn a_running_answer_is_found_again_as_it_was_kept() {
     store.keep(&[(turn, progress.clone())]).await.unwrap();
     store.close().await;
 
-    let store = Store::open(&dir.path().join("starling.db")).await.unwrap();
+    let store = Store::open(&database(&dir).await).await.unwrap();
     let unfinished = found(&store).await.remove(0);
     assert_eq!((unfinished.turn, unfinished.user), (turn, user.id));
     assert_eq!(unfinished.accepted.conversation.id, conversation);
@@ -129,10 +128,15 @@ async fn who_gave_an_answer_is_told_when_it_was_more_than_one() {
 #[tokio::test]
 async fn a_database_of_the_release_before_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("starling.db");
-    let mut old = sqlx::SqliteConnection::connect_with(&options(&path).create_if_missing(true)).await.unwrap();
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version <= 3) {
-        sqlx::raw_sql(migration.sql.clone()).execute(&mut old).await.unwrap();
+    let database = database(&dir).await;
+    if let Some(file) = database.file() {
+        database::create(file).unwrap();
+    }
+    let writer = database.writers().await.unwrap();
+    let all = if writer.dialect() == Dialect::Sqlite { &SQLITE } else { &MYSQL };
+    let mut old = writer.plain().await.unwrap();
+    for migration in all.iter().filter(|migration| migration.version <= 3) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut *old).await.unwrap();
     }
     sqlx::raw_sql(
         "INSERT INTO users VALUES ('019ac000-0000-7000-8000-000000000001', 'a', 'hash', 'user', 1);
@@ -142,17 +146,14 @@ async fn a_database_of_the_release_before_is_taken_over() {
              ('019ac000-0000-7000-8000-000000000003', '019ac000-0000-7000-8000-000000000002', 1, 'user', 'q', 'complete', 1),
              ('019ac000-0000-7000-8000-000000000004', '019ac000-0000-7000-8000-000000000002', 2, 'assistant', '', 'running', 1);",
     )
-    .execute(&mut old)
+    .execute(&mut *old)
     .await
     .unwrap();
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > 3) {
-        sqlx::raw_sql(migration.sql.clone()).execute(&mut old).await.unwrap();
+    for migration in all.iter().filter(|migration| migration.version > 3) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut *old).await.unwrap();
     }
-    old.close().await.unwrap();
-    let store = Store {
-        writer: pool(1).connect_with(options(&path)).await.unwrap(),
-        readers: pool(1).connect_with(options(&path)).await.unwrap(),
-    };
+    drop(old);
+    let store = Store { writer, readers: database.readers().await.unwrap() };
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);
     let user = "019ac000-0000-7000-8000-000000000001".parse().unwrap();

@@ -58,7 +58,7 @@ pub(crate) async fn lock(file: &File) -> Result<()> {
 
 /// Only the first person is made over HTTP so far.
 pub(crate) async fn person(person: &Person) -> Result<()> {
-    let store = Store::open(&person.file).await?;
+    let store = Store::open(&person.file.as_path().into()).await?;
     let user = store.create_user(&person.name, "nobody signs in as this one", Role::User).await?;
     let key = Token::generate(KEY_PREFIX);
     store.create_key(user.id, "faults", &key.digest()).await?.context("no room for a key")?;
