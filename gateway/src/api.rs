@@ -96,8 +96,10 @@ pub fn routes() -> Vec<Route> {
         get("/v1/models", openai::models::list),
         // A model's name may hold slashes.
         get("/v1/models/{*id}", openai::models::show),
-        post("/v1/chat/completions", openai::chat_completions),
-        get("/v1/chat/completions/{id}/events", openai::chat_events),
+        post("/v1/chat/completions", openai::chat::create),
+        get("/v1/chat/completions/{id}/events", openai::chat::events),
+        post("/v1/completions", openai::completions::create),
+        post("/v1/responses", openai::responses::create),
         post("/v1/embeddings", openai::embeddings::create),
     ]
 }
@@ -111,6 +113,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard::same_origin))
         .layer(CatchPanicLayer::custom(|_| ApiError::Panic.into_response()))
         .layer(middleware::from_fn(openai::error::form))
+        .layer(middleware::from_fn(openai::stamp::stamp))
         .layer(middleware::from_fn_with_state(app.clone(), guard::headers))
         .layer(middleware::from_fn(guard::log))
         .with_state(app)

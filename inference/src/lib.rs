@@ -15,7 +15,7 @@ pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, Tok
 pub use progress::{Progress, WHOLE};
 pub use request::{
     Constraint, Invalid, MAX_LOGIT_BIAS, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_SCHEMA_BYTES, MAX_STOP_BYTES, MAX_STOPS,
-    MAX_TEXTS, MAX_TOP_LOGPROBS, Message, Request, Role, Sampling,
+    MAX_TEXTS, MAX_TOP_LOGPROBS, Message, RawPrompt, Request, Role, Sampling,
 };
 pub use source::{OpenError, Reason, Source, open, open_with};
 pub use stream::Generation;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Template, Value};
 
-use crate::{Invalid, Reasoning, Request, Style};
+use crate::{Invalid, RawPrompt, Reasoning, Request, Style};
 
 pub use tools::Tool;
 pub(crate) use tools::parse as parse_tools;
@@ -78,7 +78,7 @@ impl Prompt {
         Self { environment: None, bos: String::new(), eos: String::new() }
     }
 
-    /// Writes a request's conversation and tools down to where the assistant's answer begins.
+    /// Writes a request's conversation and tools down to where the assistant's answer begins. A raw text stays as it is.
     ///
     /// An answer that must have a form begins with it: the model is told not to think, unless its template opens the
     /// thoughts by itself; then the form begins behind them.
@@ -87,6 +87,9 @@ impl Prompt {
     /// Names `messages` when the template refuses the conversation or fails on it, `tools` when they are no list of
     /// functions or the template knows no tools.
     pub fn render(&self, request: &Request) -> Result<Rendered, Invalid> {
+        if let Some(RawPrompt::Text(text)) = &request.raw {
+            return Ok(Rendered { text: text.clone(), style: Style::default() });
+        }
         let tools = tools::parse(request.tools.as_deref())?;
         let Some(environment) = &self.environment else {
             if !tools.is_empty() {

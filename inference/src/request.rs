@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use check::{validate_messages, validate_stops, within};
+use check::{validate_messages, validate_raw, validate_stops, within};
 
 pub(crate) use check::validate_texts;
 
@@ -34,8 +34,10 @@ pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
 /// One request for an answer.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// The conversation, oldest message first; at least one.
+    /// The conversation, oldest message first; at least one, unless there is a raw prompt.
     pub messages: Vec<Message>,
+    /// What the model goes on from as it stands, without its chat template, in place of messages and tools.
+    pub raw: Option<RawPrompt>,
     /// How each token is chosen.
     pub sampling: Sampling,
     /// Longest answer in tokens, `continue_from` included. `None`: until the context is full.
@@ -54,6 +56,15 @@ pub struct Request {
     /// Labels for the conversation up to each of its messages, whatever they mean to who asks; the load shows which
     /// of them the engine still holds.
     pub prefixes: Vec<u64>,
+}
+
+/// A prompt that no chat template has written.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RawPrompt {
+    /// A text, in which the model's special tokens may stand.
+    Text(String),
+    /// Token ids.
+    Tokens(Vec<u32>),
 }
 
 /// What form an answer must have. Thoughts before it are free.
@@ -147,7 +158,13 @@ impl Request {
     /// The first field out of its limits.
     pub fn validate(&self) -> Result<(), Invalid> {
         self.sampling.validate()?;
-        validate_messages(&self.messages, self.tools.as_deref())?;
+        match &self.raw {
+            Some(_) if !self.messages.is_empty() || self.tools.is_some() => {
+                return Err(Invalid::new("prompt", "stands in place of messages and tools"));
+            }
+            Some(raw) => validate_raw(raw)?,
+            None => validate_messages(&self.messages, self.tools.as_deref())?,
+        }
         validate_stops(&self.stop)?;
         if let Some(Constraint::Schema(schema)) = &self.constraint
             && schema.len() > MAX_SCHEMA_BYTES
@@ -159,6 +176,11 @@ impl Request {
             return Err(Invalid::new("max_tokens", "must be at least 1"));
         }
         Ok(())
+    }
+
+    /// What people call the text that is to be gone on from.
+    pub(crate) fn text_field(&self) -> &'static str {
+        if self.raw.is_some() { "prompt" } else { "messages" }
     }
 }
 
@@ -242,6 +264,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("messages", &self.messages.len())
+            .field("raw", &self.raw.is_some())
             .field("sampling", &self.sampling)
             .field("max_tokens", &self.max_tokens)
             .field("stop", &self.stop.len())

@@ -25,6 +25,10 @@ pub(crate) fn request(chat: wire::Chat) -> engine::Request {
         constraint,
         thinking: chat.thinking,
         prefixes: chat.prefixes,
+        raw: chat.raw.map(|raw| match raw {
+            wire::RawPrompt::Text(text) => engine::RawPrompt::Text(text.0),
+            wire::RawPrompt::Tokens(tokens) => engine::RawPrompt::Tokens(tokens.0),
+        }),
     }
 }
 

@@ -36,6 +36,10 @@ pub const MAX_INVITE_ADDRESSES: usize = 16;
 pub const MAX_MESSAGES: usize = 4_096;
 /// Longest text of all messages of a request together, in bytes.
 pub const MAX_PROMPT_BYTES: usize = 768 << 10;
+/// Most token ids in a prompt that comes as such: on the wire they take less than [`MAX_PROMPT_BYTES`].
+pub const MAX_PROMPT_TOKENS: usize = 131_072;
+/// Bytes of text that a token stands for, about.
+pub const BYTES_PER_TOKEN: usize = 4;
 /// Most token ids a request may continue from.
 pub const MAX_CONTINUE_TOKENS: usize = 32_768;
 /// Most tokens that may be asked for in one answer.

@@ -19,7 +19,7 @@ pub use event::{
     Timings, TokenLogprob, Usage, Vector,
 };
 pub use opening::{JobOpening, JobOrder, Resume};
-pub use request::{Bias, Chat, ChatMessage, Format, JobRequest, Role, Sampling, Task, ToolChoice};
+pub use request::{Bias, Chat, ChatMessage, Format, JobRequest, RawPrompt, Role, Sampling, Task, ToolChoice};
 pub use status::{Gpu, Kind, Loadable, Memory, Nat, Network, Offer, Status};
 
 /// Text of a conversation. Its `Debug` shows only the length.
@@ -51,6 +51,17 @@ pub struct PrivateBytes(
 impl fmt::Debug for PrivateBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+/// Token ids of a text. Their `Debug` shows only how many there are.
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PrivateTokens(#[n(0)] pub Vec<u32>);
+
+impl fmt::Debug for PrivateTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} tokens]", self.0.len())
     }
 }
 

@@ -18,8 +18,9 @@ use starling_protocol::{
     },
     message::{
         Accepted, Bias, Chat, ChatMessage, Done, Finish, Format, Gpu, JobEvent, JobFailure, JobOpening, JobOrder,
-        JobRequest, Likely, LoadFailure, Loadable, Loading, Offer, Piece, PrivateBytes, Reasoning, Refusal, Resume,
-        Role, Sampling, Status, Style, Task, Timings, TokenLogprob, ToolChoice, Usage, Vector,
+        JobRequest, Likely, LoadFailure, Loadable, Loading, Offer, Piece, PrivateBytes, PrivateTokens, RawPrompt,
+        Reasoning, Refusal, Resume, Role, Sampling, Status, Style, Task, Timings, TokenLogprob, ToolChoice, Usage,
+        Vector,
     },
     swarm::{Multiaddr, PeerId},
 };
@@ -154,7 +155,7 @@ fn write(target: &str, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>)
     }
 }
 
-fn jobs() -> [(&'static str, Vec<u8>); 4] {
+fn jobs() -> [(&'static str, Vec<u8>); 5] {
     let begin = |task| {
         encode(&JobOpening::Begin(JobRequest {
             job: JobId::generate(),
@@ -181,10 +182,13 @@ fn jobs() -> [(&'static str, Vec<u8>); 4] {
         format: Some(Format::Schema("{}".to_owned().into())),
         thinking: Some(true),
         prefixes: vec![1, 2],
+        raw: None,
     };
+    let raw = RawPrompt::Tokens(PrivateTokens(vec![1, 2, 3]));
     let resume = Resume { job: JobId::generate(), attempt: 2, received: 17 };
     [
         ("job_chat", begin(Task::Chat(chat))),
+        ("job_raw", begin(Task::Chat(Chat { raw: Some(raw), ..Chat::default() }))),
         ("job_embed", begin(Task::Embed(vec!["a text".to_owned().into()]))),
         ("job_resume", encode(&JobOpening::Resume(resume))),
         ("job_end", encode(&JobOrder::End)),

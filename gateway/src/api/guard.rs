@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{auth, error::ApiError, extract, is_api};
+use super::{auth, error::ApiError, extract, is_api, openai::stamp};
 use crate::app::App;
 
 /// Scripts and styles come from this server's files only: nothing inline, nothing from elsewhere.
@@ -64,7 +64,8 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(%method, route, status = response.status().as_u16(), ms, "answered");
+    let id = response.headers().get(stamp::REQUEST_ID).and_then(|id| id.to_str().ok()).map(tracing::field::display);
+    tracing::debug!(%method, route, status = response.status().as_u16(), ms, id, "answered");
     response
 }
 

@@ -130,6 +130,7 @@ impl Running {
                 Err(Trouble::Busy) => {}
                 Err(Trouble::TooLong { tokens, limit }) => self.course.too_long(peer, tokens, limit),
                 Err(Trouble::Node(error)) => self.failed(peer, error)?,
+                Err(Trouble::Job(refusal)) if self.course.is_unknown(&refusal) => self.course.too_old(peer),
                 Err(Trouble::Noted(_)) => {}
                 end => return end,
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use starling_protocol::{
     ModelId,
     limits::MAX_PROMPT_BYTES,
-    message::{LoadFailure, Task, Usage},
+    message::{LoadFailure, RawPrompt, Task, Usage},
     swarm::PeerId,
 };
 
@@ -88,7 +88,9 @@ impl Need {
             Task::Chat(chat) => {
                 let tools = chat.tools.as_ref().map_or(0, |tools| tools.0.len());
                 let said: usize = chat.messages.iter().map(|message| message.bytes()).sum();
-                (said + tools, said + tools, chat.continue_from.len(), chat.max_tokens)
+                let raw = chat.raw.as_ref().map_or(0, RawPrompt::bytes);
+                let all = said + tools + raw;
+                (all, all, chat.continue_from.len(), chat.max_tokens)
             }
             Task::Embed(texts) => {
                 let lengths = || texts.iter().map(|text| text.0.len());

@@ -22,6 +22,18 @@ pub enum Part {
     CallBroken,
 }
 
+impl Part {
+    /// How much memory its text takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Thought(text) | Self::Text(text) | Self::Arguments(text) => text.len(),
+            Self::Call { raw, .. } => raw.len(),
+            Self::CallEnd | Self::CallBroken => 0,
+        }
+    }
+}
+
 /// Parts that nobody has taken yet.
 #[derive(Default)]
 pub(super) struct Parts(Vec<Part>);

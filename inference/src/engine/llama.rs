@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::model::{Hashes, ModelFile};
 use crate::prompt::{Prompt, Rendered};
 use crate::sample::Sampler;
-use crate::{Invalid, Kind, OpenError, Progress as Opening, Request, TokenLogprob};
+use crate::{Invalid, Kind, OpenError, Progress as Opening, RawPrompt, Request, Style, TokenLogprob};
 
 use backend::BACKEND;
 use cache::Cache;
@@ -248,6 +248,9 @@ impl Engine for Llama {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
+        if let Some(RawPrompt::Tokens(tokens)) = &request.raw {
+            return Ok(Encoded { tokens: tokens.clone(), style: Style::default() });
+        }
         let Rendered { text, style } = self.prompt.render(request)?;
         let vocab = self.loaded.borrow_owner().vocab();
         let tokens = vocab.tokenize(text.as_bytes(), false, true);

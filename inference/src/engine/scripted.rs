@@ -12,7 +12,7 @@ use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
 use crate::prefix::{Plan as Place, Prefixes};
-use crate::{Invalid, Kind, Likely, Message, Reasoning, Request, Sampling, Style, TokenLogprob};
+use crate::{Invalid, Kind, Likely, RawPrompt, Reasoning, Request, Sampling, Style, TokenLogprob};
 
 pub(crate) use load::load;
 
@@ -71,6 +71,9 @@ impl Scripted {
 
     /// Who is not to think does not, and who knows no tools calls none.
     fn style(&self, request: &Request) -> Style {
+        if request.raw.is_some() {
+            return Style::default();
+        }
         let Style { reasoning, tool_calls } = self.options.style;
         let reasoning = if request.thinking == Some(false) { Reasoning::Never } else { reasoning };
         Style { reasoning, tool_calls: tool_calls && request.tools.is_some() }
@@ -110,7 +113,7 @@ impl Engine for Scripted {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
-        Ok(Encoded { tokens: encode(&request.messages), style: self.style(request) })
+        Ok(Encoded { tokens: encode(request), style: self.style(request) })
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -168,7 +171,7 @@ impl Options {
     /// The whole text that an engine of these options answers to `request` when nothing fails and no stop string
     /// cuts it: what a test compares with.
     pub fn expected_text(&self, request: &Request) -> String {
-        let prompt = encode(&request.messages);
+        let prompt = encode(request);
         let seed = self.answer_seed(&request.sampling, &prompt);
         let room = self.context_tokens.saturating_sub(u32::try_from(prompt.len()).unwrap_or(u32::MAX));
         let length = self.length().min(room).min(request.max_tokens.unwrap_or(u32::MAX));
@@ -249,12 +252,18 @@ fn info(options: &Options) -> ModelInfo {
     }
 }
 
-/// One token for each message's role and for every four bytes of its text.
-fn encode(messages: &[Message]) -> Vec<u32> {
+/// One token for each message's role and for every four bytes of its text; of a raw prompt for its text alone.
+fn encode(request: &Request) -> Vec<u32> {
+    let text = |text: &str| text.as_bytes().chunks(BYTES_PER_TOKEN).map(hash_token).collect::<Vec<_>>();
+    match &request.raw {
+        Some(RawPrompt::Text(raw)) => return text(raw),
+        Some(RawPrompt::Tokens(tokens)) => return tokens.clone(),
+        None => {}
+    }
     let mut tokens = Vec::new();
-    for message in messages {
+    for message in &request.messages {
         tokens.push(hash_token(message.role.as_str().as_bytes()));
-        tokens.extend(message.content.as_bytes().chunks(BYTES_PER_TOKEN).map(hash_token));
+        tokens.extend(text(&message.content));
     }
     tokens
 }

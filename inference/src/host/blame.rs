@@ -35,7 +35,7 @@ impl Blame {
                 let turns = request.messages.iter();
                 let text = |message: &crate::Message| self.keys.hash_one((message.role.as_str(), &message.content));
                 let turns: Vec<u64> = turns.map(text).collect();
-                self.keys.hash_one((turns, &request.tools, &request.stop))
+                self.keys.hash_one((turns, &request.raw, &request.tools, &request.stop))
             }
             Work::Embed(texts) => self.keys.hash_one(texts),
         })
@@ -59,7 +59,10 @@ impl Blame {
         if !self.deaths.iter().any(|(known, deaths)| *known == mark && *deaths >= ENOUGH) {
             return Ok(());
         }
-        let field = if matches!(work, Work::Answer(_)) { "messages" } else { "input" };
+        let field = match work {
+            Work::Answer(request) => request.text_field(),
+            Work::Embed(_) => "input",
+        };
         Err(Invalid::new(field, "this request has crashed the engine twice").into())
     }
 }

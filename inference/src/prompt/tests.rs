@@ -18,6 +18,15 @@ fn check(template: &str, expected: &str) {
 }
 
 #[test]
+fn a_raw_text_is_no_conversation() {
+    let raw = Some(crate::RawPrompt::Text("<think>Once".into()));
+    let request = Request { messages: vec![], raw, thinking: Some(true), ..Request::default() };
+    let prompt = Prompt::new("{{ raise_exception('messages') }}", specials()).unwrap();
+    let rendered = prompt.render(&request).unwrap();
+    assert_eq!((rendered.text.as_str(), rendered.style), ("<think>Once", Style::default()));
+}
+
+#[test]
 fn chatml() {
     check(
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}\

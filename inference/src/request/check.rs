@@ -1,6 +1,6 @@
 //! The limits of a request, each with a sentence for who went beyond it.
 
-use super::{Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, MAX_TEXTS, Message};
+use super::{Invalid, MAX_MESSAGES, MAX_PROMPT_BYTES, MAX_STOP_BYTES, MAX_STOPS, MAX_TEXTS, Message, RawPrompt};
 
 pub(super) fn within(field: &'static str, value: f32, low: f32, high: f32) -> Result<(), Invalid> {
     if (low..=high).contains(&value) {
@@ -19,6 +19,21 @@ pub(super) fn validate_messages(messages: &[Message], tools: Option<&str>) -> Re
     let bytes = messages.iter().map(Message::bytes).sum::<usize>() + tools.map_or(0, str::len);
     if bytes > MAX_PROMPT_BYTES {
         return Err(Invalid::new("messages", format!("at most {MAX_PROMPT_BYTES} bytes of text, there are {bytes}")));
+    }
+    Ok(())
+}
+
+pub(super) fn validate_raw(raw: &RawPrompt) -> Result<(), Invalid> {
+    // A token takes four bytes here, and about as many in a text.
+    let (count, bytes) = match raw {
+        RawPrompt::Text(text) => (text.len(), text.len()),
+        RawPrompt::Tokens(tokens) => (tokens.len(), tokens.len().saturating_mul(size_of::<u32>())),
+    };
+    if count == 0 {
+        return Err(Invalid::new("prompt", "must not be empty"));
+    }
+    if bytes > MAX_PROMPT_BYTES {
+        return Err(Invalid::new("prompt", format!("at most {MAX_PROMPT_BYTES} bytes, there are {bytes}")));
     }
     Ok(())
 }

@@ -18,6 +18,19 @@ fn defaults_are_valid() {
 }
 
 #[test]
+fn a_raw_prompt_stands_alone_and_is_bounded() {
+    let raw = |raw| Request { messages: vec![], raw: Some(raw), ..Request::default() }.validate();
+    let field = |found: Result<(), Invalid>| found.expect_err("it was taken").field;
+    assert_eq!(raw(RawPrompt::Text("once".into())), Ok(()));
+    assert_eq!(raw(RawPrompt::Tokens(vec![1])), Ok(()));
+    assert_eq!(field(raw(RawPrompt::Text(String::new()))), "prompt");
+    assert_eq!(field(raw(RawPrompt::Tokens(vec![]))), "prompt");
+    assert_eq!(field(raw(RawPrompt::Text("x".repeat(MAX_PROMPT_BYTES + 1)))), "prompt");
+    assert_eq!(field(raw(RawPrompt::Tokens(vec![1; MAX_PROMPT_BYTES / 4 + 1]))), "prompt");
+    check("prompt", |r| r.raw = Some(RawPrompt::Text("beside messages".into())));
+}
+
+#[test]
 fn a_wrong_parameter_is_named() {
     check("messages", |r| r.messages.clear());
     check("messages", |r| r.messages = vec![Message::new(Role::User, ""); MAX_MESSAGES + 1]);

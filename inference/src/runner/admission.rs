@@ -4,7 +4,7 @@ use super::answer::Answer;
 use crate::constrain::Forms;
 use crate::engine::{Encoded, Engine, Sequence};
 use crate::handle::Work;
-use crate::{Invalid, Refused};
+use crate::{Invalid, RawPrompt, Refused};
 
 /// The answer at its start, and its sequence: the prompt's tokens, then those that were given before.
 pub(super) fn prepare(engine: &dyn Engine, forms: &Forms, work: &Work) -> Result<(Answer, Sequence), Refused> {
@@ -17,6 +17,9 @@ pub(super) fn prepare(engine: &dyn Engine, forms: &Forms, work: &Work) -> Result
     for &token in &request.continue_from {
         known(engine, "continue_from", token)?;
     }
+    if let Some(RawPrompt::Tokens(tokens)) = &request.raw {
+        tokens.iter().try_for_each(|&token| known(engine, "prompt", token))?;
+    }
     let Encoded { mut tokens, style } = engine.encode(request)?;
     let prompt_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     let context_tokens = engine.info().context_tokens;
@@ -26,7 +29,7 @@ pub(super) fn prepare(engine: &dyn Engine, forms: &Forms, work: &Work) -> Result
         return Err(Refused::PromptTooLong { tokens: prompt_tokens, limit });
     }
     if tokens.is_empty() {
-        return Err(Invalid::new("messages", "there is no text for the model to go on from").into());
+        return Err(Invalid::new(request.text_field(), "there is no text for the model to go on from").into());
     }
     let matcher = forms.matcher(request, style)?;
     let mut answer = Answer::new(request, style, prompt_tokens, context_tokens - prompt_tokens);

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{Invalid, Private, at_most, invalid, within};
+use super::{Invalid, Private, PrivateTokens, at_most, invalid, within};
 use crate::{
     id::{JobId, ModelId},
     limits,
@@ -188,6 +188,43 @@ pub struct Chat {
     #[n(9)]
     #[cbor(default)]
     pub prefixes: Vec<u64>,
+    /// A text to go on from as it stands, without a chat template, in place of messages, of which there are none then.
+    /// A node that does not know this field sees no messages, and refuses that.
+    #[n(10)]
+    pub raw: Option<RawPrompt>,
+}
+
+/// A prompt that no chat template has written.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum RawPrompt {
+    /// A text, in which the model's special tokens may stand.
+    #[n(0)]
+    Text(#[n(0)] Private),
+    /// Token ids of the model's vocabulary.
+    #[n(1)]
+    Tokens(#[n(0)] PrivateTokens),
+}
+
+impl RawPrompt {
+    /// About as much as it adds to a prompt, in bytes of text.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.0.len(),
+            Self::Tokens(tokens) => tokens.0.len().saturating_mul(limits::BYTES_PER_TOKEN),
+        }
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        let (found, limit) = match self {
+            Self::Text(text) => (text.0.len(), limits::MAX_PROMPT_BYTES),
+            Self::Tokens(tokens) => (tokens.0.len(), limits::MAX_PROMPT_TOKENS),
+        };
+        if found == 0 {
+            return Err(invalid("prompt", "must not be empty"));
+        }
+        at_most("prompt", found, limit)
+    }
 }
 
 /// Whether the model has to call a tool.
@@ -239,8 +276,13 @@ impl Chat {
     /// Names the first field beyond its limit.
     pub fn validate(&self) -> Result<(), Invalid> {
         at_most("messages", self.messages.len(), limits::MAX_MESSAGES)?;
-        if self.messages.is_empty() {
-            return Err(invalid("messages", "must not be empty"));
+        match &self.raw {
+            Some(_) if !self.messages.is_empty() || self.tools.is_some() => {
+                return Err(invalid("prompt", "stands in place of messages and tools"));
+            }
+            Some(raw) => raw.validate()?,
+            None if self.messages.is_empty() => return Err(invalid("messages", "must not be empty")),
+            None => {}
         }
         let tools = self.tools.as_ref().map_or(0, |tools| tools.0.len());
         let bytes = self.messages.iter().map(ChatMessage::bytes).sum::<usize>() + tools;

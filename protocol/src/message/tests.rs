@@ -57,6 +57,25 @@ fn requests_are_bounded() {
 }
 
 #[test]
+fn a_raw_prompt_stands_in_place_of_messages() {
+    let text = |text: String| Some(RawPrompt::Text(text.into()));
+    let tokens = |count| Some(RawPrompt::Tokens(PrivateTokens(vec![u32::MAX; count])));
+    check(|r| r.raw = text("hi".into()), Some("prompt"));
+    let raw = |prompt: Option<RawPrompt>, field| check(|r| (r.messages, r.raw) = (vec![], prompt), field);
+    raw(text("hi".into()), None);
+    raw(text(String::new()), Some("prompt"));
+    raw(text("x".repeat(limits::MAX_PROMPT_BYTES)), None);
+    raw(text("x".repeat(limits::MAX_PROMPT_BYTES + 1)), Some("prompt"));
+    raw(tokens(0), Some("prompt"));
+    raw(tokens(limits::MAX_PROMPT_TOKENS), None);
+    raw(tokens(limits::MAX_PROMPT_TOKENS + 1), Some("prompt"));
+    let chat = Chat { raw: tokens(limits::MAX_PROMPT_TOKENS), ..Chat::default() };
+    let request = JobRequest { task: Task::Chat(chat), ..request() };
+    assert!(crate::frame::encode(&request).len() < limits::MAX_REQUEST_FRAME);
+    assert!(!format!("{request:?}").contains("4294967295"), "what it says is nobody's business");
+}
+
+#[test]
 fn texts_to_embed_are_bounded() {
     let validate = |texts: Vec<Private>| JobRequest { task: Task::Embed(texts), ..request() }.validate();
     assert!(validate(vec!["a".to_owned().into(); limits::MAX_TEXTS]).is_ok());

@@ -9,6 +9,7 @@ mod figures;
 mod flood;
 mod membership;
 mod ondemand;
+mod openai;
 mod parts;
 mod readers;
 mod restart;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::id::MessageId;
+use super::head::fresh_id;
 
 /// A whole call.
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct Function {
 
 impl Call {
     pub(super) fn new(name: String, arguments: String) -> Self {
-        Self { id: fresh_id(), kind: "function", function: Function { name, arguments } }
+        Self { id: fresh_id("call_"), kind: "function", function: Function { name, arguments } }
     }
 }
 
@@ -48,14 +48,10 @@ struct FunctionDelta {
 impl Delta {
     pub(super) fn begin(index: u32, name: String) -> Self {
         let function = FunctionDelta { name: Some(name), arguments: String::new() };
-        Self { index, id: Some(fresh_id()), kind: Some("function"), function }
+        Self { index, id: Some(fresh_id("call_")), kind: Some("function"), function }
     }
 
     pub(super) fn more(index: u32, arguments: String) -> Self {
         Self { index, id: None, kind: None, function: FunctionDelta { name: None, arguments } }
     }
-}
-
-fn fresh_id() -> String {
-    format!("call_{}", MessageId::generate().to_string().replace('-', ""))
 }

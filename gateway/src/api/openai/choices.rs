@@ -1,18 +1,18 @@
 //! The answers to one request, each a job of its own, read side by side.
 
+use std::time::Duration;
+
 use futures::{
     StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
-use starling_protocol::{
-    ModelId,
-    message::{Finish, Style, TokenLogprob, Usage},
-};
+use starling_protocol::message::{Finish, Style, TokenLogprob, Usage};
 
-use super::request::Asked;
+use tokio::time::Instant;
+
+use super::{facts::Facts, order::Order};
 use crate::{
     dispatch::{self, AnswerEvent, Dispatch, DispatchError, Placement},
-    id::UserId,
     style::{Parser, Part},
 };
 
@@ -22,7 +22,10 @@ type Event = (usize, Result<AnswerEvent, DispatchError>);
 pub(super) struct Choices {
     events: SelectAll<BoxStream<'static, Event>>,
     choices: Vec<Choice>,
-    asked: Wishes,
+    began: Instant,
+    per_prompt: usize,
+    tools: bool,
+    logprobs: bool,
 }
 
 struct Choice {
@@ -31,14 +34,11 @@ struct Choice {
     begun: bool,
     /// Who answers.
     placement: Option<Placement>,
+    /// From the beginning to its slot, and to its first token.
+    queue: Option<Duration>,
+    first_token: Option<Duration>,
     /// Once it is whole.
     usage: Option<Usage>,
-}
-
-#[derive(Clone, Copy)]
-struct Wishes {
-    tools: bool,
-    logprobs: bool,
 }
 
 /// More of one of the answers.
@@ -46,6 +46,8 @@ pub(super) struct News {
     /// Of which.
     pub(super) choice: usize,
     pub(super) parts: Vec<Part>,
+    /// How many tokens they are.
+    pub(super) tokens: usize,
     /// One for each new token, where they were asked for.
     pub(super) logprobs: Vec<TokenLogprob>,
     /// Why it has ended, when it has.
@@ -55,14 +57,12 @@ pub(super) struct News {
 }
 
 impl Choices {
-    pub(super) fn start(dispatch: &Dispatch, asked: &Asked, model: ModelId, owner: UserId) -> Self {
-        let start = |choice: u32| read(choice as usize, dispatch.start(asked.job(model, owner, choice)));
-        let choice = |_| Choice { parser: Parser::new(Style::default()), begun: false, placement: None, usage: None };
-        Self {
-            events: (0..asked.choices).map(start).collect(),
-            choices: (0..asked.choices).map(choice).collect(),
-            asked: Wishes { tools: asked.wants_tools(), logprobs: asked.wants_logprobs() },
-        }
+    pub(super) fn start(dispatch: &Dispatch, order: Order) -> Self {
+        let Order { jobs, per_prompt, tools, logprobs } = order;
+        let (began, choices) = (Instant::now(), jobs.iter().map(|_| Choice::default()).collect());
+        let start = |(choice, job)| read(choice, dispatch.start(job));
+        let events = jobs.into_iter().enumerate().map(start).collect();
+        Self { events, choices, began, per_prompt, tools, logprobs }
     }
 
     /// How many there are.
@@ -70,9 +70,10 @@ impl Choices {
         self.choices.len()
     }
 
-    /// The node that answers one of them.
-    pub(super) fn placement(&self, choice: usize) -> Option<&Placement> {
-        self.choices.get(choice)?.placement.as_ref()
+    /// Who answers one of them, and how long that took.
+    pub(super) fn facts(&self, choice: usize) -> Option<Facts> {
+        let of = self.choices.get(choice)?;
+        Some(Facts::new(of.placement.as_ref()?, of.queue, of.first_token))
     }
 
     /// More of any of them; `None` when all are whole. One that fails fails all: what is left is dropped.
@@ -93,45 +94,64 @@ impl Choices {
         Ok(None)
     }
 
-    /// What they cost together. The prompt is the same for all, and counts once.
+    /// What they cost together. A prompt counts once, however many answers there are to it.
     pub(super) fn usage(&self) -> Usage {
-        let mut all = self.choices.iter().filter_map(|choice| choice.usage);
-        let first = all.next().unwrap_or_default();
-        all.fold(first, |sum, more| Usage {
-            completion_tokens: sum.completion_tokens.saturating_add(more.completion_tokens),
-            ..sum
+        let counted = self.choices.iter().enumerate().filter_map(|(index, choice)| Some((index, choice.usage?)));
+        counted.fold(Usage::default(), |sum, (index, more)| {
+            let prompt = if index.is_multiple_of(self.per_prompt) { more } else { Usage::default() };
+            Usage {
+                prompt_tokens: sum.prompt_tokens.saturating_add(prompt.prompt_tokens),
+                cached_tokens: sum.cached_tokens.saturating_add(prompt.cached_tokens),
+                completion_tokens: sum.completion_tokens.saturating_add(more.completion_tokens),
+            }
         })
     }
 
     fn take(&mut self, choice: usize, event: AnswerEvent) -> Option<News> {
         let of = &mut self.choices[choice];
+        let since = || Some(self.began.elapsed());
         match event {
             AnswerEvent::Waiting(_) | AnswerEvent::Moved { .. } | AnswerEvent::Vectors(_) => None,
             AnswerEvent::Loading { placement, permille } => {
                 of.placement = Some(placement);
-                Some(News { choice, parts: vec![], logprobs: vec![], finish: None, loading: Some(permille) })
+                Some(News { loading: Some(permille), ..News::of(choice) })
             }
             AnswerEvent::Started { placement, accepted, .. } => {
                 // Who was not told of tools calls none.
-                let style = Style { tool_calls: accepted.style.tool_calls && self.asked.tools, ..accepted.style };
+                let style = Style { tool_calls: accepted.style.tool_calls && self.tools, ..accepted.style };
                 if !of.begun {
                     of.parser = Parser::new(style);
                 }
                 of.placement = Some(placement);
+                of.queue = of.queue.or_else(since);
                 None
             }
-            AnswerEvent::Piece { text, logprobs, .. } => {
+            AnswerEvent::Piece { text, logprobs, tokens } => {
                 of.begun = true;
-                let logprobs = if self.asked.logprobs { logprobs } else { vec![] };
-                Some(News { choice, parts: of.parser.push(&text.0), logprobs, finish: None, loading: None })
+                of.first_token = of.first_token.or_else(since);
+                let logprobs = if self.logprobs { logprobs } else { vec![] };
+                Some(News { parts: of.parser.push(&text.0), tokens: tokens.len(), logprobs, ..News::of(choice) })
             }
             AnswerEvent::Done(done) => {
                 of.usage = Some(done.usage);
                 let parts = of.parser.end();
                 let finish = Some(reason(done.finish, of.parser.calls()));
-                Some(News { choice, parts, logprobs: vec![], finish, loading: None })
+                Some(News { parts, finish, ..News::of(choice) })
             }
         }
+    }
+}
+
+impl News {
+    pub(super) fn of(choice: usize) -> Self {
+        Self { choice, parts: vec![], tokens: 0, logprobs: vec![], finish: None, loading: None }
+    }
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        let parser = Parser::new(Style::default());
+        Self { parser, begun: false, placement: None, queue: None, first_token: None, usage: None }
     }
 }
 

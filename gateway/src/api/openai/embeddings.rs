@@ -14,7 +14,9 @@ use starling_protocol::{
     message::{Done, JobFailure, Kind, Private, Task},
 };
 
-use super::{headers, until};
+use tokio::time::Instant;
+
+use super::{facts::Facts, until};
 use crate::{
     api::{auth::Caller, error::ApiError, extract::Json},
     app::App,
@@ -128,17 +130,19 @@ fn check_dimensions(asked: Option<u32>, model: &Choice) -> Result<(), ApiError> 
 
 /// Waits for all vectors.
 async fn read(mut answer: dispatch::Answer, dimensions: u32) -> Result<(HeaderMap, Vec<Vec<f32>>, Done), ApiError> {
-    let (mut placement, mut vectors) = (None, vec![]);
+    let (began, mut headers, mut vectors) = (Instant::now(), HeaderMap::new(), vec![]);
     loop {
         match answer.next().await.map_err(of_texts)? {
-            AnswerEvent::Started { placement: who, .. } => placement = Some(who),
+            AnswerEvent::Started { placement, .. } => {
+                headers = Facts::new(&placement, Some(began.elapsed()), None).headers();
+            }
             AnswerEvent::Vectors(all) => vectors = all,
             AnswerEvent::Done(done) => {
                 // What the node offered is not what the model was chosen by: two nodes disagree about one file.
                 if vectors.iter().any(|vector| vector.len() != dimensions as usize) {
                     return Err(DispatchError::NodeFailed(JobFailure::Garbage).into());
                 }
-                return Ok((headers(placement.as_ref()), vectors, done));
+                return Ok((headers, vectors, done));
             }
             AnswerEvent::Waiting(_)
             | AnswerEvent::Loading { .. }

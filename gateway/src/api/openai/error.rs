@@ -35,16 +35,34 @@ impl From<Refusal> for ErrorAnswer {
             _ => "invalid_request_error",
         };
         let Refusal { message, field: param, code, .. } = refusal;
+        let code = match code {
+            // By this one clients know that they have to cut something off.
+            "prompt_too_long" => "context_length_exceeded",
+            code => code,
+        };
         Self { error: Error { message, kind, param, code } }
+    }
+}
+
+/// What an endpoint calls that which the model goes on from.
+fn prompt_field(path: &str) -> &'static str {
+    match path {
+        "/v1/completions" => "prompt",
+        "/v1/responses" => "input",
+        _ => "messages",
     }
 }
 
 /// Gives every refusal under `/v1` this form, wherever it was made.
 pub(in crate::api) async fn form(request: Request, next: Next) -> Response {
-    let is_ours = request.uri().path().starts_with("/v1");
+    let path = request.uri().path();
+    let (is_ours, prompt) = (path == "/v1" || path.starts_with("/v1/"), prompt_field(path));
     let mut response = next.run(request).await;
     let refusal = response.extensions_mut().remove::<Refusal>();
-    let Some(refusal) = refusal.filter(|_| is_ours) else { return response };
+    let Some(mut refusal) = refusal.filter(|_| is_ours) else { return response };
+    if refusal.field.as_deref() == Some("messages") {
+        refusal.field = Some(prompt.to_owned());
+    }
     let mut reformed = (refusal.status, Json(ErrorAnswer::from(refusal))).into_response();
     for (name, value) in response.headers() {
         reformed.headers_mut().entry(name).or_insert_with(|| value.clone());

@@ -13,14 +13,15 @@ pub(super) struct Logprobs {
     refusal: (),
 }
 
-#[derive(Serialize)]
-struct Token {
+/// One token.
+#[derive(Clone, Serialize)]
+pub(super) struct Token {
     #[serde(flatten)]
     taken: Entry,
     top_logprobs: Vec<Entry>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Entry {
     /// A token may be a part of a character: then only its bytes say all of it.
     token: String,
@@ -51,10 +52,13 @@ impl From<TokenLogprob> for Token {
 impl From<Likely> for Entry {
     fn from(Likely { logprob, text, .. }: Likely) -> Self {
         let token = String::from_utf8_lossy(&text.0).into_owned();
-        // Whatever a node says: neither NaN nor infinity.
-        let logprob = if logprob.is_finite() { logprob } else { NEVER };
-        Self { token, logprob, bytes: text.0 }
+        Self { token, logprob: finite(logprob), bytes: text.0 }
     }
+}
+
+/// Whatever a node says: neither NaN nor infinity.
+pub(super) fn finite(logprob: f32) -> f32 {
+    if logprob.is_finite() { logprob } else { NEVER }
 }
 
 /// About the bytes that these take until the answer is out.

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use self::tape::{Look, Tape};
-use super::stream::Flow;
+use super::flow::Flow;
 use crate::{api::error::ApiError, id::UserId, life::Life};
 
 /// How long an answer goes on without its reader, and how long a whole one is kept.

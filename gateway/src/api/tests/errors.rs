@@ -32,6 +32,37 @@ async fn what_is_not_there_says_so_in_json() {
 }
 
 #[tokio::test]
+async fn whatever_goes_wrong_under_v1_has_the_form_that_clients_read() {
+    let site = Site::new().await;
+    let anna = site.user("anna").await;
+    let long = |field: &str| json!({"model": "m", field: "x".repeat((768 << 10) + 1)});
+    let messages = json!({"model": "m", "messages": [{"role": "user", "content": "x".repeat((768 << 10) + 1)}]});
+    let nobody = Guest::default();
+    let refused = [
+        (site.get("/v1", &nobody).await, 404, "no_such_path", None),
+        (site.get("/v1/nothing", &nobody).await, 404, "no_such_path", None),
+        (site.get("/v1/responses", &nobody).await, 405, "method_not_allowed", None),
+        (site.post("/v1/responses", &nobody, json!({})).await, 401, "not_signed_in", None),
+        (site.post("/v1/responses", &Guest::bearer("sk-x"), json!({})).await, 401, "invalid_api_key", None),
+        (site.post("/v1/responses", &anna, json!({"model": "m"})).await, 400, "invalid_field", Some("input")),
+        (site.post("/v1/completions", &anna, json!({"model": "m"})).await, 400, "invalid_field", Some("prompt")),
+        (site.post("/v1/completions", &anna, json!("x".repeat(1 << 20))).await, 413, "body_too_large", None),
+        (site.post("/v1/responses", &anna, long("input")).await, 400, "context_length_exceeded", Some("input")),
+        (site.post("/v1/completions", &anna, long("prompt")).await, 400, "invalid_field", Some("prompt")),
+        (site.post("/v1/chat/completions", &anna, messages).await, 400, "context_length_exceeded", Some("messages")),
+    ];
+    for (answer, status, code, param) in refused {
+        answer.is(status, code);
+        let error = &answer.body["error"];
+        assert_eq!(error["param"].as_str(), param, "{}", answer.text);
+        assert!(error["message"].is_string() && error["type"].as_str().unwrap().ends_with("_error"), "{}", answer.text);
+        assert!(answer.headers["x-request-id"].to_str().unwrap().starts_with("req_"));
+        assert!(answer.headers["openai-processing-ms"].to_str().unwrap().parse::<u64>().is_ok());
+    }
+    assert!(site.get("/api/me", &anna).await.headers.get("x-request-id").is_none());
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_and_read_with_care() {
     let site = Site::new().await;
     let anna = site.user("anna").await;

@@ -78,6 +78,8 @@ fn rows() -> Vec<Row> {
         get("/v1/models/{*id}", [401, 503, 503, 503]),
         post("/v1/chat/completions", chat, [401, 503, 503, 503]),
         get("/v1/chat/completions/{id}/events", [401, 404, 404, 404]),
+        post("/v1/completions", json!({"model": "m", "prompt": "hi"}), [401, 503, 503, 503]),
+        post("/v1/responses", json!({"model": "m", "input": "hi"}), [401, 503, 503, 503]),
         post("/v1/embeddings", texts, [401, 503, 503, 503]),
         // Last: it ends the session of whoever asks.
         row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),

@@ -16,6 +16,10 @@ const MAX_FRUITLESS: u32 = 8;
 /// Engines that one job may end before it is taken for the cause. One may have died of anything.
 const MAX_ENGINES_LOST: u32 = 2;
 
+/// Said where every node is.
+const TOO_OLD: &str = "the nodes that serve this model are of an older release, which takes conversations only: \
+    send messages to /v1/chat/completions, or update the nodes";
+
 /// A job over all of its attempts.
 pub(super) struct Course {
     /// What the next attempt asks for: `continue_from` grows with what the reader has.
@@ -35,6 +39,8 @@ pub(super) struct Course {
     begun: bool,
     /// The longest prompt that a node which refused this one says it could hold, and the tokens of this one.
     too_long: Option<(u32, u32)>,
+    /// Whether a node knows no prompts of this kind.
+    too_old: bool,
     last: Option<DispatchError>,
 }
 
@@ -53,6 +59,7 @@ impl Course {
             fruitless: 0,
             begun: false,
             too_long: None,
+            too_old: false,
             last: None,
         }
     }
@@ -125,6 +132,18 @@ impl Course {
         self.need.context_over = self.need.context_over.max(limit.saturating_add(1));
     }
 
+    /// Whether this refusal is one of a node whose release is older than prompts without messages: it sees none.
+    pub(super) fn is_unknown(&self, refusal: &DispatchError) -> bool {
+        let is_raw = matches!(&self.request.task, Task::Chat(chat) if chat.raw.is_some());
+        is_raw && matches!(refusal, DispatchError::Invalid { field, .. } if field == "messages")
+    }
+
+    /// The node does not know such prompts: others may.
+    pub(super) fn too_old(&mut self, peer: PeerId) {
+        self.tried.push(peer);
+        self.too_old = true;
+    }
+
     /// Nodes that are not to be asked.
     pub(super) fn tried(&self) -> &[PeerId] {
         &self.tried
@@ -139,7 +158,7 @@ impl Course {
 
     /// Whether a node has failed it.
     pub(super) fn has_failed(&self) -> bool {
-        self.last.is_some() || self.too_long.is_some()
+        self.last.is_some() || self.too_long.is_some() || self.too_old
     }
 
     /// Why there is no more of it, when nobody is left to ask: that others failed says more than that.
@@ -147,6 +166,9 @@ impl Course {
         match (&self.last, self.too_long) {
             (_, Some((limit, tokens))) if !self.begun => DispatchError::PromptTooLong { tokens, limit },
             (Some(error), _) => error.clone(),
+            (None, _) if self.too_old => {
+                DispatchError::Invalid { field: "prompt".to_owned(), reason: TOO_OLD.to_owned() }
+            }
             (None, _) => DispatchError::NoNode,
         }
     }
@@ -154,7 +176,10 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
-    use starling_protocol::{JobId, ModelId, message::Chat};
+    use starling_protocol::{
+        JobId, ModelId,
+        message::{Chat, RawPrompt},
+    };
 
     use super::*;
     use crate::scheduler::Priority;
@@ -241,6 +266,20 @@ mod tests {
         course.gave(&[1, 2, 3]);
         assert_eq!(course.failed(PeerId::random(), DIED), Err(DIED));
         assert_eq!(given(&course).len(), MAX_CONTINUE_TOKENS + 1);
+    }
+
+    #[test]
+    fn an_older_node_is_passed_over_and_named_when_nobody_else_is_there() {
+        let refusal = |field: &str| DispatchError::Invalid { field: field.to_owned(), reason: String::new() };
+        let (mut course, peer) = (course(0, vec![]), PeerId::random());
+        assert!(!course.is_unknown(&refusal("messages")), "a conversation without messages is at fault itself");
+        let Task::Chat(chat) = &mut course.request.task else { panic!("no chat") };
+        chat.raw = Some(RawPrompt::Text("once".to_owned().into()));
+        assert!(course.is_unknown(&refusal("messages")) && !course.is_unknown(&refusal("prompt")));
+        course.too_old(peer);
+        assert_eq!((course.tried(), course.has_failed()), (&[peer][..], true));
+        let DispatchError::Invalid { field, reason } = course.error() else { panic!("another error") };
+        assert!(field == "prompt" && reason.contains("older release"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::api::error::ApiError;
 /// `reasoning_effort`: models that think here think or do not; there is nothing between.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Effort {
+pub(in crate::api::openai) enum Effort {
     None,
     Minimal,
     Low,
@@ -22,7 +22,7 @@ pub(super) enum Effort {
 }
 
 impl Effort {
-    pub(super) fn thinks(self) -> bool {
+    pub(in crate::api::openai) fn thinks(self) -> bool {
         !matches!(self, Self::None | Self::Minimal)
     }
 }
@@ -37,21 +37,24 @@ pub(super) struct TemplateArguments {
 /// `response_format`; `None` is plain text.
 pub(super) fn format(format: Option<&Value>) -> Result<Option<Format>, ApiError> {
     let Some(format) = format.filter(|format| !format.is_null()) else { return Ok(None) };
-    let wrong = |field: &str, reason: String| Err(ApiError::field(format!("response_format.{field}"), reason));
     match format.get("type").and_then(Value::as_str) {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some(Format::Json)),
         Some("json_schema") => {
-            let field = "json_schema.schema";
-            let Some(schema @ Value::Object(_)) = format.pointer("/json_schema/schema") else {
-                return wrong(field, "must be a JSON schema: an object".to_owned());
-            };
-            let schema = schema.to_string();
-            if schema.len() > limits::MAX_SCHEMA_BYTES {
-                return wrong(field, format!("is over the limit of {} bytes", limits::MAX_SCHEMA_BYTES));
-            }
-            Ok(Some(Format::Schema(Private(schema))))
+            schema(format.pointer("/json_schema/schema"), "response_format.json_schema.schema").map(Some)
         }
-        _ => wrong("type", "must be text, json_object or json_schema".to_owned()),
+        _ => Err(ApiError::field("response_format.type", "must be text, json_object or json_schema")),
     }
+}
+
+/// A JSON schema, which stands in this field.
+pub(in crate::api::openai) fn schema(schema: Option<&Value>, field: &str) -> Result<Format, ApiError> {
+    let Some(schema @ Value::Object(_)) = schema else {
+        return Err(ApiError::field(field, "must be a JSON schema: an object"));
+    };
+    let schema = schema.to_string();
+    if schema.len() > limits::MAX_SCHEMA_BYTES {
+        return Err(ApiError::field(field, format!("is over the limit of {} bytes", limits::MAX_SCHEMA_BYTES)));
+    }
+    Ok(Format::Schema(Private(schema)))
 }

@@ -1,4 +1,4 @@
-//! Fields that come in two shapes: one text, or a list.
+//! What a message says: one text, or a list of parts.
 //!
 //! Read by hand and not as an untagged enum, which could not say where in the list the mistake is.
 
@@ -11,10 +11,6 @@ use serde::{
 
 /// What a message says: a text, or parts that are texts.
 pub(super) struct Content(pub(super) String);
-
-/// Where an answer ends: a text, or several.
-#[derive(Default)]
-pub(super) struct Stop(pub(super) Vec<String>);
 
 #[derive(Deserialize)]
 struct Part {
@@ -49,32 +45,6 @@ impl<'de> Deserialize<'de> for Content {
                     whole.push_str(&part.text);
                 }
                 Ok(Content(whole))
-            }
-        }
-        deserializer.deserialize_any(Read)
-    }
-}
-
-impl<'de> Deserialize<'de> for Stop {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Stop;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Stop, E> {
-                Ok(Stop(vec![text.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Stop, A::Error> {
-                let mut all = Vec::new();
-                while let Some(text) = texts.next_element()? {
-                    all.push(text);
-                }
-                Ok(Stop(all))
             }
         }
         deserializer.deserialize_any(Read)

@@ -82,7 +82,7 @@ fn wrong_tools_are_named() {
 #[test]
 fn only_who_may_call_is_read_for_calls() {
     let form = json!({"type": "json_object"});
-    let wants = |change: Value| taken(change).wants_tools();
+    let wants = |change: Value| taken(change).order(ModelId::new([0; 32]), UserId::generate()).tools;
     assert!(wants(json!({"tools": [tool("f")]})));
     assert!(!wants(json!({})));
     assert!(!wants(json!({"tools": [tool("f")], "tool_choice": "none"})));
@@ -181,11 +181,12 @@ fn everything_that_a_prompt_is_made_of_counts() {
 fn each_of_several_answers_has_a_seed_of_its_own() {
     let asked = taken(json!({"n": 8, "seed": -1}));
     let owner = UserId::generate();
-    let seed = |choice| match asked.job(ModelId::new([0; 32]), owner, choice).task {
+    let jobs = asked.order(ModelId::new([0; 32]), owner).jobs;
+    let seed = |choice: usize| match &jobs[choice].task {
         Task::Chat(chat) => chat.sampling.seed,
         Task::Embed(_) => None,
     };
-    assert_eq!((asked.choices, seed(0), seed(7)), (8, Some(u64::MAX), Some(6)));
+    assert_eq!((jobs.len(), seed(0), seed(7)), (8, Some(u64::MAX), Some(6)));
     refused(json!({"n": 0}), "n");
     refused(json!({"n": 9}), "n");
 }

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::{
-    answer::{Head, Usage},
+use crate::api::openai::{
     call,
+    facts::Facts,
+    head::{Head, Usage},
     logprobs::Logprobs,
 };
 
@@ -19,6 +20,9 @@ pub(super) struct Chunk<'a> {
     /// `Some(None)` is "not yet", for a client that has asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Option<Usage>>,
+    /// Not of OpenAI's, in the last chunk of a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starling: Option<Facts>,
 }
 
 /// One choice's part of a chunk.
@@ -45,7 +49,12 @@ pub(super) struct Delta {
 
 impl Head {
     /// A chunk of a choice; one of no choice has the usage, at the end.
-    pub(super) fn chunk(&self, choice: Option<ChunkChoice>, usage: Option<Option<Usage>>) -> Chunk<'_> {
+    pub(super) fn chunk(
+        &self,
+        choice: Option<ChunkChoice>,
+        usage: Option<Option<Usage>>,
+        starling: Option<Facts>,
+    ) -> Chunk<'_> {
         Chunk {
             id: &self.id,
             object: "chat.completion.chunk",
@@ -54,6 +63,7 @@ impl Head {
             system_fingerprint: (),
             choices: choice.into_iter().collect(),
             usage,
+            starling,
         }
     }
 }

@@ -6,8 +6,8 @@
 mod content;
 mod message;
 mod missing;
-mod shape;
-mod tools;
+pub(in crate::api::openai) mod shape;
+pub(in crate::api::openai) mod tools;
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,22 @@ use serde::Deserialize;
 use serde_json::Value;
 use starling_protocol::{
     ModelId, limits,
-    message::{Bias, Chat, ChatMessage, Private, Sampling, Task, ToolChoice},
+    message::{Chat, ChatMessage, Private, Sampling},
 };
 
 use crate::{
-    api::error::ApiError,
-    dispatch::{Job, Priority},
+    api::{
+        error::ApiError,
+        openai::{
+            fields::{Stop, StreamOptions, biases, check_choices, check_max, check_sampling},
+            order::{Order, Terms},
+        },
+    },
+    dispatch::Priority,
     id::UserId,
     turn::TurnRefused,
 };
-use content::Stop;
 
-/// Most answers to one request.
-const MAX_CHOICES: u32 = 8;
 /// Where a model ends a call, and so where an answer of one call ends.
 const END_OF_CALL: &str = "</tool_call>";
 
@@ -64,18 +67,13 @@ pub(in crate::api) struct ChatRequest {
     missing: missing::NotSupported,
 }
 
-#[derive(Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
-}
-
 /// A request that makes sense.
 pub(super) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
     /// How many answers, at least one.
-    pub(super) choices: u32,
+    choices: u32,
     priority: Priority,
     chat: Chat,
 }
@@ -85,17 +83,14 @@ impl ChatRequest {
     pub(super) fn check(self) -> Result<Asked, ApiError> {
         self.missing.check()?;
         let sampling = self.sampling()?;
-        let choices = self.n.unwrap_or(1);
-        if !(1..=MAX_CHOICES).contains(&choices) {
-            return Err(ApiError::field("n", format!("must be 1 to {MAX_CHOICES}")));
-        }
+        let choices = check_choices(self.n)?;
         let max_tokens = check_max(self.max_completion_tokens, "max_completion_tokens")?
             .or(check_max(self.max_tokens, "max_tokens")?);
         let explicit = self.chat_template_kwargs.and_then(|arguments| arguments.enable_thinking);
         let messages = message::check(self.messages)?;
         let (tools, tool_choice) = tools::check(self.tools, self.tool_choice.as_ref())?;
         check_bytes(&messages, tools.as_ref())?;
-        let mut stop = check_stop(self.stop.map(|stop| stop.0).unwrap_or_default())?;
+        let mut stop = Stop::check(self.stop)?;
         if tools.is_some() && self.parallel_tool_calls == Some(false) {
             stop = with_end_of_call(stop)?;
         }
@@ -118,7 +113,7 @@ impl ChatRequest {
         Ok(Asked {
             model: self.model,
             stream: self.stream.unwrap_or(false),
-            include_usage: self.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
+            include_usage: StreamOptions::wants_usage(self.stream_options),
             choices,
             priority,
             chat,
@@ -137,11 +132,10 @@ impl ChatRequest {
             drawn: false,
             frequency_penalty: self.frequency_penalty,
             presence_penalty: self.presence_penalty,
-            logit_bias: self.logit_bias.iter().flatten().map(bias).collect::<Result<_, _>>()?,
+            logit_bias: biases(self.logit_bias.as_ref())?,
             top_logprobs: self.top_logprobs()?,
         };
-        sampling.validate().map_err(|invalid| ApiError::field(invalid.field, invalid.reason))?;
-        Ok(sampling)
+        check_sampling(sampling)
     }
 
     fn top_logprobs(&self) -> Result<Option<u32>, ApiError> {
@@ -154,60 +148,21 @@ impl ChatRequest {
 }
 
 impl Asked {
-    /// Whether calls of tools can be in the answer.
-    pub(super) fn wants_tools(&self) -> bool {
-        let may_call = match self.chat.tool_choice {
-            // An answer of another form has no calls in it.
-            ToolChoice::Auto => self.chat.format.is_none(),
-            ToolChoice::Never => false,
-            ToolChoice::Required | ToolChoice::Named(_) => true,
-        };
-        self.chat.tools.is_some() && may_call
-    }
-
-    pub(super) fn wants_logprobs(&self) -> bool {
-        self.chat.sampling.top_logprobs.is_some()
-    }
-
-    /// The job of one of the answers: each has a seed of its own, or all would be the same.
-    pub(super) fn job(&self, model: ModelId, owner: UserId, choice: u32) -> Job {
-        let mut chat = self.chat.clone();
-        chat.sampling.seed = chat.sampling.seed.map(|seed| seed.wrapping_add(u64::from(choice)));
-        Job::new(model, Task::Chat(chat), self.priority, owner)
+    /// The jobs of all answers.
+    pub(super) fn order(self, model: ModelId, owner: UserId) -> Order {
+        Order::new(&[self.chat], self.choices, Terms { model, owner, priority: self.priority })
     }
 }
 
-fn bias((token, bias): (&String, &f32)) -> Result<Bias, ApiError> {
-    let token = token.parse().map_err(|_| ApiError::field("logit_bias", "must have token ids as its keys"))?;
-    Ok(Bias { token, bias: *bias })
-}
-
-fn check_max(tokens: Option<u32>, field: &str) -> Result<Option<u32>, ApiError> {
-    let most = limits::MAX_ANSWER_TOKENS;
-    if tokens.is_some_and(|tokens| !(1..=most).contains(&tokens)) {
-        return Err(ApiError::field(field, format!("must be 1 to {most}")));
-    }
-    Ok(tokens)
-}
-
-fn check_bytes(messages: &[ChatMessage], tools: Option<&Private>) -> Result<(), ApiError> {
+/// What a prompt is made of, in bytes, is bounded.
+pub(in crate::api::openai) fn check_bytes(messages: &[ChatMessage], tools: Option<&Private>) -> Result<(), ApiError> {
     let said: usize = messages.iter().map(ChatMessage::bytes).sum();
     let bytes = said + tools.map_or(0, |tools| tools.0.len());
     if bytes > limits::MAX_PROMPT_BYTES { Err(TurnRefused::PromptTooLong { bytes }.into()) } else { Ok(()) }
 }
 
-fn check_stop(stop: Vec<String>) -> Result<Vec<Private>, ApiError> {
-    if stop.len() > limits::MAX_STOPS {
-        return Err(ApiError::field("stop", format!("must be at most {} strings", limits::MAX_STOPS)));
-    }
-    if stop.iter().any(|stop| !(1..=limits::MAX_STOP_BYTES).contains(&stop.len())) {
-        return Err(ApiError::field("stop", format!("must have 1 to {} bytes", limits::MAX_STOP_BYTES)));
-    }
-    Ok(stop.into_iter().map(Private).collect())
-}
-
 /// One call and no more: the node ends the answer where the first one ends.
-fn with_end_of_call(mut stop: Vec<Private>) -> Result<Vec<Private>, ApiError> {
+pub(in crate::api::openai) fn with_end_of_call(mut stop: Vec<Private>) -> Result<Vec<Private>, ApiError> {
     if stop.len() == limits::MAX_STOPS {
         let reason = format!("must be at most {} strings with parallel_tool_calls: false", limits::MAX_STOPS - 1);
         return Err(ApiError::field("stop", reason));

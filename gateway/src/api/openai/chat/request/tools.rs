@@ -14,7 +14,7 @@ const MAX_TOOLS: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
 
 /// The list as JSON text, and the choice; no tools are no list.
-pub(super) fn check(
+pub(in crate::api::openai) fn check(
     tools: Option<Vec<Value>>,
     choice: Option<&Value>,
 ) -> Result<(Option<Private>, ToolChoice), ApiError> {

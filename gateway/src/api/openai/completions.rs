@@ -1,0 +1,41 @@
+//! `/v1/completions`: a text goes on as it stands, without a model's chat template. OpenAI calls this endpoint legacy.
+
+mod answer;
+mod logprobs;
+mod request;
+mod stream;
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{Begun, collected, flow, flow::Flow, head::Head, model, until};
+use crate::{
+    api::{auth::Caller, error::ApiError, extract::Json},
+    app::App,
+};
+use answer::Completion;
+use request::CompletionRequest;
+use stream::Chunks;
+
+/// `POST /v1/completions`. A client that goes away drops this, and with it the jobs.
+pub(in crate::api) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<CompletionRequest>,
+) -> Result<Response, ApiError> {
+    let asked = request.check()?;
+    let model = model(&app, &asked.model)?;
+    let head = Head::new("cmpl-", model.name);
+    let begun = Begun::wait(&app, asked.order(model.id, caller.user.id), asked.stream).await?;
+    let headers = begun.headers();
+    if !asked.stream {
+        let (collected, choices) = until(&app.life.cancel, collected::whole(begun)).await?;
+        return Ok((headers, Answer(Completion::new(head, collected, &choices, &asked))).into_response());
+    }
+    let (id, chunks) = (head.id.clone(), Chunks::new(head, &asked));
+    let flow = Flow::new(id.clone(), chunks, begun, app.life.cancel.clone());
+    Ok((headers, flow::body(id, flow.events())).into_response())
+}

@@ -1,0 +1,60 @@
+//! What is to be answered: a job for each answer.
+
+use starling_protocol::{
+    ModelId,
+    message::{Chat, Task, ToolChoice},
+};
+
+use crate::{
+    dispatch::{Job, Priority},
+    id::UserId,
+};
+
+/// The jobs of one request.
+pub(super) struct Order {
+    /// One for each answer; those to one prompt stand together.
+    pub(super) jobs: Vec<Job>,
+    /// How many answers there are to each prompt.
+    pub(super) per_prompt: usize,
+    /// Whether calls of tools can be in the answers.
+    pub(super) tools: bool,
+    /// Whether log-probabilities are wanted.
+    pub(super) logprobs: bool,
+}
+
+/// For whom, and by what.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) model: ModelId,
+    pub(super) owner: UserId,
+    pub(super) priority: Priority,
+}
+
+impl Order {
+    /// So many answers to each of these chats, which want the same of them.
+    pub(super) fn new(chats: &[Chat], each: u32, terms: Terms) -> Self {
+        let job = |(chat, choice): (&Chat, u32)| {
+            let mut chat = chat.clone();
+            // A seed of its own, or all would be the same.
+            chat.sampling.seed = chat.sampling.seed.map(|seed| seed.wrapping_add(u64::from(choice)));
+            Job::new(terms.model, Task::Chat(chat), terms.priority, terms.owner)
+        };
+        Self {
+            jobs: chats.iter().flat_map(|chat| (0..each).map(move |choice| (chat, choice))).map(job).collect(),
+            per_prompt: each as usize,
+            tools: chats.iter().any(may_call),
+            logprobs: chats.iter().any(|chat| chat.sampling.top_logprobs.is_some()),
+        }
+    }
+}
+
+/// Whether calls of tools can be in the answer.
+fn may_call(chat: &Chat) -> bool {
+    let may = match chat.tool_choice {
+        // An answer of another form has no calls in it.
+        ToolChoice::Auto => chat.format.is_none(),
+        ToolChoice::Never => false,
+        ToolChoice::Required | ToolChoice::Named(_) => true,
+    };
+    chat.tools.is_some() && may
+}

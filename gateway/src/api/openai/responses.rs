@@ -1,0 +1,51 @@
+//! `/v1/responses`: OpenAI's newer form of a conversation. Nothing is stored, so each request brings all of its own.
+
+mod input;
+mod object;
+mod output;
+mod request;
+mod stream;
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Begun, flow,
+    flow::Flow,
+    head::Head,
+    model,
+    order::{Order, Terms},
+    until,
+};
+use crate::{
+    api::{auth::Caller, error::ApiError, extract::Json},
+    app::App,
+};
+use object::Frame;
+use output::Output;
+use request::ResponsesRequest;
+use stream::Events;
+
+/// `POST /v1/responses`. A client that goes away drops this, and with it the job.
+pub(in crate::api) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<ResponsesRequest>,
+) -> Result<Response, ApiError> {
+    let asked = request.check()?;
+    let model = model(&app, &asked.model)?;
+    let frame = Frame::new(Head::new("resp_", model.name), asked.shown);
+    let terms = Terms { model: model.id, owner: caller.user.id, priority: asked.priority };
+    let begun = Begun::wait(&app, Order::new(&[asked.chat], 1, terms), asked.stream).await?;
+    let headers = begun.headers();
+    if asked.stream {
+        let (id, events) = (frame.id().to_owned(), Events::new(frame));
+        let flow = Flow::new(id.clone(), events, begun, app.life.cancel.clone());
+        return Ok((headers, flow::body(id, flow.events())).into_response());
+    }
+    let (output, usage) = until(&app.life.cancel, Output::whole(begun)).await?;
+    Ok((headers, Answer(frame.ended(&output, usage))).into_response())
+}
