@@ -1,7 +1,7 @@
 //! The OpenAI-compatible API beside chats: texts that go on, and responses.
 
 use serde_json::{Value, json};
-use starling_tests::TestSwarm;
+use starling_tests::{TestNode, TestSwarm};
 
 const FAST: &str = "seed=1,tokens_per_second=0,answer_tokens=12,slots=8";
 const CALLER: &str = "seed=1,tokens_per_second=0,answer_tokens=4,slots=4,style=reasoning+tools,say=<think>%0ahm%0a\
@@ -93,7 +93,7 @@ async fn a_text_goes_on_without_a_template() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_node_goes_on_with_a_text() {
-    let (swarm, nodes) = TestSwarm::with_nodes(&[
+    let (swarm, mut nodes) = TestSwarm::with_nodes(&[
         "seed=1,tokens_per_second=50,answer_tokens=60,slots=1",
         "seed=1,tokens_per_second=50,answer_tokens=60,slots=1",
     ])
@@ -105,11 +105,7 @@ async fn another_node_goes_on_with_a_text() {
     let expected = whole_text(&events(&swarm, "/v1/completions", &body).await);
     let response = post(&swarm, "/v1/completions", &body).await;
     let peer = response.headers()["x-starling-peer"].to_str().unwrap().to_owned();
-    for node in nodes {
-        if node.peer.to_string() == peer {
-            node.kill().await;
-        }
-    }
+    nodes.iter_mut().filter(|node| node.peer.to_string() == peer).for_each(TestNode::kill);
     let told: String = response
         .text()
         .await
