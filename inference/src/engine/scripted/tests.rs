@@ -1,7 +1,7 @@
 //! The script itself: what it says, and when.
 
 use super::*;
-use crate::{Role, Sampling};
+use crate::{Message, Role, Sampling};
 
 const FREE: &dyn Fn() -> bool = &|| false;
 
@@ -10,7 +10,7 @@ fn engine(options: &str) -> Scripted {
 }
 
 fn sequence(seed: Option<u64>, answered: usize) -> Sequence {
-    let tokens = encode(&[Message::new(Role::User, "hello there")]);
+    let tokens = encode(&Request { messages: vec![Message::new(Role::User, "hello there")], ..Request::default() });
     let tokens = [tokens, vec![0; answered]].concat();
     Sequence { tokens, answered, sampling: Sampling { seed, ..Sampling::default() }, matcher: None, prefixes: vec![] }
 }
