@@ -8,8 +8,10 @@ pub mod auth;
 mod characters;
 mod chat;
 mod conversations;
+mod cookie;
 pub mod error;
 pub mod extract;
+mod forwarded;
 mod guard;
 mod health;
 mod invites;
@@ -21,6 +23,8 @@ mod models;
 mod nodes;
 mod openai;
 mod portable;
+mod rate;
+mod session;
 mod setup;
 mod sockets;
 mod swarm;
@@ -62,9 +66,13 @@ pub fn routes() -> Vec<Route> {
         get("/metrics", metrics::text),
         get("/api/setup", setup::state),
         post("/api/setup", setup::set_up),
-        post("/api/session", auth::sign_in),
-        delete("/api/session", auth::sign_out),
-        get("/api/me", auth::me),
+        post("/api/session", session::sign_in),
+        delete("/api/session", session::sign_out),
+        post("/api/session/refresh", session::refresh),
+        get("/api/sessions", session::list),
+        delete("/api/sessions", session::sign_out_everywhere),
+        delete("/api/sessions/{id}", session::revoke),
+        get("/api/me", session::me),
         get("/api/models", models::list),
         get("/api/swarm", swarm::view),
         get("/api/conversations", conversations::list),
@@ -111,6 +119,8 @@ pub fn router(app: App) -> Router {
         .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), guard::same_origin))
+        .layer(middleware::from_fn_with_state(app.clone(), rate::limit))
+        .layer(middleware::from_fn_with_state(app.clone(), forwarded::resolve))
         .layer(CatchPanicLayer::custom(|_| ApiError::Panic.into_response()))
         .layer(middleware::from_fn(openai::error::form))
         .layer(middleware::from_fn(openai::stamp::stamp))

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
+    access::{self, AccessTokens},
+    accounts::AccountOptions,
     api::{self, Sockets, Tapes, auth::Address},
     clock::Timestamp,
     config::{Config, Titles},
@@ -24,9 +26,12 @@ use crate::{
     doors::Doors,
     drained, http,
     life::Life,
+    limits::Limits,
+    master::MasterKey,
     membership::{Joining, Network, Places},
     metrics::Metrics,
     password::Passwords,
+    sessions::Sessions,
     setup::{SetupCode, SetupDoor},
     store::{
         OpenError, Store, StoreError,
@@ -50,6 +55,10 @@ pub struct App(Arc<Parts>);
 /// What is in an [`App`].
 pub struct Parts {
     pub store: Store,
+    pub access: AccessTokens,
+    pub sessions: Sessions,
+    pub accounts: AccountOptions,
+    pub limits: Limits,
     pub passwords: Passwords,
     pub doors: Doors,
     pub setup: SetupDoor,
@@ -65,24 +74,34 @@ pub struct Parts {
     tls: bool,
 }
 
+/// What an [`App`] is made of.
+pub struct Ingredients {
+    pub store: Store,
+    pub dispatch: Dispatch,
+    pub network: Network,
+    pub origin: Origin,
+    pub titles: Titles,
+    pub accounts: AccountOptions,
+    pub master: MasterKey,
+}
+
 impl App {
     /// Puts it together; nobody has used it yet.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn new(
-        store: Store,
-        dispatch: Dispatch,
-        network: Network,
-        origin: Origin,
-        titles: Titles,
-    ) -> Result<Self, StoreError> {
+    pub async fn new(ingredients: Ingredients) -> Result<Self, StoreError> {
+        let Ingredients { store, dispatch, network, origin, titles, accounts, master } = ingredients;
         let life = Life::default();
         let turns = Turns::new(store.clone(), dispatch.clone(), life.clone(), titles);
         turns.take_up(running(&store).await?);
         Ok(Self(Arc::new(Parts {
             setup: SetupDoor::new(store.has_no_users().await?),
             turns,
+            access: AccessTokens::new(&master.derive(access::PURPOSE), accounts.access_life()),
+            sessions: Sessions::new(store.clone()),
+            limits: Limits::new(accounts.limits()),
+            accounts,
             passwords: Passwords::default(),
             doors: Doors::default(),
             sockets: Sockets::default(),
@@ -207,7 +226,9 @@ impl Gateway {
         let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
         let joining = Joining::new(store.clone(), network.clone(), Clock::default());
         let origin = Origin { public: config.public_origin, tls: tls.is_some() };
-        let app = App::new(store, dispatch, network, origin, config.titles).await.map_err(Exit::failed)?;
+        let (titles, accounts, master) = (config.titles, config.accounts, config.master);
+        let ingredients = Ingredients { store, dispatch, network, origin, titles, accounts, master };
+        let app = Box::pin(App::new(ingredients)).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
         let stop = || parts.close.clone();

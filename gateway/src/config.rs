@@ -15,6 +15,7 @@ use starling_protocol::{
 };
 
 use crate::{
+    accounts::AccountOptions,
     master::MasterKey,
     membership::{self, Files},
     scheduler::Rules,
@@ -62,6 +63,8 @@ pub struct Options {
     pub master_key: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseOption,
+    #[command(flatten)]
+    pub accounts: AccountOptions,
 }
 
 /// Which database a gateway uses.
@@ -131,6 +134,8 @@ pub struct Config {
     pub master: MasterKey,
     /// The certificate it shows people; none for plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// How accounts are handled.
+    pub accounts: AccountOptions,
 }
 
 impl Config {
@@ -160,6 +165,7 @@ impl Config {
             titles: options.titles,
             master: MasterKey::load_or_create(&master)?,
             tls: tls(options),
+            accounts: options.accounts.clone(),
         })
     }
 
@@ -195,6 +201,7 @@ impl Config {
             tls_key,
             master_key,
             database,
+            accounts: AccountOptions::unlimited(),
         })
     }
 }

@@ -58,6 +58,10 @@ ids! {
     InviteId;
     /// A line of the audit log.
     AuditId;
+    /// Somebody signed in on one device.
+    SessionId;
+    /// An invitation to make an account, not its secret.
+    InvitationId;
 }
 
 /// A turn is known by the message that its answer becomes.

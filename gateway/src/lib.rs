@@ -1,8 +1,11 @@
 //! The Starling gateway: people on one side, the swarm on the other. It knows no engine.
 
+pub mod access;
+pub mod accounts;
 pub mod api;
 pub mod app;
 pub mod choice;
+pub mod cidr;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
@@ -12,6 +15,7 @@ mod http;
 pub mod id;
 pub mod life;
 pub mod limiter;
+pub mod limits;
 pub mod master;
 pub mod membership;
 pub mod metrics;
@@ -19,6 +23,7 @@ pub mod password;
 pub mod prefix;
 pub mod scheduler;
 pub mod secret;
+pub mod sessions;
 pub mod setup;
 pub mod store;
 pub mod style;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest},
-};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 
 use crate::PATIENCE;
 
@@ -42,12 +39,16 @@ impl Answer {
 pub struct Chat(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Chat {
-    /// Opens the socket with a session cookie.
-    pub async fn connect(url: &str, cookie: &str) -> Self {
-        let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("cookie", cookie.parse().unwrap());
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-        Self(socket)
+    /// Opens the socket with an access token.
+    pub async fn connect(url: &str, access: &str) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        Self::enter(socket, access).await
+    }
+
+    async fn enter(socket: WebSocketStream<MaybeTlsStream<TcpStream>>, access: &str) -> Self {
+        let mut chat = Self(socket);
+        chat.send(&json!({"type": "authenticate", "token": access})).await;
+        chat
     }
 
     /// Sends one frame.
@@ -93,13 +94,11 @@ impl Chat {
     }
 
     /// As [`connect`](Self::connect), when the gateway is there again.
-    pub async fn connect_again(url: &str, cookie: &str) -> Self {
+    pub async fn connect_again(url: &str, access: &str) -> Self {
         let tries = async {
             loop {
-                let mut request = url.into_client_request().unwrap();
-                request.headers_mut().insert("cookie", cookie.parse().unwrap());
-                match tokio_tungstenite::connect_async(request).await {
-                    Ok((socket, _)) => return Self(socket),
+                match tokio_tungstenite::connect_async(url).await {
+                    Ok((socket, _)) => return Self::enter(socket, access).await,
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }

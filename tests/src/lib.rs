@@ -44,8 +44,8 @@ pub struct TestSwarm {
     pub gateway: Running,
     /// A client without a session.
     pub http: reqwest::Client,
-    /// The administrator's session, as a `Cookie` header.
-    pub cookie: String,
+    /// The administrator's access token.
+    pub access: String,
     /// An API key of the administrator's.
     pub key: String,
     /// The swarm's key, which the gateway holds too.
@@ -143,9 +143,9 @@ impl TestSwarm {
         first: Option<DropGuard>,
     ) -> Self {
         let http = reqwest::Client::new();
-        let cookie = set_up(&gateway, &http).await;
-        let key = make_key(&gateway, &http, &cookie).await;
-        Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, first, runtime: None }
+        let access = set_up(&gateway, &http).await;
+        let key = make_key(&gateway, &http, &access).await;
+        Self { gateway, http, access, key, swarm_key, bootstrap, data, listen, first, runtime: None }
     }
 
     /// Ends the first peer.
@@ -231,25 +231,25 @@ impl TestSwarm {
 
     /// A GET of the administrator's.
     pub async fn get(&self, path: &str) -> Value {
-        let response = self.http.get(self.url(path)).header("cookie", &self.cookie).send().await.unwrap();
+        let response = self.http.get(self.url(path)).bearer_auth(&self.access).send().await.unwrap();
         response.json().await.unwrap()
     }
 
     /// A POST of the administrator's.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = self.http.post(self.url(path)).header("cookie", &self.cookie).json(body);
+        let request = self.http.post(self.url(path)).bearer_auth(&self.access).json(body);
         request.send().await.unwrap().json().await.unwrap()
     }
 
     /// A DELETE of the administrator's; its status.
     pub async fn delete(&self, path: &str) -> u16 {
-        let request = self.http.delete(self.url(path)).header("cookie", &self.cookie).json(&json!({}));
+        let request = self.http.delete(self.url(path)).bearer_auth(&self.access).json(&json!({}));
         request.send().await.unwrap().status().as_u16()
     }
 
     /// The administrator's chat socket.
     pub async fn chat(&self) -> Chat {
-        Chat::connect(&format!("ws://{}/api/chat", self.gateway.http()), &self.cookie).await
+        Chat::connect(&format!("ws://{}/api/chat", self.gateway.http()), &self.access).await
     }
 
     /// Every connection between the gateway and the node breaks; they dial each other again.
@@ -336,12 +336,11 @@ async fn set_up(gateway: &Running, http: &reqwest::Client) -> String {
     let url = format!("http://{}/api/setup", gateway.http());
     let response = http.post(url).json(&body).send().await.unwrap();
     assert_eq!(response.status(), 201);
-    let cookie = response.headers()["set-cookie"].to_str().unwrap();
-    cookie.split(';').next().unwrap().to_owned()
+    response.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn make_key(gateway: &Running, http: &reqwest::Client, cookie: &str) -> String {
+async fn make_key(gateway: &Running, http: &reqwest::Client, access: &str) -> String {
     let url = format!("http://{}/api/keys", gateway.http());
-    let response = http.post(url).header("cookie", cookie).json(&json!({"label": "test"})).send().await.unwrap();
+    let response = http.post(url).bearer_auth(access).json(&json!({"label": "test"})).send().await.unwrap();
     response.json::<Value>().await.unwrap()["secret"].as_str().unwrap().to_owned()
 }

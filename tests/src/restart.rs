@@ -78,11 +78,11 @@ impl TestSwarm {
             bootstrap: self.bootstrap.clone(),
         };
         // Its key's file is held for as long as the key is.
-        let Self { gateway, http, cookie, key, swarm_key: _, bootstrap, data, listen, first, runtime } = self;
+        let Self { gateway, http, access, key, swarm_key: _, bootstrap, data, listen, first, runtime } = self;
         let runtime = runtime.expect("start_killable makes those that can be killed");
         let rest = move |gateway, swarm_key, runtime| {
             let runtime = Some(runtime);
-            Self { gateway, http, cookie, key, swarm_key, bootstrap, data, listen, first, runtime }
+            Self { gateway, http, access, key, swarm_key, bootstrap, data, listen, first, runtime }
         };
         (Headless { rest: Box::new(rest), again }, gateway, runtime)
     }

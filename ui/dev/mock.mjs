@@ -51,19 +51,24 @@ function begin(character) {
   return ok({ conversation }, 201)
 }
 
+const entry = () => ({ user: state.user, access_token: 'mock', expires_in: 600 })
+
 const routes = {
   'GET /api/setup': () => ok({ needed: state.setup }),
   'POST /api/setup': ({ code, username, password }) => {
     if (code !== 'TEST-CODE') return fail(403, 'wrong_code', 'That is not the code. It is printed where the gateway was started.')
     if (password.length < 8) return fail(400, 'invalid', 'The password needs at least 8 characters.', 'password')
     Object.assign(state, { setup: false, signedIn: true, user: { id: newId(), username, role: 'admin' } })
-    return ok({ user: state.user }, 201)
+    return ok(entry(), 201)
   },
   'POST /api/session': ({ password }) => {
     if (password === 'wrong') return fail(401, 'wrong_credentials', 'Name or password is not right.')
     state.signedIn = true
-    return ok({ user: state.user })
+    return ok(entry())
   },
+  'POST /api/session/refresh': () => ok(entry()),
+  'GET /api/sessions': () => ok({ sessions: [{ id: 's', created_at: now(), last_used_at: now(), agent: 'Firefox on Linux', network: '127.0.0.0/24', current: true }] }),
+  'DELETE /api/sessions': () => { state.signedIn = false; return { status: 204 } },
   'DELETE /api/session': () => { state.signedIn = false; return { status: 204 } },
   'GET /api/me': () => ok({ user: state.user }),
   'GET /api/models': () => ok({ models: state.swarm.models }),
@@ -139,12 +144,10 @@ const server = createServer(async (request, response) => {
 
 const sockets = new WebSocketServer({ noServer: true })
 server.on('upgrade', (request, socket, head) => {
-  if (state.down || !state.signedIn) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+  if (state.down) return socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
   sockets.handleUpgrade(request, socket, head, (ws) => {
-    state.sockets.add(ws)
     ws.on('close', () => state.sockets.delete(ws))
     ws.on('message', (data) => onFrame(ws, JSON.parse(String(data))))
-    ws.send(JSON.stringify({ type: 'hello', version: 2, swarm: summary() }))
   })
 })
 
@@ -152,6 +155,11 @@ const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms))
 
 function onFrame(ws, frame) {
   const send = (value) => ws.readyState === 1 && ws.send(JSON.stringify(value))
+  if (frame.type === 'authenticate') {
+    if (!state.signedIn) return ws.close(4401)
+    if (!state.sockets.has(ws)) send({ type: 'hello', version: 3, swarm: summary() })
+    return void state.sockets.add(ws)
+  }
   if (frame.type === 'ask') return void ask(frame, send)
   if (frame.type === 'again') return void ask({ ...frame, again: frame.answer }, send)
   if (frame.type === 'go_on') return void goOn(frame, send)

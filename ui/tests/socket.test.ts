@@ -5,7 +5,8 @@ import type { ServerFrame } from '../src/wire'
 
 class FakeSocket {
   onmessage: ((event: { data: unknown }) => void) | null = null
-  onclose: (() => void) | null = null
+  onclose: ((event?: { code: number }) => void) | null = null
+  onopen: (() => void) | null = null
   sent: unknown[] = []
   closed = false
   send(text: string): void { this.sent.push(JSON.parse(text)) }
@@ -13,23 +14,25 @@ class FakeSocket {
   says(frame: unknown): void { this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) }) }
 }
 
-const HELLO = { type: 'hello', version: 1, swarm: { nodes: 1, models: ['m'] } }
+const HELLO = { type: 'hello', version: 3, swarm: { nodes: 1, models: ['m'] } }
 
 function line() {
   const made: FakeSocket[] = []
   const links: Link[] = []
   const frames: ServerFrame[] = []
+  const refused: number[] = []
   const socket = new ChatSocket(
     () => {
       const fake = new FakeSocket()
       made.push(fake)
       return fake as unknown as WebSocket
     },
-    { frame: (frame) => frames.push(frame), link: (link) => links.push(link) },
+    { frame: (frame) => frames.push(frame), link: (link) => links.push(link), refused: (attempt) => refused.push(attempt) },
+    () => 'secret',
     () => 1,
   )
   const newest = () => made.at(-1) as FakeSocket
-  return { socket, made, links, frames, newest, state: () => links.at(-1)?.state }
+  return { socket, made, links, frames, refused, newest, state: () => links.at(-1)?.state }
 }
 
 beforeEach(() => vi.useFakeTimers())
@@ -45,6 +48,27 @@ describe('the socket', () => {
     expect(state()).toBe('open')
     expect(socket.send({ type: 'stop', turn: 't' })).toBe(true)
     expect(newest().sent).toEqual([{ type: 'stop', turn: 't' }])
+  })
+
+  it('says who it is as soon as it is open', () => {
+    const { socket, newest } = line()
+    socket.start()
+    expect(newest().sent).toEqual([])
+    newest().onopen?.()
+    expect(newest().sent).toEqual([{ type: 'authenticate', token: 'secret' }])
+  })
+
+  it('tells a refused token from a line that broke', () => {
+    const { socket, made, newest, refused, state } = line()
+    socket.start()
+    newest().onclose?.({ code: 1006 })
+    expect(refused).toEqual([])
+    socket.retryNow()
+    newest().onclose?.({ code: 4401 })
+    expect(refused).toEqual([2])
+    expect(state()).toBe('waiting')
+    made[0]?.onclose?.({ code: 4401 })
+    expect(refused).toEqual([2])
   })
 
   it('comes back after a break and begins to count anew', () => {

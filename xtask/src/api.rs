@@ -1,7 +1,8 @@
 //! The little of the gateway's HTTP API that the commands use.
 
 use std::io::{BufRead, BufReader};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -13,11 +14,22 @@ use crate::blocked::Blocked;
 /// argon2 on a busy computer is the slowest thing asked for here.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// An access token counts for ten minutes; after half of them it is renewed.
+const RENEW_AFTER: Duration = Duration::from_secs(300);
+
 /// Somebody signed in at a gateway.
 pub(crate) struct Session {
     agent: Agent,
     url: String,
+    access: Mutex<Access>,
+}
+
+/// What opens the gateway's doors, and what is exchanged for the next.
+#[derive(Clone)]
+struct Access {
+    token: String,
     cookie: String,
+    since: Instant,
 }
 
 /// A user's name and password, as given to `--setup`.
@@ -54,24 +66,26 @@ impl Session {
 
     fn open(url: &str, path: &str, body: &Value) -> Result<Self> {
         let agent = agent(ANSWER_LIMIT);
-        let mut response = agent.post(format!("{url}{path}")).send_json(body)?;
-        let cookie = cookie_of(&response);
-        match response.status().as_u16() {
-            200 | 201 => {}
-            _ => return Err(refusal(&mut response)),
-        }
-        let cookie = cookie.context("the gateway sent no session cookie")?;
-        Ok(Self { agent, url: url.to_owned(), cookie })
+        let response = agent.post(format!("{url}{path}")).send_json(body)?;
+        Ok(Self { agent, url: url.to_owned(), access: Mutex::new(Access::of(response)?) })
     }
 
-    /// The session's cookie, for other programs.
-    pub(crate) fn cookie(&self) -> &str {
-        &self.cookie
+    /// The access token, for other programs too. Where it cannot be renewed just now, it is the one there is.
+    pub(crate) fn access(&self) -> String {
+        let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        if access.since.elapsed() > RENEW_AFTER {
+            let request = self.agent.post(format!("{}/api/session/refresh", self.url)).header("cookie", &access.cookie);
+            if let Ok(next) = request.send_json(json!({})).map_err(anyhow::Error::from).and_then(Access::of) {
+                *access = next;
+            }
+        }
+        access.token.clone()
     }
 
     /// What a GET answers.
     pub(crate) fn get(&self, path: &str) -> Result<Response<Body>> {
-        let mut response = self.agent.get(format!("{}{path}", self.url)).header("cookie", &self.cookie).call()?;
+        let mut response =
+            self.agent.get(format!("{}{path}", self.url)).header("authorization", self.bearer()).call()?;
         if response.status() != 200 {
             return Err(refusal(&mut response));
         }
@@ -80,13 +94,32 @@ impl Session {
 
     /// A new API key.
     pub(crate) fn make_key(&self, label: &str) -> Result<String> {
-        let request = self.agent.post(format!("{}/api/keys", self.url)).header("cookie", &self.cookie);
+        let request = self.agent.post(format!("{}/api/keys", self.url)).header("authorization", self.bearer());
         let mut response = request.send_json(json!({"label": label}))?;
         if response.status() != 201 {
             return Err(refusal(&mut response));
         }
         let answer: Value = response.body_mut().read_json()?;
         Ok(answer["secret"].as_str().context("no secret in the answer")?.to_owned())
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.access())
+    }
+}
+
+impl Access {
+    /// Of an answer that lets somebody in.
+    fn of(mut response: Response<Body>) -> Result<Self> {
+        let cookie = cookie_of(&response);
+        match response.status().as_u16() {
+            200 | 201 => {}
+            _ => return Err(refusal(&mut response)),
+        }
+        let cookie = cookie.context("the gateway sent no session cookie")?;
+        let answer: Value = response.body_mut().read_json()?;
+        let token = answer["access_token"].as_str().context("no access token in the answer")?.to_owned();
+        Ok(Self { token, cookie, since: Instant::now() })
     }
 }
 

@@ -1,37 +1,34 @@
-//! Who is asking: the session cookie and the API key; signing in and out.
+//! Who is asking: the access token of a session, or an API key. Both come as `Authorization: Bearer`.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use axum::{
-    extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
 };
-use starling_protocol::message::Private;
 
-use super::{
-    error::ApiError,
-    extract::Json,
-    wire::{SignInRequest, UserAnswer},
-};
+use super::{error::ApiError, rate};
 use crate::{
+    access::Claims,
     app::App,
     clock::Timestamp,
-    secret::{self, Digest, KEY_PREFIX, Token},
+    id::SessionId,
+    limits::Bucket,
+    secret::{self, KEY_PREFIX},
     store::users::{Role, User},
 };
 
-const COOKIE: &str = "starling_session";
-/// How long one stays signed in.
-const SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Lengths of a password, in bytes: short ones are guessed, and the hash reads all of a long one.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 /// Lengths of a user name.
 const USERNAME_BYTES: std::ops::RangeInclusive<usize> = 3..=32;
 
-/// The address at the other end of the connection.
+/// Where a request comes from: the address at the other end of the connection, or what a trusted proxy says.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
+
+/// Of requests without a connection, which only tests make.
+pub(super) const NOBODYS_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Somebody with a session.
 #[derive(Clone, Debug)]
@@ -39,12 +36,8 @@ pub struct SignedIn {
     /// Who.
     pub user: User,
     /// The session.
-    pub session: Session,
+    pub session: SessionId,
 }
-
-/// A session, by what is stored of it.
-#[derive(Clone, Copy)]
-pub struct Session(pub Digest);
 
 /// Somebody with an API key or a session.
 #[derive(Clone, Debug)]
@@ -61,19 +54,14 @@ pub struct Administrator;
 #[derive(Clone, Debug)]
 pub struct SignedInAdministrator(pub User);
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Session")
-    }
-}
-
 impl FromRequestParts<App> for SignedIn {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let session = session(&parts.headers).ok_or(ApiError::NotSignedIn)?;
-        let user = app.store.session_user(&session.0).await?.ok_or(ApiError::NotSignedIn)?;
-        Ok(Self { user, session })
+        let token = bearer(&parts.headers).ok_or(ApiError::NotSignedIn)?;
+        let (by, _) = signed_in(app, token).await?.ok_or(ApiError::NotSignedIn)?;
+        rate::charge(parts, app, Bucket::User(by.user.id)).await?;
+        Ok(by)
     }
 }
 
@@ -81,14 +69,15 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let Some(key) = bearer(&parts.headers) else {
-            let SignedIn { user, .. } = SignedIn::from_request_parts(parts, app).await?;
+        let secret = bearer(&parts.headers).ok_or(ApiError::NotSignedIn)?;
+        if !secret.starts_with(KEY_PREFIX) {
+            let (SignedIn { user, .. }, _) = signed_in(app, secret).await?.ok_or(ApiError::WrongKey)?;
+            rate::charge(parts, app, Bucket::User(user.id)).await?;
             return Ok(Self { user });
-        };
-        if !key.starts_with(KEY_PREFIX) {
-            return Err(ApiError::WrongKey);
         }
-        let (user, key) = app.store.key_user(&secret::digest(key)).await?.ok_or(ApiError::WrongKey)?;
+        let (user, key) = app.store.key_user(&secret::digest(secret)).await?.ok_or(ApiError::WrongKey)?;
+        rate::charge(parts, app, Bucket::User(user.id)).await?;
+        rate::charge(parts, app, Bucket::Key(key.id)).await?;
         let now = Timestamp::now();
         if key.is_stale(now) {
             let store = app.store.clone();
@@ -107,10 +96,8 @@ impl FromRequestParts<App> for Administrator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match Caller::from_request_parts(parts, app).await?.user.role {
-            Role::Admin => Ok(Self),
-            Role::User => Err(ApiError::AdminOnly),
-        }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        only_admin(&caller.user).map(|()| Self)
     }
 }
 
@@ -119,51 +106,26 @@ impl FromRequestParts<App> for SignedInAdministrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let SignedIn { user, .. } = SignedIn::from_request_parts(parts, app).await?;
-        match user.role {
-            Role::Admin => Ok(Self(user)),
-            Role::User => Err(ApiError::AdminOnly),
-        }
+        only_admin(&user).map(|()| Self(user))
     }
 }
 
-/// `POST /api/session`
-pub async fn sign_in(
-    State(app): State<App>,
-    address: Address,
-    Json(SignInRequest { username, password }): Json<SignInRequest>,
-) -> Result<Response, ApiError> {
-    let (name, password) = (username.to_ascii_lowercase(), Private(password));
-    // What cannot be anybody's is nobody's, and needs no hash to say so.
-    if check_username(&name).is_err() || check_password(&password.0).is_err() {
-        return Err(ApiError::WrongCredentials);
+/// Whose access token it is, and what it says; none when it does not count, or its session has ended.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn signed_in(app: &App, token: &str) -> Result<Option<(SignedIn, Claims)>, ApiError> {
+    let Some(claims) = app.access.check(token, Timestamp::now()) else { return Ok(None) };
+    // What the user may do is what the database says, and not what the token said when it was made.
+    let user = app.sessions.user(claims.sid).await?.filter(|user| user.id == claims.sub);
+    Ok(user.map(|user| (SignedIn { user, session: claims.sid }, claims)))
+}
+
+fn only_admin(user: &User) -> Result<(), ApiError> {
+    match user.role {
+        Role::Admin => Ok(()),
+        Role::User | Role::Worker => Err(ApiError::AdminOnly),
     }
-    app.doors.sign_in(address.0, &name)?;
-    let (user, hash) = app.store.credentials(&name).await?.unzip();
-    let fits = app.passwords.verify(password, hash).await?;
-    let user = user.filter(|_| fits).ok_or(ApiError::WrongCredentials)?;
-    app.doors.was_good(address.0, &name);
-    begin_session(&app, user, StatusCode::OK).await
-}
-
-/// `DELETE /api/session`
-pub async fn sign_out(State(app): State<App>, signed_in: SignedIn) -> Result<Response, ApiError> {
-    app.store.delete_session(&signed_in.session.0).await?;
-    let gone = cookie("", Duration::ZERO, app.is_https());
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
-}
-
-/// `GET /api/me`
-pub async fn me(SignedIn { user, .. }: SignedIn) -> axum::Json<UserAnswer> {
-    axum::Json(UserAnswer { user: user.into() })
-}
-
-/// Signs somebody in.
-pub async fn begin_session(app: &App, user: User, status: StatusCode) -> Result<Response, ApiError> {
-    let token = Token::generate("");
-    app.store.create_session(&token.digest(), user.id, Timestamp::now().after(SESSION)).await?;
-    let cookie = cookie(token.reveal(), SESSION, app.is_https());
-    let answer = axum::Json(UserAnswer { user: user.into() });
-    Ok((status, [(header::SET_COOKIE, cookie)], answer).into_response())
 }
 
 /// Whether this may become a user name; it is folded to lower case already.
@@ -192,36 +154,19 @@ impl FromRequestParts<App> for Address {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         let known = parts.extensions.get::<ClientAddress>().map(|address| address.0);
-        Ok(Self(known.unwrap_or(IpAddr::from([127, 0, 0, 1]))))
+        Ok(Self(known.unwrap_or(NOBODYS_ADDRESS)))
     }
 }
 
-/// Whether a request carries a session cookie, a valid one or not.
-pub fn has_session(headers: &HeaderMap) -> bool {
-    session(headers).is_some()
-}
-
-fn session(headers: &HeaderMap) -> Option<Session> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut values = pairs.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    values.find(|(name, _)| *name == COOKIE).map(|(_, token)| Session(secret::digest(token)))
-}
-
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-fn cookie(token: &str, life: Duration, https: bool) -> HeaderValue {
-    let secure = if https { "; Secure" } else { "" };
-    let text = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", life.as_secs());
-    let mut value = HeaderValue::try_from(text).expect("a token is hexadecimal digits");
-    value.set_sensitive(true);
-    value
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -235,17 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_found_among_others() {
-        let mut headers = HeaderMap::new();
-        assert!(session(&headers).is_none());
-        headers.append(header::COOKIE, HeaderValue::from_static("a=b; starling_session=t;c=d"));
-        assert_eq!(session(&headers).unwrap().0, secret::digest("t"));
-        assert!(!cookie("t", SESSION, false).to_str().unwrap().contains("Secure"));
-        assert!(cookie("t", SESSION, true).to_str().unwrap().ends_with("; Secure"));
-    }
-
-    #[test]
-    fn keys_come_as_bearers() {
+    fn tokens_and_keys_come_as_bearers() {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bearer  k "));
         assert_eq!(bearer(&headers), Some("k"));

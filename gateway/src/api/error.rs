@@ -15,6 +15,7 @@ use crate::{
     choice::NoModel,
     dispatch::{DispatchError, whole_seconds},
     doors::Closed,
+    limits::Taken,
     password::PasswordError,
     store::{StoreError, characters::MAX_CHARACTERS, invites::MAX_LIVE_INVITES, keys::MAX_KEYS_PER_USER},
     turn::{self, TurnRefused},
@@ -53,6 +54,8 @@ pub enum ApiError {
     NoSuchPath,
     #[error("this path does not take {0}")]
     WrongMethod(axum::http::Method),
+    #[error("there is no such session, or it has ended")]
+    NoSuchSession,
     #[error("there is no such key")]
     NoSuchKey,
     #[error("{MAX_KEYS_PER_USER} keys are as many as one may have: delete one first")]
@@ -75,6 +78,8 @@ pub enum ApiError {
     NoAddress,
     #[error("too many tries: wait {} seconds", whole_seconds(*.0))]
     TooManyTries(Duration),
+    #[error("too many requests: wait {} seconds", whole_seconds(.0.reset))]
+    RateLimited(Taken),
     #[error("too many sockets are open: close some of the chat's windows")]
     TooManySockets,
     #[error("there is no such answer, or it was not resumable, or it is too late: ask anew")]
@@ -144,6 +149,7 @@ impl ApiError {
             Self::BadField { .. } => (StatusCode::BAD_REQUEST, "invalid_field"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
             Self::NoSuchKey => (StatusCode::NOT_FOUND, "no_such_key"),
             Self::TooManyKeys => (StatusCode::CONFLICT, "too_many_keys"),
             Self::NoSuchCharacter => (StatusCode::NOT_FOUND, "no_such_character"),
@@ -155,6 +161,7 @@ impl ApiError {
             Self::Oneself => (StatusCode::CONFLICT, "oneself"),
             Self::NoAddress => (StatusCode::SERVICE_UNAVAILABLE, "no_address"),
             Self::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
+            Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::TooManySockets => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets"),
             Self::NoSuchCompletion => (StatusCode::NOT_FOUND, "no_such_completion"),
             Self::EventsGone => (StatusCode::GONE, "events_gone"),
@@ -185,6 +192,7 @@ impl ApiError {
     fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match (self, status) {
             (Self::TooManyTries(wait), _) => Some(whole_seconds(*wait)),
+            (Self::RateLimited(taken), _) => Some(whole_seconds(taken.reset)),
             (Self::Dispatch(DispatchError::AllBusy { retry_after }), _) => Some(whole_seconds(*retry_after)),
             (
                 Self::Dispatch(DispatchError::NoNode) | Self::Turn(TurnRefused::NoModel(_)),

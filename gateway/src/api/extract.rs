@@ -90,6 +90,15 @@ impl FromRequestParts<App> for InPath<crate::id::KeyId> {
     }
 }
 
+impl FromRequestParts<App> for InPath<crate::id::SessionId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchSession)
+    }
+}
+
 impl FromRequestParts<App> for InPath<crate::id::InviteId> {
     type Rejection = ApiError;
 

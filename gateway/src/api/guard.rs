@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{auth, error::ApiError, extract, is_api, openai::stamp};
+use super::{cookie, error::ApiError, extract, is_api, openai::stamp};
 use crate::app::App;
 
 /// Scripts and styles come from this server's files only: nothing inline, nothing from elsewhere.
@@ -35,7 +35,7 @@ pub(super) async fn same_origin(State(app): State<App>, request: Request, next: 
     if (!reads || opens_socket) && !by_key && !comes_from_here(headers, app.public_origin()) {
         return ApiError::CrossOrigin.into_response();
     }
-    if !reads && auth::has_session(headers) && !by_key && !extract::is_json(headers) {
+    if !reads && cookie::refresh_token(headers, app.is_https()).is_some() && !by_key && !extract::is_json(headers) {
         return ApiError::NotJson.into_response();
     }
     next.run(request).await

@@ -1,12 +1,18 @@
 //! The first administrator.
 
-use axum::{Json as Answer, extract::State, http::StatusCode, response::Response};
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use starling_protocol::message::Private;
 
 use super::{
     auth::{self, Address},
     error::ApiError,
     extract::Json,
+    session,
     wire::{SetupRequest, SetupState},
 };
 use crate::app::App;
@@ -20,6 +26,7 @@ pub(super) async fn state(State(app): State<App>) -> Answer<SetupState> {
 pub(super) async fn set_up(
     State(app): State<App>,
     address: Address,
+    headers: HeaderMap,
     Json(SetupRequest { code, username, password }): Json<SetupRequest>,
 ) -> Result<Response, ApiError> {
     if !app.setup.is_open() {
@@ -36,5 +43,5 @@ pub(super) async fn set_up(
     // Two who have the code may come at once: the database says who was first.
     let user = app.store.create_first_user(&name, &hash).await?.ok_or(ApiError::AlreadySetUp)?;
     app.setup.close();
-    auth::begin_session(&app, user, StatusCode::CREATED).await
+    session::begin(&app, user, session::device(&headers, address), StatusCode::CREATED).await
 }

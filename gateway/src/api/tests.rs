@@ -5,10 +5,13 @@ mod accounts;
 mod characters;
 mod conversations;
 mod errors;
+mod forged;
 mod invites;
+mod limits;
 mod matrix;
 mod metrics;
 mod operator;
+mod sessions;
 mod socket;
 
 use axum::{
@@ -28,10 +31,12 @@ use tower::ServiceExt;
 
 use super::router;
 use crate::{
-    app::{App, Origin},
+    accounts::AccountOptions,
+    app::{App, Ingredients, Origin},
     config::Titles,
     dispatch::Dispatch,
     id::{TurnId, UserId},
+    master::MasterKey,
     membership::{Network, Places},
     store::{self, tests::store, users},
 };
@@ -43,11 +48,11 @@ struct Site {
     _dir: tempfile::TempDir,
 }
 
-/// How a request says who it is from.
+/// How a request says who it is from: a page has the cookie and an access token, a program has a key.
 #[derive(Clone, Debug, Default)]
 struct Guest {
     cookie: Option<String>,
-    key: Option<String>,
+    bearer: Option<String>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -64,10 +69,22 @@ impl Site {
     }
 
     async fn with_origin(public_origin: Option<&str>) -> Self {
+        Self::with(public_origin, AccountOptions::default()).await
+    }
+
+    async fn with(public_origin: Option<&str>, accounts: AccountOptions) -> Self {
         let (store, dir) = store().await;
         let network = network(dir.path());
-        let origin = Origin { public: public_origin.map(str::to_owned), tls: false };
-        let app = App::new(store, Dispatch::detached(), network, origin, Titles::Words).await.unwrap();
+        let app = App::new(Ingredients {
+            store,
+            dispatch: Dispatch::detached(),
+            network,
+            origin: Origin { public: public_origin.map(str::to_owned), tls: false },
+            titles: Titles::Words,
+            accounts,
+            master: MasterKey::generate(),
+        });
+        let app = app.await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }
     }
 
@@ -76,8 +93,8 @@ impl Site {
         if let Some(cookie) = &guest.cookie {
             request = request.header(header::COOKIE, cookie);
         }
-        if let Some(key) = &guest.key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        if let Some(bearer) = &guest.bearer {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
         }
         for (name, value) in &guest.headers {
             request = request.header(*name, value);
@@ -120,7 +137,7 @@ impl Site {
         let body = json!({"username": name, "password": "a good password"});
         let answer = self.post("/api/session", &Guest::default(), body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-        Guest { cookie: Some(answer.cookie()), ..Guest::default() }
+        answer.guest()
     }
 }
 
@@ -132,13 +149,19 @@ impl Guest {
     }
 
     fn bearer(key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..Self::default() }
+        Self { bearer: Some(key.to_owned()), ..Self::default() }
     }
 }
 
 impl Answer {
     fn code(&self) -> &str {
         self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    /// Whoever was signed in by it.
+    fn guest(&self) -> Guest {
+        let bearer = self.body["access_token"].as_str().unwrap().to_owned();
+        Guest { cookie: Some(self.cookie()), bearer: Some(bearer), headers: vec![] }
     }
 
     fn cookie(&self) -> String {

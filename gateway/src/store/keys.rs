@@ -97,8 +97,8 @@ impl Store {
     /// Whose key it is.
     pub async fn key_user(&self, secret: &Digest) -> Result<Option<(User, Key)>, StoreError> {
         let row = sqlx::query(
-            "SELECT api_keys.*, username, role FROM api_keys
-             JOIN users ON users.id = api_keys.user_id WHERE secret_hash = ?",
+            "SELECT api_keys.*, username, role, worker FROM api_keys
+             JOIN users ON users.id = api_keys.user_id WHERE secret_hash = ? AND disabled = 0",
         )
         .bind(secret.as_slice())
         .fetch_optional(&self.readers)

@@ -7,6 +7,7 @@ mod membership;
 mod portable;
 mod progress;
 mod sqlite;
+mod sessions;
 
 use std::time::Duration;
 
@@ -124,31 +125,9 @@ async fn only_one_first_user_is_made() {
 }
 
 #[tokio::test]
-async fn sessions_end() {
+async fn a_user_has_only_so_many_keys() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
-    let (live, dead) = (Token::generate("").digest(), Token::generate("").digest());
-    let now = Timestamp::now();
-    store.create_session(&dead, user.id, now.before(Duration::from_secs(1))).await.unwrap();
-    store.create_session(&live, user.id, now.after(Duration::from_secs(60))).await.unwrap();
-    assert_eq!(store.session_user(&live).await.unwrap(), Some(user));
-    assert_eq!(store.session_user(&dead).await.unwrap(), None);
-    store.delete_session(&live).await.unwrap();
-    assert_eq!(store.session_user(&live).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn a_user_has_only_so_many_sessions_and_keys() {
-    let (store, _dir) = store().await;
-    let user = user(&store, "a").await;
-    let later = Timestamp::now().after(Duration::from_secs(60));
-    let first = Token::generate("").digest();
-    store.create_session(&first, user.id, later).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2)).await;
-    for _ in 0..64 {
-        store.create_session(&Token::generate("").digest(), user.id, later).await.unwrap();
-    }
-    assert_eq!(store.session_user(&first).await.unwrap(), None, "the oldest made room");
     for _ in 0..keys::MAX_KEYS_PER_USER {
         assert!(store.create_key(user.id, "k", &Token::generate("").digest()).await.unwrap().is_some());
     }

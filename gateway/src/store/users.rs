@@ -1,23 +1,42 @@
 //! Accounts.
 
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row};
 
-use super::{
-    DbRow, Lock, Store, StoreError, Write, repeat,
-    rows::{self, Word, words},
-};
+use super::{DbConnection, DbRow, Lock, Store, StoreError, repeat, rows};
 use crate::{clock::Timestamp, id::UserId};
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Chats and has keys.
     User,
+    /// Owns nodes too.
+    Worker,
     /// Runs the gateway too.
     Admin,
 }
 
-words!(Role { Role::User = "user", Role::Admin = "admin" });
+impl Role {
+    /// The columns `role` and `worker`: the release before knows only two roles, and a worker as a user.
+    pub(super) fn columns(self) -> (&'static str, bool) {
+        match self {
+            Self::User => ("user", false),
+            Self::Worker => ("user", true),
+            Self::Admin => ("admin", false),
+        }
+    }
+
+    fn from_columns(role: &str, worker: bool) -> Result<Self, sqlx::Error> {
+        match (role, worker) {
+            ("admin", _) => Ok(Self::Admin),
+            ("user", true) => Ok(Self::Worker),
+            ("user", false) => Ok(Self::User),
+            _ => Err(rows::unreadable("role")),
+        }
+    }
+}
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +54,7 @@ impl FromRow<'_, DbRow> for User {
         Ok(Self {
             id: rows::parse("user_id", row.try_get("user_id")?)?,
             username: row.try_get("username")?,
-            role: rows::word("role", row.try_get("role")?)?,
+            role: Role::from_columns(row.try_get("role")?, rows::flag(row, "worker")?)?,
         })
     }
 }
@@ -57,7 +76,7 @@ impl Store {
             if any != 0 {
                 return Ok(None);
             }
-            insert(&mut write, &user, password_hash).await?;
+            insert_user(&mut write, &user, password_hash).await?;
             write.commit().await?;
             Ok(Some(user))
         })
@@ -68,30 +87,44 @@ impl Store {
     pub async fn create_user(&self, username: &str, password_hash: &str, role: Role) -> Result<User, StoreError> {
         let user = User { id: UserId::generate(), username: username.to_owned(), role };
         let mut write = self.write().await?;
-        insert(&mut write, &user, password_hash).await?;
+        insert_user(&mut write, &user, password_hash).await?;
         write.commit().await?;
         Ok(user)
     }
 
-    /// The account of that name and the hash of its password.
+    /// The account of that name and the hash of its password; none when it is not there or may not come in.
     pub async fn credentials(&self, username: &str) -> Result<Option<(User, String)>, StoreError> {
-        let row = sqlx::query("SELECT id AS user_id, username, role, password_hash FROM users WHERE username = ?")
-            .bind(username)
-            .fetch_optional(&self.readers)
-            .await?;
+        let row = sqlx::query(
+            "SELECT id AS user_id, username, role, worker, password_hash FROM users WHERE username = ? AND disabled = 0",
+        )
+        .bind(username)
+        .fetch_optional(&self.readers)
+        .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some((User::from_row(&row)?, row.try_get("password_hash")?)))
     }
+
+    /// Another hash, of another password or of the same.
+    pub async fn set_password(&self, user: UserId, hash: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
+            .bind(hash)
+            .bind(user.to_string())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
 }
 
-async fn insert(write: &mut Write, user: &User, password_hash: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO users (id, username, password_hash, role, created_at) VALUES (?, ?, ?, ?, ?)")
+pub(super) async fn insert_user(write: &mut DbConnection, user: &User, password_hash: &str) -> Result<(), StoreError> {
+    let (role, worker) = user.role.columns();
+    sqlx::query("INSERT INTO users (id, username, password_hash, role, worker, created_at) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(user.id.to_string())
         .bind(&user.username)
         .bind(password_hash)
-        .bind(user.role.word())
+        .bind(role)
+        .bind(i64::from(worker))
         .bind(Timestamp::now().0)
-        .execute(&mut **write)
-        .await
-        .map(drop)
+        .execute(write)
+        .await?;
+    Ok(())
 }

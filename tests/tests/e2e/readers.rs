@@ -136,9 +136,9 @@ async fn the_rest_of_an_answer_is_its_owners() {
     store.create_user("other", &hash, starling_gateway::store::users::Role::User).await.unwrap();
     let other = json!({"username": "other", "password": "a good password"});
     let session = swarm.http.post(swarm.url("/api/session")).json(&other).send().await.unwrap();
-    let cookie = session.headers()["set-cookie"].to_str().unwrap().to_owned();
+    let session: Value = session.json().await.unwrap();
     let request = swarm.http.get(swarm.url(&format!("/v1/chat/completions/{}/events", client.id)));
-    let refused = request.header("cookie", cookie.split(';').next().unwrap()).send().await.unwrap();
+    let refused = request.bearer_auth(session["access_token"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(code(refused).await, (404, "no_such_completion".to_owned()));
     let (id, key) = (client.id.as_str(), swarm.key.as_str());
     for (event, status) in

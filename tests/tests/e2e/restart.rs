@@ -22,7 +22,7 @@ async fn killable(options: &str) -> (TestSwarm, TestNode) {
 }
 
 async fn chat_again(swarm: &TestSwarm) -> Chat {
-    Chat::connect_again(&format!("ws://{}/api/chat", swarm.gateway.http()), &swarm.cookie).await
+    Chat::connect_again(&format!("ws://{}/api/chat", swarm.gateway.http()), &swarm.access).await
 }
 
 /// Asks in a new conversation and reads that many bytes of the answer.

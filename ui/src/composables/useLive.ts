@@ -1,7 +1,7 @@
 // The live line to the gateway, made once when somebody is signed in: joins socket, chats and swarm together.
 import { shallowRef, type ShallowRef } from 'vue'
 import { Chats } from '../chat/chats'
-import { api } from '../net/api'
+import { access, api } from '../net/api'
 import { ChatSocket, type Link } from '../net/socket'
 import type { Conversation, ServerFrame } from '../wire'
 import { useCharacters } from './useCharacters'
@@ -11,7 +11,7 @@ import { noteExpiry } from './useSession'
 import { useSwarm } from './useSwarm'
 
 /** From this version of the protocol on, this page would misread frames. */
-const VERSION = 2
+const VERSION = 3
 
 const link = shallowRef<Link>({ state: 'closed' })
 const outdated = shallowRef(false)
@@ -23,8 +23,10 @@ const bump = frameBatch(() => { version.value += 1 })
 
 const socket = new ChatSocket(
   () => new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/chat`),
-  { frame: onFrame, link: onLink },
+  { frame: onFrame, link: onLink, refused: onRefused },
+  () => access.token,
 )
+access.onRenewed = (token) => { socket.send({ type: 'authenticate', token }) }
 
 let chats = makeChats()
 
@@ -63,8 +65,11 @@ function onFrame(frame: ServerFrame): void {
 function onLink(next: Link): void {
   link.value = next
   chats.lineIs(next.state === 'open')
-  // A refused upgrade looks like a dead gateway from here; asking tells an expired session from it.
-  if (next.state === 'waiting') void api.me().catch(noteExpiry)
+}
+
+/** The token has run out, as after a sleep, or the session has: only asking for the next one tells. */
+function onRefused(attempt: number): void {
+  void access.refresh().then(() => { if (attempt <= 1) socket.retryNow() }).catch(noteExpiry)
 }
 
 function start(): void {

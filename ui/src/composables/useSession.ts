@@ -1,8 +1,8 @@
 // Who is signed in. The cookie itself cannot be read here; a small mark says that there may be one,
 // so that a first visit does not begin with a refused request.
 import { computed, readonly, ref } from 'vue'
-import { api, ApiError } from '../net/api'
-import type { User } from '../wire'
+import { access, api, ApiError } from '../net/api'
+import type { SessionAnswer, User } from '../wire'
 import { recall, remember } from './storage'
 
 export type Standing = 'unknown' | 'unreachable' | 'setup' | 'out' | 'in'
@@ -24,7 +24,7 @@ async function load(): Promise<Standing> {
 
 async function fromCookie(): Promise<Standing> {
   try {
-    user.value = await api.me()
+    user.value = await access.refresh()
     return 'in'
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 401) throw error
@@ -38,14 +38,15 @@ async function fromSetup(): Promise<Standing> {
   return (await api.setupNeeded()) ? 'setup' : 'out'
 }
 
-function entered(who: User): void {
-  user.value = who
+function entered(answer: SessionAnswer): void {
+  user.value = access.enter(answer)
   standing.value = 'in'
   expired.value = false
   remember(MARK, '1')
 }
 
 function left(becauseExpired: boolean): void {
+  access.leave()
   user.value = null
   standing.value = 'out'
   expired.value = becauseExpired
@@ -61,11 +62,23 @@ async function signIn(username: string, password: string): Promise<void> {
 }
 
 async function signOut(): Promise<void> {
-  await api.signOut().catch((error: unknown) => {
+  await leaving(api.signOut())
+}
+
+async function signOutEverywhere(): Promise<void> {
+  await leaving(api.signOutEverywhere())
+}
+
+async function leaving(request: Promise<void>): Promise<void> {
+  await request.catch((error: unknown) => {
     // An expired session is signed out already.
     if (!(error instanceof ApiError) || error.status !== 401) throw error
   })
   left(false)
+}
+
+access.onEnded = () => {
+  if (standing.value === 'in') left(true)
 }
 
 /** For a request that may find the session expired: notes it, and lets the caller handle the rest. */
@@ -77,6 +90,6 @@ export function useSession() {
   return {
     user: readonly(user), standing: readonly(standing), expired: readonly(expired),
     signedIn: computed(() => standing.value === 'in'),
-    load, setUp, signIn, signOut,
+    load, setUp, signIn, signOut, signOutEverywhere,
   }
 }

@@ -1,61 +1,46 @@
-// The gateway's JSON API as typed functions. Knows HTTP and nothing of Vue or of pages.
-import type { ApiKey, Character, Conversation, ErrorBody, Message, ModelView, NewCharacter, NodeView, User } from '../wire'
+// The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
+import type {
+  ApiKey, Character, Conversation, Message, ModelView, NewCharacter, NodeView, SessionAnswer, SessionView, User,
+} from '../wire'
+import { Access } from './access'
+import { ApiError, json, send, type Method } from './http'
 
-/** What the gateway, or the way to it, said instead of an answer. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly body: ErrorBody,
-  ) {
-    super(body.message)
-  }
-  get code(): string {
-    return this.body.code
-  }
-  get field(): string | null {
-    return this.body.field ?? null
-  }
+export { ApiError }
+
+export const access = new Access(() => enter('/api/session/refresh', {}))
+
+/** Requests that say who somebody is; a refusal of theirs has nothing to do with the token. */
+async function enter(path: string, body: unknown): Promise<SessionAnswer> {
+  return json<SessionAnswer>(await send('POST', path, null, body))
 }
-
-const UNREACHABLE: ErrorBody = {
-  code: 'unreachable',
-  message: 'The gateway cannot be reached. Check the connection and try again.',
-}
-
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
-  const init: RequestInit = { method, headers: { accept: 'application/json' }, credentials: 'same-origin' }
-  if (method !== 'GET') {
-    // The gateway takes a change only as JSON: a form on another page cannot send that.
-    init.headers = { accept: 'application/json', 'content-type': 'application/json' }
-    init.body = JSON.stringify(body ?? {})
-  }
-  const response = await fetch(path, init).catch(() => null)
-  if (!response) throw new ApiError(0, UNREACHABLE)
-  if (!response.ok) throw new ApiError(response.status, await errorBody(response))
-  if (response.status === 204) return undefined as T
-  return (await response.json().catch(() => {
-    throw new ApiError(response.status, UNREACHABLE)
-  })) as T
+  return json<T>(await ask(method, path, body))
 }
 
-async function errorBody(response: Response): Promise<ErrorBody> {
-  const json: unknown = await response.json().catch(() => null)
-  const error = (json as { error?: Partial<ErrorBody> } | null)?.error
-  if (typeof error?.code === 'string' && typeof error.message === 'string') return error as ErrorBody
-  return { code: `http_${response.status}`, message: `The gateway answered with status ${response.status}.` }
+/** Asks with the token there is; when it has just run out, once more with the next. */
+async function ask(method: Method, path: string, body?: unknown): Promise<Response> {
+  const used = access.token
+  try {
+    return await send(method, path, used, body)
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401 || used === null) throw error
+    // Another request may have had the next one meanwhile.
+    if (access.token === used) await access.refresh()
+    return send(method, path, access.token, body)
+  }
 }
 
 const id = encodeURIComponent
 
 export const api = {
   setupNeeded: () => call<{ needed: boolean }>('GET', '/api/setup').then((r) => r.needed),
-  setUp: (code: string, username: string, password: string) =>
-    call<{ user: User }>('POST', '/api/setup', { code, username, password }).then((r) => r.user),
-  signIn: (username: string, password: string) =>
-    call<{ user: User }>('POST', '/api/session', { username, password }).then((r) => r.user),
+  setUp: (code: string, username: string, password: string) => enter('/api/setup', { code, username, password }),
+  signIn: (username: string, password: string) => enter('/api/session', { username, password }),
   signOut: () => call<void>('DELETE', '/api/session'),
+  signOutEverywhere: () => call<void>('DELETE', '/api/sessions'),
+  sessions: () => call<{ sessions: SessionView[] }>('GET', '/api/sessions').then((r) => r.sessions),
+  endSession: (key: string) => call<void>('DELETE', `/api/sessions/${id(key)}`),
   me: () => call<{ user: User }>('GET', '/api/me').then((r) => r.user),
 
   models: () => call<{ models: ModelView[] }>('GET', '/api/models').then((r) => r.models),
@@ -74,8 +59,8 @@ export const api = {
     call<{ conversations: Conversation[] }>('GET', `/api/conversations?limit=100&search=${id(words)}`).then((r) => r.conversations),
   rename: (key: string, title: string) => call<unknown>('PATCH', `/api/conversations/${id(key)}`, { title }),
   pin: (key: string, pinned: boolean) => call<unknown>('PATCH', `/api/conversations/${id(key)}`, { pinned }),
-  /** Where a conversation is a file. */
-  exportPath: (key: string, format: 'json' | 'markdown') => `/api/conversations/${id(key)}/export?format=${format}`,
+  exportFile: (key: string, format: 'json' | 'markdown') =>
+    ask('GET', `/api/conversations/${id(key)}/export?format=${format}`).then(file),
   importFile: (file: unknown) =>
     call<{ conversation: Conversation }>('POST', '/api/conversations/import', file).then((r) => r.conversation),
   remove: (key: string) => call<void>('DELETE', `/api/conversations/${id(key)}`),
@@ -90,10 +75,17 @@ export const api = {
     call<{ character: Character }>('PUT', `/api/characters/${id(key)}`, what).then((r) => r.character),
   removeCharacter: (key: string) => call<void>('DELETE', `/api/characters/${id(key)}`),
   setPicture: (key: string, base64: string | null) => call<void>('PUT', `/api/characters/${id(key)}/picture`, { base64 }),
-  /** Another one when it has changed, so that no old one is shown. */
-  picturePath: (one: Character) => `/api/characters/${id(one.id)}/picture?at=${id(one.updated_at)}`,
+  /** Another address when it has changed, so that no old one is shown. */
+  picture: (one: Character) =>
+    ask('GET', `/api/characters/${id(one.id)}/picture?at=${id(one.updated_at)}`).then((r) => r.blob()),
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),
   makeKey: (label: string) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', { label }),
   revokeKey: (key: string) => call<void>('DELETE', `/api/keys/${id(key)}`),
+}
+
+/** A file and the name that the gateway gives it. */
+async function file(response: Response): Promise<{ name: string; content: Blob }> {
+  const name = /filename="([^"/\\]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'conversation'
+  return { name, content: await response.blob() }
 }

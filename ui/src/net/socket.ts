@@ -12,7 +12,12 @@ export type Link =
 export interface SocketEvents {
   frame(frame: ServerFrame): void
   link(link: Link): void
+  /** The gateway does not take the token; so many tries in a row have failed. */
+  refused?(attempt: number): void
 }
+
+/** What the gateway closes a socket with whose token does not count. */
+const UNAUTHENTICATED = 4401
 
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 15_000
@@ -34,6 +39,7 @@ export class ChatSocket {
   constructor(
     private readonly connect: () => WebSocket,
     private readonly events: SocketEvents,
+    private readonly token: () => string | null = () => null,
     private readonly random: () => number = Math.random,
   ) {}
 
@@ -76,7 +82,13 @@ export class ChatSocket {
     socket.onmessage = (event) => {
       if (this.socket === socket) this.receive(event.data)
     }
-    socket.onclose = current(() => this.retryLater())
+    // The gateway says nothing before it knows who this is.
+    socket.onopen = current(() => socket.send(JSON.stringify({ type: 'authenticate', token: this.token() ?? '' })))
+    socket.onclose = (event?: CloseEvent) => {
+      if (this.socket !== socket) return
+      this.retryLater()
+      if (event?.code === UNAUTHENTICATED) this.events.refused?.(this.attempt)
+    }
     this.timer = setTimeout(current(() => this.retryLater()), HELLO_LIMIT_MS)
   }
 

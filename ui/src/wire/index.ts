@@ -17,7 +17,7 @@ export type AuditId = string;
 
 export type Timestamp = string;
 
-export type UserRole = "user" | "admin";
+export type UserRole = "user" | "worker" | "admin";
 
 export type User = { id: UserId, username: string, role: UserRole, };
 
@@ -157,7 +157,35 @@ export type SetupRequest = { code: string, username: string, password: string, }
 
 export type SignInRequest = { username: string, password: string, };
 
+export type SessionAnswer = { user: User, 
+/**
+ * For `Authorization: Bearer`, and for the chat socket.
+ */
+access_token: string, 
+/**
+ * For so many seconds.
+ */
+expires_in: number, };
+
 export type UserAnswer = { user: User, };
+
+export type SessionId = string;
+
+export type SessionView = { id: SessionId, created_at: Timestamp, last_used_at: Timestamp, 
+/**
+ * The browser and the system, in a few words.
+ */
+agent: string, 
+/**
+ * The network of the address.
+ */
+network: string, 
+/**
+ * The one that asks.
+ */
+current: boolean, };
+
+export type SessionList = { sessions: Array<SessionView>, };
 
 export type ModelList = { models: Array<ModelView>, };
 
@@ -267,7 +295,7 @@ export type MemberList = {
  */
 swarm: string, members: Array<Member>, refused: Array<RefusedPeers>, };
 
-export type ClientFrame = { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, instead_of?: MessageId, } | { "type": "again", request: string, conversation: ConversationId, answer: MessageId, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
+export type ClientFrame = { "type": "authenticate", token: string, } | { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, instead_of?: MessageId, } | { "type": "again", request: string, conversation: ConversationId, answer: MessageId, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, };
 
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 

@@ -33,7 +33,7 @@ fn read_request(stream: &TcpStream) -> String {
 fn answer(status: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "HTTP/1.1 {status}\r\nset-cookie: starling_session=abc; HttpOnly; Path=/\r\n\
+        "HTTP/1.1 {status}\r\nset-cookie: starling=abc; HttpOnly; Path=/\r\n\
          content-length: {length}\r\nconnection: close\r\n\r\n{body}"
     )
 }
@@ -52,15 +52,16 @@ fn logins_are_split_at_the_first_colon() {
 }
 
 #[test]
-fn the_session_cookie_is_sent_back() {
-    let answers = vec![answer("200 OK", "{}"), answer("201 Created", r#"{"secret":"sk-starling-1"}"#)];
+fn the_access_token_is_sent() {
+    let answers =
+        vec![answer("200 OK", r#"{"access_token":"abc"}"#), answer("201 Created", r#"{"secret":"sk-starling-1"}"#)];
     let (url, thread) = serve(answers);
     let session = Session::sign_in(&url, &login()).unwrap();
     assert_eq!(session.make_key("test").unwrap(), "sk-starling-1");
     let requests = thread.join().unwrap();
     assert!(requests[0].starts_with("POST /api/session"));
     assert!(requests[0].contains(r#""password": "secret:word""#), "{}", requests[0]);
-    assert!(requests[1].contains("cookie: starling_session=abc\r\n"), "{}", requests[1]);
+    assert!(requests[1].contains("authorization: Bearer abc\r\n"), "{}", requests[1]);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn measure(site: &Site, options: &Options, programs: &Path, stop: &Stop) -> Resu
         command.args([flag, &count.to_string()]);
     }
     command.args(["--seconds", &options.seconds.to_string()]);
-    command.env("STARLING_API_KEY", &site.key).env("STARLING_COOKIE", site.session.cookie());
+    command.env("STARLING_API_KEY", &site.key).env("STARLING_ACCESS_TOKEN", site.session.access());
     json_of(command, EXTRA + Duration::from_secs(options.seconds), stop)
 }
 

@@ -11,6 +11,20 @@ use crate::say;
 use crate::stop::Stop;
 use crate::swarm::{Plan, Swarm};
 
+/// What measures has one access token for all of its time, and asks as fast as it can.
+const UNLIMITED: [&str; 10] = [
+    "--access-minutes",
+    "1440",
+    "--limit-address",
+    "0",
+    "--limit-user",
+    "0",
+    "--limit-key",
+    "0",
+    "--limit-sign-in",
+    "0",
+];
+
 /// A running swarm and how it is asked.
 pub(super) struct Site {
     pub(super) swarm: Swarm,
@@ -24,7 +38,8 @@ impl Site {
     /// With these nodes, given by their arguments, all of them in sight; and these of the gateway's own.
     pub(super) fn start(programs: &Path, gateway: &[&str], nodes: Vec<Vec<OsString>>, stop: &Stop) -> Result<Self> {
         let dir = TempDir::with_prefix("starling-bench-")?;
-        let (expected, gateway) = (nodes.len(), gateway.iter().map(OsString::from).collect());
+        let gateway = gateway.iter().chain(&UNLIMITED).map(OsString::from).collect();
+        let expected = nodes.len();
         let plan = Plan { programs: programs.into(), data: dir.path().into(), port: 0, gateway, nodes };
         let mut swarm = Swarm::start(&plan, stop)?;
         if expected > 0 {

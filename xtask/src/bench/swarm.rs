@@ -95,7 +95,7 @@ fn measure(site: &Site, options: &Options, size: usize, programs: &Path, stop: &
     command.args(["--size", &size.to_string(), "--pace", &options.pace.to_string()]);
     command.args(["--minutes", &options.minutes.to_string(), "--churn", &(options.churn / 100.0).to_string()]);
     command.args(["--askers", &options.askers.to_string()]);
-    command.env("STARLING_API_KEY", &site.key).env("STARLING_COOKIE", site.session.cookie());
+    command.env("STARLING_API_KEY", &site.key).env("STARLING_ACCESS_TOKEN", site.session.access());
     json_of(command, EXTRA + Duration::from_secs_f64(options.minutes * 60.0), stop)
 }
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
 use super::history::{End, Seen};
@@ -30,7 +29,8 @@ const SHAKE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) address: SocketAddr,
-    pub(super) cookie: String,
+    /// An access token.
+    pub(super) access: String,
 }
 
 /// Somebody who reads. Dropping it closes the socket.
@@ -239,9 +239,9 @@ fn open(door: &Door) -> Result<Socket> {
     let stream = TcpStream::connect_timeout(&door.address, SHAKE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SHAKE))?;
-    let mut request = format!("ws://{}/api/chat", door.address).into_client_request()?;
-    request.headers_mut().insert("cookie", door.cookie.parse()?);
-    let (socket, _) = tungstenite::client(request, stream).map_err(|error| anyhow::anyhow!("no socket: {error}"))?;
+    let url = format!("ws://{}/api/chat", door.address);
+    let (mut socket, _) = tungstenite::client(url, stream).map_err(|error| anyhow::anyhow!("no socket: {error}"))?;
+    socket.send(Message::text(json!({"type": "authenticate", "token": door.access}).to_string()))?;
     socket.get_ref().set_read_timeout(Some(LOOK))?;
     Ok(socket)
 }

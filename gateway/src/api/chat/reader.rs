@@ -1,16 +1,17 @@
 //! What the page says.
 
-use std::time::{Duration, Instant};
-
 use axum::extract::ws::{Message, WebSocket, close_code};
 use futures::{StreamExt, stream::SplitStream};
 use starling_protocol::message::Private;
 use tokio::{
     sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Instant, sleep_until},
 };
 
-use super::{MAX_FRAME, Order};
+use super::{
+    Guest, MAX_FRAME, Order, code, door,
+    pulse::{Due, Pulse},
+};
 use crate::{
     api::{
         auth::SignedIn,
@@ -22,15 +23,13 @@ use crate::{
         },
     },
     app::App,
+    clock::Timestamp,
     id::{ConversationId, TurnId},
+    limits::Bucket,
     store::{StoreError, messages::Status},
     turn::{self, Begun, Ended, Question, Says, TurnRefused},
 };
 
-/// How often the page is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
-/// A page that was silent for so long, pongs included, is gone.
-const SILENCE: Duration = Duration::from_secs(50);
 /// Frames that make no sense, until the socket is closed.
 const MAX_BAD_FRAMES: u32 = 10;
 /// Longest id that the page may give a question, in bytes.
@@ -40,6 +39,7 @@ const MAX_REQUEST_BYTES: usize = 64;
 pub(super) struct Reader {
     app: App,
     by: SignedIn,
+    pulse: Pulse,
     orders: mpsc::Sender<Order>,
     bad_frames: u32,
 }
@@ -48,22 +48,22 @@ pub(super) struct Reader {
 struct Over;
 
 impl Reader {
-    pub(super) fn new(app: App, by: SignedIn, orders: mpsc::Sender<Order>) -> Self {
-        Self { app, by, orders, bad_frames: 0 }
+    pub(super) fn new(app: App, guest: Guest, orders: mpsc::Sender<Order>) -> Self {
+        let pulse = Pulse::new(Instant::now(), guest.claims.remaining(Timestamp::now()));
+        Self { app, by: guest.by, pulse, orders, bad_frames: 0 }
     }
 
     /// Ends when the page has gone. After an order to close it waits for the writer to carry it out.
     pub(super) async fn run(mut self, mut incoming: SplitStream<WebSocket>) {
-        let mut heard = Instant::now();
-        let (mut ticks, mut named) = (ticks(), self.app.turns.named());
+        let mut named = self.app.turns.named();
         loop {
             let step = tokio::select! {
                 message = incoming.next() => {
-                    heard = Instant::now();
+                    self.pulse.heard();
                     let Some(Ok(message)) = message else { return };
                     self.hear(message).await
                 }
-                _ = ticks.tick() => self.check(heard).await,
+                () = sleep_until(self.pulse.next()) => self.check().await,
                 Ok(named) = named.recv() => self.tell_title(named).await,
             };
             if step.is_err() {
@@ -86,8 +86,15 @@ impl Reader {
     }
 
     async fn take(&mut self, frame: ClientFrame) -> Result<(), Over> {
+        if let ClientFrame::Authenticate { token } = frame {
+            return self.renew(&token).await;
+        }
         self.check_session().await?;
+        if let Some(refused) = self.count(&frame).await {
+            return refused;
+        }
         match frame {
+            ClientFrame::Authenticate { .. } => Ok(()),
             ClientFrame::Ask { request, .. }
             | ClientFrame::Again { request, .. }
             | ClientFrame::GoOn { request, .. }
@@ -117,6 +124,23 @@ impl Reader {
             }
             ClientFrame::Join { conversation, turn, last_seq } => self.join(conversation, turn, last_seq).await,
         }
+    }
+
+    /// A question is a request like any other.
+    async fn count(&self, frame: &ClientFrame) -> Option<Result<(), Over>> {
+        let (ClientFrame::Ask { request, .. } | ClientFrame::Again { request, .. } | ClientFrame::GoOn { request, .. }) =
+            frame
+        else {
+            return None;
+        };
+        let taken = self.app.limits.take(Bucket::User(self.by.user.id), 1).await;
+        if taken.allowed || request.len() > MAX_REQUEST_BYTES {
+            return None;
+        }
+        let error = told(&ApiError::RateLimited(taken));
+        let request = Some(request.clone());
+        let frame = ServerFrame::Failed { turn: None, request, conversation: None, error, message: None };
+        Some(self.say(frame).await)
     }
 
     /// To all of a person's windows, and to nobody else's.
@@ -193,27 +217,44 @@ impl Reader {
         if self.bad_frames < MAX_BAD_FRAMES {
             return Ok(());
         }
-        self.close("too many frames that make no sense").await
+        self.close(close_code::POLICY, "too many frames that make no sense").await
     }
 
-    async fn check(&self, heard: Instant) -> Result<(), Over> {
-        if heard.elapsed() > SILENCE {
-            return self.close("no pong").await;
+    async fn check(&mut self) -> Result<(), Over> {
+        match self.pulse.due(Instant::now()) {
+            Due::Nothing => Ok(()),
+            Due::Silent => self.close(close_code::POLICY, "no pong").await,
+            Due::Expired => self.close(code::UNAUTHENTICATED, "the token has run out").await,
+            Due::Ping => {
+                self.check_session().await?;
+                self.order(Order::Ping).await
+            }
         }
-        self.check_session().await?;
-        self.order(Order::Ping).await
+    }
+
+    /// The next token of the same person. A database that is not there for a moment is asked again by the page.
+    async fn renew(&mut self, token: &str) -> Result<(), Over> {
+        match door::check(&self.app, token).await {
+            Ok(Guest { by, claims }) if by.user.id == self.by.user.id => {
+                self.by = by;
+                self.pulse.renewed(Instant::now(), claims.remaining(Timestamp::now()));
+                Ok(())
+            }
+            Ok(_) => self.close(code::UNAUTHENTICATED, "the token is another person's").await,
+            Err((code, reason)) => self.close(code, reason).await,
+        }
     }
 
     /// Signing out closes the socket. A database that is not there for a moment does not.
     async fn check_session(&self) -> Result<(), Over> {
-        match self.app.store.session_user(&self.by.session.0).await {
-            Ok(None) => self.close("signed out").await,
+        match self.app.sessions.user(self.by.session).await {
+            Ok(None) => self.close(code::UNAUTHENTICATED, "signed out").await,
             Ok(Some(_)) | Err(_) => Ok(()),
         }
     }
 
-    async fn close(&self, reason: &'static str) -> Result<(), Over> {
-        self.order(Order::Close { code: close_code::POLICY, reason }).await?;
+    async fn close(&self, code: u16, reason: &'static str) -> Result<(), Over> {
+        self.order(Order::Close { code, reason }).await?;
         Err(Over)
     }
 
@@ -232,11 +273,4 @@ fn told(error: &ApiError) -> ErrorBody {
 
 fn too_long(field: &str, limit: usize) -> ApiError {
     ApiError::field(field, format!("is over the limit of {limit} bytes"))
-}
-
-fn ticks() -> Interval {
-    let mut ticks = interval(PING);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
-    ticks
 }

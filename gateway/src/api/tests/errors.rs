@@ -70,7 +70,8 @@ async fn bodies_are_bounded_and_read_with_care() {
     long.is(413, "body_too_large");
     assert!(long.body["error"]["message"].as_str().unwrap().contains("1048576"), "{}", long.text);
     let send = |kind: &'static str, body: &'static str| {
-        let request = Request::post("/api/keys").header(header::COOKIE, anna.cookie.clone().unwrap());
+        let request = Request::post("/api/keys")
+            .header(header::AUTHORIZATION, format!("Bearer {}", anna.bearer.clone().unwrap()));
         site.raw(request.header(header::CONTENT_TYPE, kind).body(Body::from(body)).unwrap())
     };
     send("application/json", "{").await.is(400, "invalid_json");

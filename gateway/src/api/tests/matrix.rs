@@ -39,6 +39,10 @@ fn rows() -> Vec<Row> {
         get("/api/setup", [200, 200, 200, 200]),
         post("/api/setup", setup, [403, 403, 403, 403]),
         post("/api/session", person, [401, 401, 401, 401]),
+        // By the cookie, which a key has not.
+        post("/api/session/refresh", json!({}), [401, 200, 200, 401]),
+        get("/api/sessions", [401, 200, 200, 401]),
+        row(Method::DELETE, "/api/sessions/{id}", Some(json!({})), [401, 404, 204, 401]),
         get("/api/me", [401, 200, 200, 401]),
         get("/api/models", [401, 200, 200, 401]),
         get("/api/swarm", [401, 200, 200, 401]),
@@ -71,8 +75,8 @@ fn rows() -> Vec<Row> {
         row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]),
         row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]),
         get("/api/audit", [401, 403, 403, 401]),
-        // 426: let in, and then not a WebSocket.
-        get("/api/chat", [401, 426, 426, 401]),
+        // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
+        get("/api/chat", [426, 426, 426, 426]),
         // 503: let in, and then there is no node.
         get("/v1/models", [401, 200, 200, 200]),
         get("/v1/models/{*id}", [401, 503, 503, 503]),
@@ -81,15 +85,16 @@ fn rows() -> Vec<Row> {
         post("/v1/completions", json!({"model": "m", "prompt": "hi"}), [401, 503, 503, 503]),
         post("/v1/responses", json!({"model": "m", "input": "hi"}), [401, 503, 503, 503]),
         post("/v1/embeddings", texts, [401, 503, 503, 503]),
-        // Last: it ends the session of whoever asks.
+        // These end the sessions of whoever asks.
         row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
+        row(Method::DELETE, "/api/sessions", Some(json!({})), [401, 204, 204, 401]),
     ]
 }
 
 #[tokio::test]
 async fn every_route_serves_those_it_is_for() {
     let site = Site::new().await;
-    let (owner, other) = (site.user("owner").await, site.user("other").await);
+    let (mut owner, mut other) = (site.user("owner").await, site.user("other").await);
     let secret = key(&site, &owner).await.1;
     for Row { method, path, body, anonymous, owner: of_owner, other: of_other, key: of_key } in rows() {
         // Fresh for each row: some of them delete it.
@@ -98,8 +103,12 @@ async fn every_route_serves_those_it_is_for() {
             path if path.starts_with("/api/characters/{id}") => character_of(&site, &owner).await,
             path if path.starts_with("/api/messages/") => answer_of(&site, &owner).await,
             "/api/keys/{id}" => key(&site, &owner).await.0,
+            "/api/sessions/{id}" => another_session(&site, "owner").await,
             _ => "any".to_owned(),
         };
+        if path.starts_with("/api/session") {
+            (owner, other) = (site.sign_in("owner").await, site.sign_in("other").await);
+        }
         let at = path.replace("{id}", &id).replace("{*id}", "a/model");
         let guests = [
             ("anonymous", Guest::default(), anonymous),
@@ -128,4 +137,12 @@ async fn key(site: &Site, guest: &Guest) -> (String, String) {
     let answer = site.post("/api/keys", guest, json!({"label": "k"})).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&answer.body["key"]["id"]), text(&answer.body["secret"]))
+}
+
+/// A session of a user's that nobody here goes on with.
+async fn another_session(site: &Site, name: &str) -> String {
+    let guest = site.sign_in(name).await;
+    let list = site.get("/api/sessions", &guest).await.body;
+    let current = list["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).unwrap();
+    current["id"].as_str().unwrap().to_owned()
 }

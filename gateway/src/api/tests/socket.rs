@@ -16,14 +16,22 @@ use tokio_tungstenite::{
 use super::{Guest, Site};
 use crate::http;
 
-struct Page(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Page(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Page {
-    async fn open(address: SocketAddr, guest: &Guest) -> Result<Self, u16> {
+    /// A socket on which the page has said who it is.
+    pub(super) async fn open(address: SocketAddr, guest: &Guest) -> Result<Self, u16> {
+        let mut page = Self::knock(address, guest).await?;
+        page.authenticate(guest.bearer.as_deref().unwrap_or_default()).await;
+        Ok(page)
+    }
+
+    pub(super) async fn authenticate(&mut self, token: &str) {
+        self.say(json!({"type": "authenticate", "token": token})).await;
+    }
+
+    pub(super) async fn knock(address: SocketAddr, guest: &Guest) -> Result<Self, u16> {
         let mut request = format!("ws://{address}/api/chat").into_client_request().unwrap();
-        if let Some(cookie) = &guest.cookie {
-            request.headers_mut().insert("cookie", cookie.parse().unwrap());
-        }
         for (name, value) in &guest.headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
@@ -39,7 +47,7 @@ impl Page {
     }
 
     /// The next frame, or the code that the socket was closed with.
-    async fn hear(&mut self) -> Result<Value, u16> {
+    pub(super) async fn hear(&mut self) -> Result<Value, u16> {
         loop {
             match timeout(Duration::from_secs(10), self.0.next()).await.expect("a frame within ten seconds") {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
@@ -51,7 +59,7 @@ impl Page {
     }
 }
 
-async fn serve(site: &Site) -> SocketAddr {
+pub(super) async fn serve(site: &Site) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(http::serve(listener, None, site.router.clone(), site.app.life.clone()));
@@ -63,7 +71,7 @@ async fn a_page_is_greeted_and_told_that_there_is_no_node() {
     let site = Site::new().await;
     let anna = site.user("anna").await;
     let mut page = Page::open(serve(&site).await, &anna).await.unwrap();
-    let hello = json!({"type": "hello", "version": 2, "swarm": {"nodes": 0, "models": []}});
+    let hello = json!({"type": "hello", "version": 3, "swarm": {"nodes": 0, "models": []}});
     assert_eq!(page.hear().await.unwrap(), hello);
     page.say(json!({"type": "ask", "request": "r1", "conversation": null, "text": "hi", "model": null})).await;
     let refused = page.hear().await.unwrap();
@@ -132,14 +140,16 @@ async fn who_may_open_a_socket_and_how_many() {
     let site = Site::new().await;
     let anna = site.user("anna").await;
     let address = serve(&site).await;
-    assert_eq!(Page::open(address, &Guest::default()).await.err(), Some(401));
+    assert_eq!(Page::open(address, &Guest::default()).await.unwrap().hear().await, Err(4401));
     assert_eq!(Page::open(address, &anna.with("origin", "http://evil")).await.err(), Some(403));
     let ours = anna.with("origin", &format!("http://{address}"));
     let mut open = Vec::new();
     for _ in 0..16 {
-        open.push(Page::open(address, &ours).await.unwrap());
+        let mut page = Page::open(address, &ours).await.unwrap();
+        page.hear().await.unwrap();
+        open.push(page);
     }
-    assert_eq!(Page::open(address, &ours).await.err(), Some(429));
+    assert_eq!(Page::open(address, &ours).await.unwrap().hear().await, Err(4429));
 }
 
 #[tokio::test]
@@ -150,11 +160,91 @@ async fn signing_out_closes_the_socket_and_so_does_the_end() {
     page.hear().await.unwrap();
     site.send(axum::http::Method::DELETE, "/api/session", &anna, Some(json!({}))).await;
     page.say(json!({"type": "ask", "request": "r", "conversation": null, "text": "x", "model": null})).await;
-    assert_eq!(page.hear().await, Err(1008));
+    assert_eq!(page.hear().await, Err(4401));
     let mut page = Page::open(address, &site.sign_in("anna").await).await.unwrap();
     page.hear().await.unwrap();
     site.app.life.drain.cancel();
     assert_eq!(page.hear().await, Err(1001));
     site.app.life.tasks.close();
     timeout(Duration::from_secs(5), site.app.life.tasks.wait()).await.expect("nothing is left running");
+}
+
+#[tokio::test]
+async fn a_socket_says_nothing_before_it_knows_who_it_is_for() {
+    let site = Site::new().await;
+    let (anna, address) = (site.user("anna").await, serve(&site).await);
+    let token = anna.bearer.clone().unwrap();
+    for (first, code) in [
+        (json!({"type": "join", "conversation": "x", "turn": null, "last_seq": 0}), 4401),
+        (json!({"type": "authenticate"}), 4401),
+        (json!({"type": "authenticate", "token": 1}), 4401),
+        (json!({"type": "authenticate", "token": ""}), 4401),
+        (json!({"type": "authenticate", "token": format!("{token}x")}), 4401),
+        (json!({"type": "authenticate", "token": "x".repeat(5_000)}), 1008),
+        (json!([]), 4401),
+    ] {
+        let mut page = Page::knock(address, &anna).await.unwrap();
+        page.say(first.clone()).await;
+        assert_eq!(page.hear().await, Err(code), "{first}");
+    }
+    let mut page = Page::knock(address, &anna).await.unwrap();
+    page.0.send(Message::binary(vec![1])).await.unwrap();
+    assert_eq!(page.hear().await, Err(1008));
+    // The cookie alone opens nothing.
+    let mut page = Page::knock(address, &anna).await.unwrap();
+    site.app.life.drain.cancel();
+    assert_eq!(page.hear().await, Err(1001));
+}
+
+#[tokio::test]
+async fn those_who_have_not_said_who_they_are_are_counted() {
+    let site = Site::new().await;
+    let (anna, address) = (site.user("anna").await, serve(&site).await);
+    let mut strangers = Vec::new();
+    for _ in 0..64 {
+        strangers.push(Page::knock(address, &Guest::default()).await.unwrap());
+    }
+    assert_eq!(Page::knock(address, &anna).await.err(), Some(429));
+    strangers[0].authenticate(anna.bearer.as_deref().unwrap()).await;
+    assert_eq!(strangers[0].hear().await.unwrap()["type"], "hello");
+    assert!(Page::knock(address, &anna).await.is_ok(), "who has said it is counted elsewhere");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_on_the_same_socket() {
+    let site = Site::new().await;
+    let (anna, ben, address) = (site.user("anna").await, site.user("ben").await, serve(&site).await);
+    let mut page = Page::open(address, &anna).await.unwrap();
+    page.hear().await.unwrap();
+    let refreshed = site.post("/api/session/refresh", &anna, json!({})).await;
+    page.authenticate(refreshed.body["access_token"].as_str().unwrap()).await;
+    let id = crate::id::ConversationId::generate().to_string();
+    page.say(json!({"type": "join", "conversation": id, "turn": null, "last_seq": 0})).await;
+    assert_eq!(page.hear().await.unwrap()["type"], "idle", "it goes on");
+    page.authenticate(ben.bearer.as_deref().unwrap()).await;
+    assert_eq!(page.hear().await, Err(4401), "nobody takes over another's socket");
+    let mut page = Page::open(address, &ben).await.unwrap();
+    page.hear().await.unwrap();
+    page.authenticate("nonsense").await;
+    assert_eq!(page.hear().await, Err(4401));
+}
+
+#[tokio::test]
+async fn a_socket_ends_with_its_token() {
+    let site = Site::new().await;
+    let (anna, address) = (site.user("anna").await, serve(&site).await);
+    let me = anna.bearer.as_deref().and_then(|token| site.app.access.check(token, crate::clock::Timestamp::now()));
+    let user = site.app.sessions.user(me.unwrap().sid).await.unwrap().unwrap();
+    // Made long ago: it has a second left.
+    let life = Duration::from_secs(599);
+    let old = site.app.access.issue(&user, session_of(&site, &anna), crate::clock::Timestamp::now().before(life));
+    let mut page = Page::knock(address, &anna).await.unwrap();
+    page.authenticate(&old.text).await;
+    page.hear().await.unwrap();
+    assert_eq!(page.hear().await, Err(4401));
+}
+
+fn session_of(site: &Site, guest: &Guest) -> crate::id::SessionId {
+    let token = guest.bearer.as_deref().unwrap();
+    site.app.access.check(token, crate::clock::Timestamp::now()).unwrap().sid
 }

@@ -9,14 +9,14 @@ use starling_protocol::{
 
 use super::{
     Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invite, LoadableView, MemberRole, MemoryView,
-    Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView, Path, User,
-    UserRole,
+    Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView, Path,
+    SessionView, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
     dispatch::{self, Estimate, View},
-    id::{ConversationId, TurnId},
-    store::{conversations, invites, keys, messages, users},
+    id::{ConversationId, SessionId, TurnId},
+    store::{conversations, invites, keys, messages, sessions, users},
     turn::{Ended, News},
 };
 
@@ -24,9 +24,18 @@ impl From<users::User> for User {
     fn from(user: users::User) -> Self {
         let role = match user.role {
             users::Role::User => UserRole::User,
+            users::Role::Worker => UserRole::Worker,
             users::Role::Admin => UserRole::Admin,
         };
         Self { id: user.id, username: user.username, role }
+    }
+}
+
+impl SessionView {
+    pub(in crate::api) fn new(session: sessions::Session, asking: SessionId) -> Self {
+        let sessions::Session { id, created_at, last_used_at, device } = session;
+        let current = id == asking;
+        Self { id, created_at, last_used_at, agent: device.agent, network: device.network, current }
     }
 }
 

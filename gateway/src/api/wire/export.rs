@@ -10,7 +10,7 @@ use ts_rs::{Config, TS};
 use super::{frames, *};
 use crate::{
     clock::Timestamp,
-    id::{AuditId, CharacterId, ConversationId, InviteId, KeyId, MessageId, UserId},
+    id::{AuditId, CharacterId, ConversationId, InviteId, KeyId, MessageId, SessionId, UserId},
 };
 
 const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not edit.\n\
@@ -63,7 +63,11 @@ fn typescript() -> String {
         SetupState,
         SetupRequest,
         SignInRequest,
+        SessionAnswer,
         UserAnswer,
+        SessionId,
+        SessionView,
+        SessionList,
         ModelList,
         SwarmView,
         ConversationList,

@@ -6,13 +6,16 @@ use ts_rs::TS;
 use super::{Conversation, ErrorBody, Message, Path};
 use crate::id::{ConversationId, MessageId, TurnId};
 
-/// The version of this protocol, said in `hello`. 2: a page must look at `from` of a piece.
-pub const VERSION: u32 = 2;
+/// The version of this protocol, said in `hello`. 2: a page must look at `from` of a piece. 3: the page speaks first, with
+/// `authenticate`.
+pub const VERSION: u32 = 3;
 
 /// What the page says.
 #[derive(Deserialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
+    /// The first frame on every socket, and again with each token that takes the place of one that runs out.
+    Authenticate { token: String },
     /// A question. Without a conversation a new one is made. One that is `instead_of` an earlier question begins
     /// another branch there.
     Ask {
@@ -45,7 +48,7 @@ pub struct SwarmSummary {
 #[derive(Clone, Serialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
-    /// The first frame on every socket.
+    /// The first frame on every socket, once its page has said who it is for.
     Hello { version: u32, swarm: SwarmSummary },
     /// The swarm has changed.
     Swarm(SwarmSummary),

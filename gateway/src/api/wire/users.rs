@@ -3,13 +3,17 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::id::UserId;
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+};
 
 /// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
     User,
+    Worker,
     Admin,
 }
 
@@ -41,7 +45,41 @@ pub struct SignInRequest {
     pub password: String,
 }
 
-/// `POST /api/setup`, `POST /api/session` and `GET /api/me`.
+/// A body that says nothing.
+#[derive(Deserialize)]
+pub struct Empty {}
+
+/// `POST /api/setup`, `POST /api/session` and `POST /api/session/refresh`.
+#[derive(Clone, Serialize, TS)]
+pub struct SessionAnswer {
+    pub user: User,
+    /// For `Authorization: Bearer`, and for the chat socket.
+    pub access_token: String,
+    /// For so many seconds.
+    pub expires_in: u64,
+}
+
+/// Where somebody is signed in.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct SessionView {
+    pub id: SessionId,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+    /// The browser and the system, in a few words.
+    pub agent: String,
+    /// The network of the address.
+    pub network: String,
+    /// The one that asks.
+    pub current: bool,
+}
+
+/// `GET /api/sessions`, the one used last first.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct SessionList {
+    pub sessions: Vec<SessionView>,
+}
+
+/// `GET /api/me`.
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct UserAnswer {
     pub user: User,

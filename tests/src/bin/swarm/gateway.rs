@@ -15,7 +15,7 @@ pub(crate) struct Gateway {
     http: reqwest::Client,
     url: String,
     key: String,
-    cookie: String,
+    access: String,
 }
 
 /// What came.
@@ -49,8 +49,8 @@ impl Gateway {
     pub(crate) fn new(address: &str) -> Result<Self> {
         let secret = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
         let http = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build()?;
-        let (key, cookie) = (secret("STARLING_API_KEY")?, secret("STARLING_COOKIE")?);
-        Ok(Self { http, url: format!("http://{address}"), key, cookie })
+        let (key, access) = (secret("STARLING_API_KEY")?, secret("STARLING_ACCESS_TOKEN")?);
+        Ok(Self { http, url: format!("http://{address}"), key, access })
     }
 
     /// The nodes with a model, by id.
@@ -98,7 +98,7 @@ impl Gateway {
     }
 
     async fn get(&self, path: &str) -> Result<reqwest::Response> {
-        let response = self.http.get(format!("{}{path}", self.url)).header("cookie", &self.cookie).send().await?;
+        let response = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.access).send().await?;
         ensure!(response.status() == 200, "{path}: {}", response.status());
         Ok(response)
     }

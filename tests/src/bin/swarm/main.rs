@@ -29,7 +29,7 @@ struct Options {
 enum What {
     /// Runs nodes as stdin says: `start`, `leave` or `kill` a line, one node each.
     Nodes(nodes::Options),
-    /// Measures a running gateway. Its API key comes from STARLING_API_KEY, its session from STARLING_COOKIE.
+    /// Measures a running gateway. Its API key comes from STARLING_API_KEY, its access token from STARLING_ACCESS_TOKEN.
     Measure(Box<measure::Options>),
     /// Measures a gateway under attack, in the same way.
     Flood(Box<flood::Options>),

@@ -1,0 +1,158 @@
+//! Signing in and out, and a person's sessions.
+
+mod device;
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use starling_protocol::message::Private;
+
+use super::{
+    auth::{Address, SignedIn, check_password, check_username},
+    cookie,
+    error::ApiError,
+    extract::{InPath, Json},
+    wire::{Empty, SessionAnswer, SessionList, SessionView, SignInRequest, UserAnswer},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    id::SessionId,
+    limits::Bucket,
+    password::Verdict,
+    secret::Token,
+    store::{
+        sessions::{Device, NewSession, Rotated},
+        users::User,
+    },
+};
+pub(super) use device::device;
+
+/// `POST /api/session`
+pub(super) async fn sign_in(
+    State(app): State<App>,
+    address: Address,
+    headers: HeaderMap,
+    Json(SignInRequest { username, password }): Json<SignInRequest>,
+) -> Result<Response, ApiError> {
+    let (name, password) = (username.to_ascii_lowercase(), Private(password));
+    // What cannot be anybody's is nobody's, and needs no hash to say so.
+    if check_username(&name).is_err() || check_password(&password.0).is_err() {
+        return Err(ApiError::WrongCredentials);
+    }
+    knock(&app, Bucket::SignIn(address.0)).await?;
+    app.doors.sign_in(address.0, &name)?;
+    let (user, hash) = app.store.credentials(&name).await?.unzip();
+    let verdict = app.passwords.verify(password, hash).await?;
+    let user = user.filter(|_| verdict != Verdict::Wrong).ok_or(ApiError::WrongCredentials)?;
+    if let Verdict::RightButOld(hash) = verdict {
+        app.store.set_password(user.id, &hash).await?;
+    }
+    app.doors.was_good(address.0, &name);
+    begin(&app, user, device(&headers, address), StatusCode::OK).await
+}
+
+/// A stricter limit than on other requests.
+pub(super) async fn knock(app: &App, bucket: Bucket) -> Result<(), ApiError> {
+    let taken = app.limits.take(bucket, 1).await;
+    if taken.allowed { Ok(()) } else { Err(ApiError::RateLimited(taken)) }
+}
+
+/// Signs somebody in: an access token for the page's memory, and a refresh token in a cookie that no script can read.
+pub(super) async fn begin(app: &App, user: User, device: Device, status: StatusCode) -> Result<Response, ApiError> {
+    let (refresh, now) = (Token::generate(""), Timestamp::now());
+    let new = NewSession { user: user.id, token: refresh.digest(), device };
+    let session = app.store.create_session(&new, now).await?;
+    Ok(answer(app, user, session, &refresh, status))
+}
+
+/// `POST /api/session/refresh`: with the cookie, which is replaced.
+pub(super) async fn refresh(
+    State(app): State<App>,
+    address: Address,
+    headers: HeaderMap,
+    Json(Empty {}): Json<Empty>,
+) -> Result<Response, ApiError> {
+    let old = cookie::refresh_token(&headers, app.is_https()).ok_or(ApiError::NotSignedIn)?;
+    let next = Token::generate("");
+    let device = device(&headers, address);
+    match app.store.rotate(&old, &next.digest(), &device, Timestamp::now()).await? {
+        Rotated::Next(user, session) => Ok(answer(&app, user, session, &next, StatusCode::OK)),
+        Rotated::Unknown => Ok(refused(&app)),
+        Rotated::Stolen(user) => {
+            tracing::warn!(?user, "a refresh token was used twice: its session is over");
+            app.sessions.forget(user);
+            Ok(refused(&app))
+        }
+        Rotated::TooOften => Err(ApiError::TooManyTries(std::time::Duration::from_secs(30))),
+    }
+}
+
+/// `DELETE /api/session`: by access token, or by the cookie when that has run out.
+pub(super) async fn sign_out(
+    State(app): State<App>,
+    signed_in: Result<SignedIn, ApiError>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let user = match signed_in {
+        Ok(SignedIn { user, session }) => {
+            app.store.delete_session(user.id, session).await?;
+            Some(user.id)
+        }
+        Err(ApiError::NotSignedIn) => {
+            let token = cookie::refresh_token(&headers, app.is_https()).ok_or(ApiError::NotSignedIn)?;
+            app.store.end_session_of(&token, Timestamp::now()).await?
+        }
+        Err(error) => return Err(error),
+    };
+    user.into_iter().for_each(|user| app.sessions.forget(user));
+    Ok(gone(&app))
+}
+
+/// `DELETE /api/sessions`: signs out everywhere.
+pub(super) async fn sign_out_everywhere(State(app): State<App>, by: SignedIn) -> Result<Response, ApiError> {
+    app.store.delete_sessions(by.user.id, None).await?;
+    app.sessions.forget(by.user.id);
+    Ok(gone(&app))
+}
+
+/// `GET /api/sessions`
+pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<SessionList>, ApiError> {
+    let sessions = app.store.sessions(by.user.id, Timestamp::now()).await?;
+    let view = |session| SessionView::new(session, by.session);
+    Ok(Answer(SessionList { sessions: sessions.into_iter().map(view).collect() }))
+}
+
+/// `DELETE /api/sessions/{id}`
+pub(super) async fn revoke(
+    State(app): State<App>,
+    by: SignedIn,
+    InPath(id): InPath<SessionId>,
+) -> Result<StatusCode, ApiError> {
+    let was_there = app.store.delete_session(by.user.id, id).await?;
+    app.sessions.forget(by.user.id);
+    was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchSession)
+}
+
+/// `GET /api/me`
+pub(super) async fn me(SignedIn { user, .. }: SignedIn) -> Answer<UserAnswer> {
+    Answer(UserAnswer { user: user.into() })
+}
+
+fn answer(app: &App, user: User, session: SessionId, refresh: &Token, status: StatusCode) -> Response {
+    let access = app.access.issue(&user, session, Timestamp::now());
+    let answer = SessionAnswer { user: user.into(), access_token: access.text, expires_in: access.life.as_secs() };
+    (status, [(header::SET_COOKIE, cookie::set(refresh, app.is_https()))], Answer(answer)).into_response()
+}
+
+/// A token that is none goes, so that the page asks once and not at each start.
+fn refused(app: &App) -> Response {
+    ([(header::SET_COOKIE, cookie::remove(app.is_https()))], ApiError::NotSignedIn).into_response()
+}
+
+fn gone(app: &App) -> Response {
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::remove(app.is_https()))]).into_response()
+}
