@@ -19,7 +19,9 @@ impl Own {
     /// Starts a gateway in a runtime of its own.
     pub(crate) async fn start(config: Config) -> (Running, Self) {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let started = runtime.spawn(Gateway::start(config)).await.unwrap();
+        // Waited for from outside: the compiler cannot see that a future with a migration in it may be sent.
+        let start = move || (runtime.block_on(Gateway::start(config)), runtime);
+        let (started, runtime) = tokio::task::spawn_blocking(start).await.unwrap();
         (started.map_err(|exit| format!("{exit:?}")).unwrap(), Self(Some(runtime)))
     }
 

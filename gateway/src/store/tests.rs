@@ -6,8 +6,8 @@ mod branches;
 mod membership;
 mod portable;
 mod progress;
-mod sqlite;
 mod sessions;
+mod sqlite;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 use starling_gateway::{
     app::Gateway,
-    config::Config,
+    config::{Config, DatabaseOption},
     membership::{JoinOptions, join as gateway_join},
 };
 use starling_node::{
@@ -224,7 +224,12 @@ async fn a_second_gateway_of_the_swarm_has_the_same_node() {
     let (swarm, nodes) = TestSwarm::with_nodes(&[SCRIPT]).await;
     let (_, text) = invite(&swarm, json!({"role": "gateway"})).await;
     let data = tempfile::tempdir().unwrap();
-    let joining = JoinOptions { invite: text, swarm: options(data.path()), name: "second".to_owned() };
+    let joining = JoinOptions {
+        invite: text,
+        swarm: options(data.path()),
+        name: "second".to_owned(),
+        database: DatabaseOption::default(),
+    };
     gateway_join(&joining).await.map_err(|exit| format!("{exit:?}")).unwrap();
     let config = Config::loopback(data.path()).unwrap();
     let second = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
@@ -264,7 +269,12 @@ async fn a_founder_with_members_does_not_leave_its_swarm_by_mistake() {
     let data = tempfile::tempdir().unwrap();
     let first = Config::loopback(data.path()).unwrap();
     drop(first);
-    let joining = |data: &Path| JoinOptions { invite: text.clone(), swarm: options(data), name: "g".to_owned() };
+    let joining = |data: &Path| JoinOptions {
+        invite: text.clone(),
+        swarm: options(data),
+        name: "g".to_owned(),
+        database: DatabaseOption::default(),
+    };
     gateway_join(&joining(data.path())).await.map_err(|exit| format!("{exit:?}")).unwrap();
     assert!(data.path().join("swarm.key.unused").exists() && !data.path().join("swarm.key").exists());
     // One with members.
