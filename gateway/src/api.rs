@@ -22,6 +22,7 @@ mod metrics;
 mod models;
 mod nodes;
 mod openai;
+mod openapi;
 mod portable;
 mod rate;
 mod session;
@@ -100,6 +101,9 @@ pub fn routes() -> Vec<Route> {
         delete("/api/members/{id}", members::revoke),
         route(Method::PATCH, MethodFilter::PATCH, "/api/nodes/{id}", nodes::change),
         get("/api/audit", audit::list),
+        get("/api/openapi.json", openapi::document),
+        get("/api/docs", openapi::page),
+        get("/api/docs.css", openapi::style),
         get("/api/chat", chat::connect),
         get("/v1/models", openai::models::list),
         // A model's name may hold slashes.

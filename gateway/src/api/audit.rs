@@ -23,6 +23,13 @@ pub(super) struct Page {
 }
 
 /// `GET /api/audit`, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/audit",
+    summary = "What administrators have done, newest first",
+    params(("before" = Option<AuditId>, Query, description = "Those before this one"), ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing")),
+    responses((status = 200, description = "", body = AuditList)),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     _: SignedInAdministrator,

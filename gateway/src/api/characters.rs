@@ -31,12 +31,25 @@ const MAX_GREETING_BYTES: usize = 4 << 10;
 const MAX_PICTURE_BYTES: usize = 256 << 10;
 
 /// `GET /api/characters`
+#[utoipa::path(
+    get,
+    path = "/api/characters",
+    summary = "Characters, own and shared",
+    responses((status = 200, description = "", body = CharacterList)),
+)]
 pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<CharacterList>, ApiError> {
     let all = app.store.characters(by.user.id).await?;
     Ok(Answer(CharacterList { characters: all.into_iter().map(|one| shown(one, by.user.id)).collect() }))
 }
 
 /// `POST /api/characters`
+#[utoipa::path(
+    post,
+    path = "/api/characters",
+    summary = "Makes a character",
+    request_body(content = NewCharacter, example = json!({"name": "Ada", "system_prompt": "You are Ada.", "greeting": "Good day."})),
+    responses((status = 201, description = "", body = CharacterAnswer)),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
@@ -47,6 +60,14 @@ pub(super) async fn create(
 }
 
 /// `PUT /api/characters/{id}`: all of it anew, but for the picture.
+#[utoipa::path(
+    put,
+    path = "/api/characters/{id}",
+    summary = "Changes a character, all of it but its picture",
+    params(("id" = CharacterId, Path)),
+    request_body = NewCharacter,
+    responses((status = 200, description = "", body = CharacterAnswer)),
+)]
 pub(super) async fn change(
     State(app): State<App>,
     by: SignedIn,
@@ -61,6 +82,13 @@ pub(super) async fn change(
 }
 
 /// `DELETE /api/characters/{id}`. Conversations with it stay as they are.
+#[utoipa::path(
+    delete,
+    path = "/api/characters/{id}",
+    summary = "Deletes a character",
+    params(("id" = CharacterId, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     by: SignedIn,
@@ -71,6 +99,14 @@ pub(super) async fn delete(
 }
 
 /// `PUT /api/characters/{id}/picture`
+#[utoipa::path(
+    put,
+    path = "/api/characters/{id}/picture",
+    summary = "Sets or takes away a picture",
+    params(("id" = CharacterId, Path)),
+    request_body = NewPicture,
+    responses((status = 204, description = "It is set")),
+)]
 pub(super) async fn set_picture(
     State(app): State<App>,
     by: SignedIn,
@@ -83,6 +119,13 @@ pub(super) async fn set_picture(
 }
 
 /// `GET /api/characters/{id}/picture`
+#[utoipa::path(
+    get,
+    path = "/api/characters/{id}/picture",
+    summary = "A picture",
+    params(("id" = CharacterId, Path)),
+    responses((status = 200, description = "", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")))),
+)]
 pub(super) async fn picture(
     State(app): State<App>,
     by: SignedIn,

@@ -67,6 +67,13 @@ struct Guest {
 }
 
 /// `GET /api/chat`
+#[utoipa::path(
+    get,
+    path = "/api/chat",
+    summary = "The chat socket",
+    responses((status = 101, description = "A WebSocket, on which the first frame says who it is")),
+    security(()),
+)]
 pub(super) async fn connect(
     State(app): State<App>,
     address: Address,

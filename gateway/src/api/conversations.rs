@@ -36,6 +36,13 @@ pub(super) struct Page {
 }
 
 /// `GET /api/conversations`; with `search` those in which these words stand.
+#[utoipa::path(
+    get,
+    path = "/api/conversations",
+    summary = "Conversations, those of late first",
+    params(("before" = Option<ConversationId>, Query, description = "Those behind this one"), ("limit" = Option<u32>, Query, description = "1 to 100; 50 when missing"), ("search" = Option<String>, Query, description = "Those in which these words stand")),
+    responses((status = 200, description = "", body = ConversationList)),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     by: SignedIn,
@@ -54,6 +61,13 @@ pub(super) async fn list(
 }
 
 /// `POST /api/conversations`
+#[utoipa::path(
+    post,
+    path = "/api/conversations",
+    summary = "Begins a conversation",
+    request_body(content = NewConversation, example = json!({"title": "Birds"})),
+    responses((status = 201, description = "", body = ConversationAnswer)),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
@@ -69,6 +83,13 @@ pub(super) async fn create(
 }
 
 /// `GET /api/conversations/{id}`
+#[utoipa::path(
+    get,
+    path = "/api/conversations/{id}",
+    summary = "A conversation and the branch of it that is shown",
+    params(("id" = ConversationId, Path)),
+    responses((status = 200, description = "", body = ConversationDetail)),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     by: SignedIn,
@@ -86,6 +107,14 @@ pub(super) async fn detail(app: &App, user: UserId, id: ConversationId) -> Resul
 }
 
 /// `PATCH /api/conversations/{id}`
+#[utoipa::path(
+    patch,
+    path = "/api/conversations/{id}",
+    summary = "Renames or pins a conversation",
+    params(("id" = ConversationId, Path)),
+    request_body = ChangeConversation,
+    responses((status = 200, description = "", body = ConversationAnswer)),
+)]
 pub(super) async fn change(
     State(app): State<App>,
     by: SignedIn,
@@ -99,6 +128,13 @@ pub(super) async fn change(
 }
 
 /// `DELETE /api/conversations/{id}`. What is being answered in it is stopped.
+#[utoipa::path(
+    delete,
+    path = "/api/conversations/{id}",
+    summary = "Deletes a conversation, and stops what is being answered in it",
+    params(("id" = ConversationId, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     by: SignedIn,

@@ -32,7 +32,8 @@ pub(super) fn remove(https: bool) -> HeaderValue {
     cookie("", 0, https)
 }
 
-fn name(https: bool) -> &'static str {
+/// What it is called.
+pub(super) fn name(https: bool) -> &'static str {
     if https { OVER_TLS } else { PLAIN }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
@@ -12,7 +13,7 @@ use crate::app::App;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The state of the process; `reasons` say why it is not ready.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     status: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -20,11 +21,25 @@ pub(super) struct Health {
 }
 
 /// `GET /healthz`
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    summary = "Whether the process lives",
+    responses((status = 200, description = "It does", body = Health)),
+    security(()),
+)]
 pub(super) async fn alive() -> Json<Health> {
     Json(Health { status: "ok", reasons: vec![] })
 }
 
 /// `GET /readyz`. Nodes are not needed: without one the gateway still shows what there is.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    summary = "Whether the gateway can serve",
+    responses((status = 200, description = "It can", body = Health), (status = 503, description = "It cannot, and why", body = Health)),
+    security(()),
+)]
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) {
     let mut reasons = Vec::new();
     match timeout(PATIENCE, app.store.ping()).await {

@@ -28,6 +28,12 @@ const MAX_LABEL_BYTES: usize = 64;
 const WEEK: u64 = 7 * 24 * 3600;
 
 /// `GET /api/invites`
+#[utoipa::path(
+    get,
+    path = "/api/invites",
+    summary = "Invites to the swarm",
+    responses((status = 200, description = "", body = InviteList)),
+)]
 pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Result<Answer<InviteList>, ApiError> {
     let invites = app.store.invites().await?;
     let authority = app.network.members.is_authority();
@@ -35,6 +41,13 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Re
 }
 
 /// `POST /api/invites`
+#[utoipa::path(
+    post,
+    path = "/api/invites",
+    summary = "Makes an invite",
+    request_body = NewInvite,
+    responses((status = 201, description = "The only time that its text is shown", body = InviteAnswer)),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     SignedInAdministrator(by): SignedInAdministrator,
@@ -56,6 +69,13 @@ pub(super) async fn create(
 }
 
 /// `DELETE /api/invites/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/invites/{id}",
+    summary = "Revokes an invite",
+    params(("id" = InviteId, Path)),
+    responses((status = 204, description = "It is revoked")),
+)]
 pub(super) async fn revoke(
     State(app): State<App>,
     SignedInAdministrator(by): SignedInAdministrator,

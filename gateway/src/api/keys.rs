@@ -18,12 +18,25 @@ use crate::{
 const MAX_LABEL_BYTES: usize = 64;
 
 /// `GET /api/keys`
+#[utoipa::path(
+    get,
+    path = "/api/keys",
+    summary = "Keys of the OpenAI-compatible API, without their secrets",
+    responses((status = 200, description = "", body = KeyList)),
+)]
 pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<KeyList>, ApiError> {
     let keys = app.store.keys(by.user.id).await?;
     Ok(Answer(KeyList { keys: keys.into_iter().map(Into::into).collect() }))
 }
 
 /// `POST /api/keys`
+#[utoipa::path(
+    post,
+    path = "/api/keys",
+    summary = "Makes a key",
+    request_body(content = NewKey, example = json!({"label": "my laptop"})),
+    responses((status = 201, description = "The only time that the secret is shown", body = KeyAnswer)),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
@@ -40,6 +53,13 @@ pub(super) async fn create(
 }
 
 /// `DELETE /api/keys/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/keys/{id}",
+    summary = "Revokes a key",
+    params(("id" = KeyId, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     by: SignedIn,

@@ -22,6 +22,12 @@ use crate::{
 };
 
 /// `GET /api/members`
+#[utoipa::path(
+    get,
+    path = "/api/members",
+    summary = "Members of the swarm",
+    responses((status = 200, description = "", body = MemberList)),
+)]
 pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Result<Answer<MemberList>, ApiError> {
     let known = app.store.members().await?;
     let roster = app.network.members.roster().borrow().clone();
@@ -35,6 +41,13 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Re
 }
 
 /// `DELETE /api/members/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/members/{id}",
+    summary = "Turns a member out",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "It is turned out")),
+)]
 pub(super) async fn revoke(
     State(app): State<App>,
     SignedInAdministrator(by): SignedInAdministrator,

@@ -12,6 +12,13 @@ use super::{
 use crate::{app::App, id::MessageId, turn::TurnRefused};
 
 /// `POST /api/messages/{id}/go-on`: more of an answer that was cut short, in its place. The chat socket shows it.
+#[utoipa::path(
+    post,
+    path = "/api/messages/{id}/go-on",
+    summary = "More of an answer that was cut short",
+    params(("id" = MessageId, Path)),
+    responses((status = 202, description = "It goes on; the chat socket shows it", body = GoOnAnswer)),
+)]
 pub(super) async fn go_on(
     State(app): State<App>,
     by: SignedIn,
@@ -23,6 +30,13 @@ pub(super) async fn go_on(
 }
 
 /// `POST /api/messages/{id}/show`: the branch through this message is the one that is shown, and goes on.
+#[utoipa::path(
+    post,
+    path = "/api/messages/{id}/show",
+    summary = "Shows the branch through this message",
+    params(("id" = MessageId, Path)),
+    responses((status = 200, description = "", body = ConversationDetail)),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     by: SignedIn,

@@ -6,6 +6,12 @@ use super::{auth::SignedIn, wire::ModelList};
 use crate::app::App;
 
 /// `GET /api/models`
+#[utoipa::path(
+    get,
+    path = "/api/models",
+    summary = "Models that answer",
+    responses((status = 200, description = "", body = ModelList)),
+)]
 pub(super) async fn list(State(app): State<App>, _: SignedIn) -> Json<ModelList> {
     let view = app.dispatch.view().borrow().clone();
     Json(ModelList { models: view.chat_models().map(Into::into).collect() })

@@ -12,6 +12,14 @@ use super::{
 use crate::{app::App, drained, store::audit::Action};
 
 /// `PATCH /api/nodes/{id}`
+#[utoipa::path(
+    patch,
+    path = "/api/nodes/{id}",
+    summary = "Drains a node, or lets it serve again",
+    params(("id" = String, Path)),
+    request_body = ChangeNode,
+    responses((status = 204, description = "Done")),
+)]
 pub(super) async fn change(
     State(app): State<App>,
     SignedInAdministrator(by): SignedInAdministrator,

@@ -12,6 +12,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use starling_protocol::{limits::MAX_PROMPT_BYTES, message::Role};
+use utoipa::ToSchema;
 
 use super::{
     auth::SignedIn,
@@ -43,7 +44,7 @@ const MAX_WORDS: usize = 256;
 const MAX_NODES: usize = 64;
 
 /// A conversation in a file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct Portable {
     format: String,
     version: u32,
@@ -55,7 +56,7 @@ pub(super) struct Portable {
     messages: Vec<PortableMessage>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct PortableMessage {
     /// The message that it follows, counted from 1; 0 at the beginning.
     follows: usize,
@@ -67,9 +68,9 @@ struct PortableMessage {
     answer: Option<wire::Answer>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(super) enum Format {
     #[default]
     Json,
     Markdown,
@@ -82,6 +83,13 @@ pub(super) struct Export {
 }
 
 /// `GET /api/conversations/{id}/export?format=json|markdown`
+#[utoipa::path(
+    get,
+    path = "/api/conversations/{id}/export",
+    summary = "A conversation as a file",
+    params(("id" = ConversationId, Path), ("format" = Option<Format>, Query, description = "json when missing")),
+    responses((status = 200, description = "", content((Portable = "application/json"), (String = "text/markdown")))),
+)]
 pub(super) async fn export(
     State(app): State<App>,
     by: SignedIn,
@@ -103,6 +111,13 @@ pub(super) async fn export(
 }
 
 /// `POST /api/conversations/import`: a file as `export` writes it becomes a new conversation.
+#[utoipa::path(
+    post,
+    path = "/api/conversations/import",
+    summary = "Takes in a conversation from a file",
+    request_body = Portable,
+    responses((status = 201, description = "", body = ConversationAnswer)),
+)]
 pub(super) async fn import(
     State(app): State<App>,
     by: SignedIn,

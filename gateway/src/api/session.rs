@@ -32,6 +32,14 @@ use crate::{
 pub(super) use device::device;
 
 /// `POST /api/session`
+#[utoipa::path(
+    post,
+    path = "/api/session",
+    summary = "Signs in",
+    request_body(content = SignInRequest, example = json!({"username": "ada", "password": "a long enough password"})),
+    responses((status = 200, description = "Signed in; the refresh token is in a cookie", body = SessionAnswer)),
+    security(()),
+)]
 pub(super) async fn sign_in(
     State(app): State<App>,
     address: Address,
@@ -70,6 +78,14 @@ pub(super) async fn begin(app: &App, user: User, device: Device, status: StatusC
 }
 
 /// `POST /api/session/refresh`: with the cookie, which is replaced.
+#[utoipa::path(
+    post,
+    path = "/api/session/refresh",
+    summary = "A new access token for the refresh token, which is replaced",
+    request_body = Empty,
+    responses((status = 200, description = "", body = SessionAnswer)),
+    security(("refresh" = [])),
+)]
 pub(super) async fn refresh(
     State(app): State<App>,
     address: Address,
@@ -92,6 +108,13 @@ pub(super) async fn refresh(
 }
 
 /// `DELETE /api/session`: by access token, or by the cookie when that has run out.
+#[utoipa::path(
+    delete,
+    path = "/api/session",
+    summary = "Signs out",
+    responses((status = 204, description = "Signed out")),
+    security(("session" = []), ("refresh" = [])),
+)]
 pub(super) async fn sign_out(
     State(app): State<App>,
     signed_in: Result<SignedIn, ApiError>,
@@ -113,6 +136,12 @@ pub(super) async fn sign_out(
 }
 
 /// `DELETE /api/sessions`: signs out everywhere.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions",
+    summary = "Signs out everywhere",
+    responses((status = 204, description = "Signed out")),
+)]
 pub(super) async fn sign_out_everywhere(State(app): State<App>, by: SignedIn) -> Result<Response, ApiError> {
     app.store.delete_sessions(by.user.id, None).await?;
     app.sessions.forget(by.user.id);
@@ -120,6 +149,12 @@ pub(super) async fn sign_out_everywhere(State(app): State<App>, by: SignedIn) ->
 }
 
 /// `GET /api/sessions`
+#[utoipa::path(
+    get,
+    path = "/api/sessions",
+    summary = "Where one is signed in",
+    responses((status = 200, description = "", body = SessionList)),
+)]
 pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<SessionList>, ApiError> {
     let sessions = app.store.sessions(by.user.id, Timestamp::now()).await?;
     let view = |session| SessionView::new(session, by.session);
@@ -127,6 +162,13 @@ pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<
 }
 
 /// `DELETE /api/sessions/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/sessions/{id}",
+    summary = "Ends a session",
+    params(("id" = SessionId, Path)),
+    responses((status = 204, description = "It has ended")),
+)]
 pub(super) async fn revoke(
     State(app): State<App>,
     by: SignedIn,
@@ -138,6 +180,12 @@ pub(super) async fn revoke(
 }
 
 /// `GET /api/me`
+#[utoipa::path(
+    get,
+    path = "/api/me",
+    summary = "Who is signed in",
+    responses((status = 200, description = "", body = UserAnswer)),
+)]
 pub(super) async fn me(SignedIn { user, .. }: SignedIn) -> Answer<UserAnswer> {
     Answer(UserAnswer { user: user.into() })
 }

@@ -18,11 +18,26 @@ use super::{
 use crate::app::App;
 
 /// `GET /api/setup`
+#[utoipa::path(
+    get,
+    path = "/api/setup",
+    summary = "Whether there is an administrator yet",
+    responses((status = 200, description = "", body = SetupState)),
+    security(()),
+)]
 pub(super) async fn state(State(app): State<App>) -> Answer<SetupState> {
     Answer(SetupState { needed: app.setup.is_open() })
 }
 
 /// `POST /api/setup`
+#[utoipa::path(
+    post,
+    path = "/api/setup",
+    summary = "Makes the first administrator",
+    request_body = SetupRequest,
+    responses((status = 201, description = "Signed in; the refresh token is in a cookie", body = super::wire::SessionAnswer)),
+    security(()),
+)]
 pub(super) async fn set_up(
     State(app): State<App>,
     address: Address,

@@ -1,11 +1,13 @@
 //! Calls of tools in an answer, in OpenAI's form.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::head::fresh_id;
 
 /// A whole call.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ToolCall)]
 pub(super) struct Call {
     id: String,
     #[serde(rename = "type")]
@@ -13,7 +15,8 @@ pub(super) struct Call {
     function: Function,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CalledFunction)]
 struct Function {
     name: String,
     /// JSON as text.

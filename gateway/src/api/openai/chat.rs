@@ -2,7 +2,7 @@
 
 mod answer;
 mod chunk;
-pub(super) mod request;
+pub(in crate::api) mod request;
 mod stream;
 
 use axum::{
@@ -26,6 +26,13 @@ const RESUMABLE: HeaderName = HeaderName::from_static("x-starling-resumable");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 /// `POST /v1/chat/completions`. A client that goes away drops this, and with it the jobs.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    summary = "Answers a conversation",
+    request_body(content = ChatRequest, example = json!({"model": "qwen3:0.6b", "messages": [{"role": "user", "content": "What is a swarm?"}]})),
+    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (String = "text/event-stream")))),
+)]
 pub(in crate::api) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -53,6 +60,13 @@ pub(in crate::api) async fn create(
 
 /// `GET /v1/chat/completions/{id}/events`: the events of a resumable answer behind the one that the header
 /// `Last-Event-ID` names, or all of them.
+#[utoipa::path(
+    get,
+    path = "/v1/chat/completions/{id}/events",
+    summary = "More of a resumable streamed answer",
+    params(("id" = String, Path, description = "Of the answer"), ("last-event-id" = Option<String>, Header, description = "The last event that came")),
+    responses((status = 200, description = "The events behind that one", body = String, content_type = "text/event-stream")),
+)]
 pub(in crate::api) async fn events(
     State(app): State<App>,
     caller: Caller,

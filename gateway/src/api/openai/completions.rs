@@ -21,6 +21,13 @@ use request::CompletionRequest;
 use stream::Chunks;
 
 /// `POST /v1/completions`. A client that goes away drops this, and with it the jobs.
+#[utoipa::path(
+    post,
+    path = "/v1/completions",
+    summary = "Goes on with a text",
+    request_body(content = CompletionRequest, example = json!({"model": "qwen3:0.6b", "prompt": "Once upon a time", "max_tokens": 32})),
+    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (String = "text/event-stream")))),
+)]
 pub(in crate::api) async fn create(
     State(app): State<App>,
     caller: Caller,

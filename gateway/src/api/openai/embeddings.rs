@@ -13,6 +13,7 @@ use starling_protocol::{
     limits::{MAX_PROMPT_BYTES, MAX_TEXTS},
     message::{Done, JobFailure, Kind, Private, Task},
 };
+use utoipa::ToSchema;
 
 use tokio::time::Instant;
 
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// The body, as it comes. What is not known (`user`) changes nothing.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct EmbeddingsRequest {
     model: String,
     input: Value,
@@ -34,7 +35,7 @@ pub(in crate::api) struct EmbeddingsRequest {
     dimensions: Option<u32>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Encoding {
     #[default]
@@ -43,7 +44,7 @@ enum Encoding {
     Base64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Embeddings {
     object: &'static str,
     data: Vec<Embedding>,
@@ -51,27 +52,36 @@ struct Embeddings {
     usage: Usage,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Embedding {
     object: &'static str,
     index: usize,
     embedding: Values,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EmbeddingValues)]
 #[serde(untagged)]
 enum Values {
     Floats(Vec<f32>),
     Base64(String),
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EmbeddingUsage)]
 struct Usage {
     prompt_tokens: u32,
     total_tokens: u32,
 }
 
 /// `POST /v1/embeddings`. A client that goes away drops this, and with it the job.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    summary = "Turns texts into vectors",
+    request_body(content = EmbeddingsRequest, example = json!({"model": "all-minilm", "input": ["one text", "another"]})),
+    responses((status = 200, description = "", body = Embeddings)),
+)]
 pub(in crate::api) async fn create(
     State(app): State<App>,
     caller: Caller,

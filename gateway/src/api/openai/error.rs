@@ -8,16 +8,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::error::Refusal;
 
 /// `{"error": …}` as OpenAI's clients read it.
-#[derive(Serialize)]
-pub(super) struct ErrorAnswer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiError)]
+pub(in crate::api) struct ErrorAnswer {
     error: Error,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiErrorBody)]
 struct Error {
     message: String,
     #[serde(rename = "type")]

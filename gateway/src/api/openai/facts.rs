@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::dispatch::Placement;
 
@@ -15,7 +16,8 @@ const QUEUE: HeaderName = HeaderName::from_static("x-starling-queue-ms");
 const FIRST_TOKEN: HeaderName = HeaderName::from_static("x-starling-first-token-ms");
 
 /// What is known of an answer. Clients of OpenAI's API pass over fields that they do not know.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AnswerFacts)]
 pub(super) struct Facts {
     /// What its owner calls the node.
     node: String,

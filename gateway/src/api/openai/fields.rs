@@ -10,6 +10,7 @@ use starling_protocol::{
     limits,
     message::{Bias, Private, Sampling},
 };
+use utoipa::ToSchema;
 
 use crate::api::error::ApiError;
 
@@ -17,7 +18,7 @@ use crate::api::error::ApiError;
 pub(super) const MAX_CHOICES: u32 = 8;
 
 /// `stream_options`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct StreamOptions {
     include_usage: Option<bool>,
 }

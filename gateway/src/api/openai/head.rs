@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use starling_protocol::message::Usage as Counted;
+use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::MessageId};
 
@@ -25,7 +26,8 @@ pub(super) fn fresh_id(prefix: &str) -> String {
     format!("{prefix}{}", MessageId::generate().to_string().replace('-', ""))
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ChatUsage)]
 pub(super) struct Usage {
     prompt_tokens: u32,
     completion_tokens: u32,
@@ -33,7 +35,7 @@ pub(super) struct Usage {
     prompt_tokens_details: PromptDetails,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 struct PromptDetails {
     cached_tokens: u32,
 }

@@ -2,26 +2,31 @@
 
 use serde::Serialize;
 use starling_protocol::message::{Likely, TokenLogprob};
+use utoipa::ToSchema;
 
 /// What OpenAI writes for a probability of zero, whose logarithm no JSON number is.
 const NEVER: f32 = -9999.0;
 
 /// The tokens of a choice, or of a chunk.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ChatLogprobs)]
 pub(super) struct Logprobs {
     content: Vec<Token>,
+    #[schema(value_type = Option<String>)]
     refusal: (),
 }
 
 /// One token.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = TokenLogprob)]
 pub(super) struct Token {
     #[serde(flatten)]
     taken: Entry,
     top_logprobs: Vec<Entry>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = LogprobEntry)]
 struct Entry {
     /// A token may be a part of a character: then only its bytes say all of it.
     token: String,

@@ -6,6 +6,7 @@ use axum::{
 };
 use serde::Serialize;
 use starling_protocol::message::Kind;
+use utoipa::ToSchema;
 
 use crate::{
     api::{auth::Caller, error::ApiError},
@@ -14,13 +15,15 @@ use crate::{
     dispatch::{ModelState, ModelView},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiModels)]
 pub(in crate::api) struct Models {
     object: &'static str,
     data: Vec<Model>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiModel)]
 pub(in crate::api) struct Model {
     id: String,
     object: &'static str,
@@ -33,6 +36,12 @@ pub(in crate::api) struct Model {
 }
 
 /// `GET /v1/models`
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    summary = "Models",
+    responses((status = 200, description = "", body = Models)),
+)]
 pub(in crate::api) async fn list(State(app): State<App>, _: Caller) -> Json<Models> {
     let view = app.dispatch.view().borrow().clone();
     let data = view.models.iter().map(|found| model(&app, found)).collect();
@@ -40,6 +49,13 @@ pub(in crate::api) async fn list(State(app): State<App>, _: Caller) -> Json<Mode
 }
 
 /// `GET /v1/models/{id}`
+#[utoipa::path(
+    get,
+    path = "/v1/models/{id}",
+    summary = "A model",
+    params(("id" = String, Path, description = "Its name, in which slashes may stand")),
+    responses((status = 200, description = "", body = Model)),
+)]
 pub(in crate::api) async fn show(
     State(app): State<App>,
     _: Caller,

@@ -24,12 +24,20 @@ use crate::{
     api::{auth::Caller, error::ApiError, extract::Json},
     app::App,
 };
-use object::Frame;
+pub(in crate::api) use input::{Item as InputItem, Part as InputPart};
+use object::{Frame, ResponseObject};
 use output::Output;
 use request::ResponsesRequest;
 use stream::Events;
 
 /// `POST /v1/responses`. A client that goes away drops this, and with it the job.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    summary = "Answers a conversation, in the newer form",
+    request_body(content = ResponsesRequest, example = json!({"model": "qwen3:0.6b", "input": "What is a swarm?"})),
+    responses((status = 200, description = "Whole, or as a stream", content((ResponseObject<'static> = "application/json"), (String = "text/event-stream")))),
+)]
 pub(in crate::api) async fn create(
     State(app): State<App>,
     caller: Caller,

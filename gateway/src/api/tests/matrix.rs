@@ -75,6 +75,9 @@ fn rows() -> Vec<Row> {
         row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]),
         row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]),
         get("/api/audit", [401, 403, 403, 401]),
+        get("/api/openapi.json", [200, 200, 200, 200]),
+        get("/api/docs", [200, 200, 200, 200]),
+        get("/api/docs.css", [200, 200, 200, 200]),
         // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
         get("/api/chat", [426, 426, 426, 426]),
         // 503: let in, and then there is no node.

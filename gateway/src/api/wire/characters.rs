@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::CharacterId};
 
 /// Whom a conversation is held with.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct Character {
     pub id: CharacterId,
     pub name: String,
@@ -23,7 +24,7 @@ pub struct Character {
 }
 
 /// How tokens are chosen; null leaves it to the node.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
 pub struct SamplingDefaults {
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
@@ -31,13 +32,13 @@ pub struct SamplingDefaults {
 }
 
 /// `GET /api/characters`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct CharacterList {
     pub characters: Vec<Character>,
 }
 
 /// `POST /api/characters` and `PUT /api/characters/{id}`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct NewCharacter {
     pub name: String,
     #[serde(default)]
@@ -51,13 +52,13 @@ pub struct NewCharacter {
 }
 
 /// The answer to both.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct CharacterAnswer {
     pub character: Character,
 }
 
 /// `PUT /api/characters/{id}/picture`: PNG, JPEG or WebP; null is none.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct NewPicture {
     pub base64: Option<String>,
 }

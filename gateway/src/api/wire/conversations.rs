@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use super::Message;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     id::{CharacterId, ConversationId},
 };
 
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct Conversation {
     pub id: ConversationId,
     pub title: String,
@@ -22,13 +23,13 @@ pub struct Conversation {
 }
 
 /// `GET /api/conversations`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct ConversationList {
     pub conversations: Vec<Conversation>,
 }
 
 /// `POST /api/conversations`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct NewConversation {
     #[serde(default)]
     #[ts(optional)]
@@ -40,7 +41,7 @@ pub struct NewConversation {
 }
 
 /// `PATCH /api/conversations/{id}`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct ChangeConversation {
     #[serde(default)]
     #[ts(optional)]
@@ -52,13 +53,13 @@ pub struct ChangeConversation {
 }
 
 /// `POST /api/conversations` and `PATCH /api/conversations/{id}`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct ConversationAnswer {
     pub conversation: Conversation,
 }
 
 /// `GET /api/conversations/{id}`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct ConversationDetail {
     pub conversation: Conversation,
     pub messages: Vec<Message>,

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// `code` is stable; `message` says what happened and what to do; `field` names what was wrong in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct ErrorBody {
     pub code: String,
     pub message: String,
@@ -14,7 +15,7 @@ pub struct ErrorBody {
 }
 
 /// Every error under `/api`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct ErrorAnswer {
     pub error: ErrorBody,
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::KeyId};
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct ApiKey {
     pub id: KeyId,
     pub label: String,
@@ -14,19 +15,19 @@ pub struct ApiKey {
 }
 
 /// `GET /api/keys`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct KeyList {
     pub keys: Vec<ApiKey>,
 }
 
 /// `POST /api/keys`.
-#[derive(Clone, Debug, Deserialize, TS)]
+#[derive(Clone, Debug, Deserialize, TS, ToSchema)]
 pub struct NewKey {
     pub label: String,
 }
 
 /// The answer to `POST /api/keys`: the only time that the secret is shown.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct KeyAnswer {
     pub key: ApiKey,
     pub secret: String,

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::InviteId};
 
 /// What a member is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
     Node,
@@ -14,7 +15,7 @@ pub enum MemberRole {
 }
 
 /// An invite, without the string that is redeemed.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Invite {
     pub id: InviteId,
     pub label: String,
@@ -27,7 +28,7 @@ pub struct Invite {
 }
 
 /// A member of the swarm: one that came in through this gateway, or one that is connected.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Member {
     pub peer: String,
     /// What its owner called it when it joined; empty when it joined elsewhere.
@@ -42,7 +43,7 @@ pub struct Member {
 }
 
 /// Peers that were no members, counted since the gateway's start.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct RefusedPeers {
     /// A stable word, such as `forged` or `expired`.
     pub reason: String,
@@ -50,7 +51,7 @@ pub struct RefusedPeers {
 }
 
 /// `GET /api/invites`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct InviteList {
     pub invites: Vec<Invite>,
     /// Whether this gateway can make any.
@@ -58,7 +59,7 @@ pub struct InviteList {
 }
 
 /// `POST /api/invites`.
-#[derive(Clone, Debug, Deserialize, TS)]
+#[derive(Clone, Debug, Deserialize, TS, ToSchema)]
 pub struct NewInvite {
     #[serde(default)]
     #[ts(optional)]
@@ -78,14 +79,14 @@ pub struct NewInvite {
 }
 
 /// The answer to `POST /api/invites`: the only time that the string is shown.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct InviteAnswer {
     pub invite: Invite,
     pub text: String,
 }
 
 /// `GET /api/members`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct MemberList {
     /// The swarm, as 64 hexadecimal digits.
     pub swarm: String,

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use super::{Conversation, ErrorBody};
 use crate::{clock::Timestamp, id::MessageId};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageRole {
     System,
@@ -15,7 +16,7 @@ pub enum MessageRole {
 }
 
 /// How a message ended: whole, cut short with some text, or with none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageStatus {
     Complete,
@@ -23,7 +24,7 @@ pub enum MessageStatus {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     Stop,
@@ -32,7 +33,7 @@ pub enum FinishReason {
     Error,
 }
 
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct Message {
     pub id: MessageId,
     pub role: MessageRole,
@@ -50,7 +51,7 @@ pub struct Message {
 }
 
 /// Who gave an answer, and how fast.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
 pub struct Answer {
     /// The node that gave the last of it.
     pub node_name: String,
@@ -67,7 +68,7 @@ pub struct Answer {
 }
 
 /// The answer to `POST /api/messages/{id}/go-on`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct GoOnAnswer {
     pub conversation: Conversation,
     pub turn: MessageId,

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Whether a model is there, or comes once somebody asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
     Loaded,
@@ -12,7 +13,7 @@ pub enum ModelState {
     Loadable,
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct ModelView {
     pub id: String,
     pub hash: String,
@@ -27,7 +28,7 @@ pub struct ModelView {
 }
 
 /// `GET /api/models`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct ModelList {
     pub models: Vec<ModelView>,
 }

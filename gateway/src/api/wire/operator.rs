@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::AuditId};
 
 /// `PATCH /api/nodes/{id}`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeNode {
     /// It is given no more; what it computes it finishes.
@@ -14,7 +15,7 @@ pub struct ChangeNode {
 }
 
 /// A line of the audit log.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct AuditEntry {
     pub id: AuditId,
     pub at: Timestamp,
@@ -29,7 +30,7 @@ pub struct AuditEntry {
 }
 
 /// `GET /api/audit`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct AuditList {
     pub entries: Vec<AuditEntry>,
 }

@@ -2,16 +2,17 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// How a node is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Path {
     Direct,
     Relayed,
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct NodeView {
     pub peer: String,
     pub name: String,
@@ -36,7 +37,7 @@ pub struct NodeView {
 }
 
 /// How a node is seen from outside, as it says; null is what it does not know.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct NetworkView {
     pub nat: Nat,
     pub udp: Option<bool>,
@@ -48,7 +49,7 @@ pub struct NetworkView {
 }
 
 /// What stands between a node and the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Nat {
     Unknown,
@@ -59,7 +60,7 @@ pub enum Nat {
 }
 
 /// A GPU as its driver describes it; null is what it does not say.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct GpuView {
     pub name: String,
     pub memory: MemoryView,
@@ -69,14 +70,14 @@ pub struct GpuView {
 }
 
 /// In bytes; a total of 0 is not known.
-#[derive(Clone, Copy, Debug, Serialize, TS)]
+#[derive(Clone, Copy, Debug, Serialize, TS, ToSchema)]
 pub struct MemoryView {
     pub total: u64,
     pub used: u64,
 }
 
 /// One of a node's models, and how it does there. Speeds are 0 until known.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct OfferView {
     pub model: String,
     pub device: String,
@@ -93,7 +94,7 @@ pub struct OfferView {
 }
 
 /// A model that a node does not serve and would load.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct LoadableView {
     pub model: String,
     #[ts(type = "number")]
@@ -107,7 +108,7 @@ pub struct LoadableView {
 }
 
 /// `GET /api/swarm`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct SwarmView {
     pub nodes: Vec<NodeView>,
     pub peers: u32,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::{
     clock::Timestamp,
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
     User,
@@ -17,7 +18,7 @@ pub enum UserRole {
     Admin,
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct User {
     pub id: UserId,
     pub username: String,
@@ -25,13 +26,13 @@ pub struct User {
 }
 
 /// `GET /api/setup`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct SetupState {
     pub needed: bool,
 }
 
 /// `POST /api/setup`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct SetupRequest {
     pub code: String,
     pub username: String,
@@ -39,18 +40,18 @@ pub struct SetupRequest {
 }
 
 /// `POST /api/session`.
-#[derive(Deserialize, TS)]
+#[derive(Deserialize, TS, ToSchema)]
 pub struct SignInRequest {
     pub username: String,
     pub password: String,
 }
 
 /// A body that says nothing.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Empty {}
 
 /// `POST /api/setup`, `POST /api/session` and `POST /api/session/refresh`.
-#[derive(Clone, Serialize, TS)]
+#[derive(Clone, Serialize, TS, ToSchema)]
 pub struct SessionAnswer {
     pub user: User,
     /// For `Authorization: Bearer`, and for the chat socket.
@@ -60,7 +61,7 @@ pub struct SessionAnswer {
 }
 
 /// Where somebody is signed in.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct SessionView {
     pub id: SessionId,
     pub created_at: Timestamp,
@@ -74,13 +75,13 @@ pub struct SessionView {
 }
 
 /// `GET /api/sessions`, the one used last first.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct SessionList {
     pub sessions: Vec<SessionView>,
 }
 
 /// `GET /api/me`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct UserAnswer {
     pub user: User,
 }

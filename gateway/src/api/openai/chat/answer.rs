@@ -1,6 +1,7 @@
 //! A whole chat completion in OpenAI's form.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::openai::{
     call::Call,
@@ -10,18 +11,21 @@ use crate::api::openai::{
     logprobs::Logprobs,
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatCompletion)]
 pub(super) struct Completion {
     id: String,
     object: &'static str,
     created: i64,
     model: String,
+    #[schema(value_type = Option<String>)]
     system_fingerprint: (),
     choices: Vec<Choice>,
     usage: Usage,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatChoice)]
 struct Choice {
     index: usize,
     message: OutMessage,
@@ -29,7 +33,8 @@ struct Choice {
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatAnswer)]
 struct OutMessage {
     role: &'static str,
     /// Null when there are calls and no text.
@@ -38,6 +43,7 @@ struct OutMessage {
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call>,
+    #[schema(value_type = Option<String>)]
     refusal: (),
 }
 

@@ -9,6 +9,8 @@ mod missing;
 pub(in crate::api::openai) mod shape;
 pub(in crate::api::openai) mod tools;
 
+pub(in crate::api) use content::Part as TextPart;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use starling_protocol::{
     ModelId, limits,
     message::{Chat, ChatMessage, Private, Sampling},
 };
+use utoipa::ToSchema;
 
 use crate::{
     api::{
@@ -25,6 +28,7 @@ use crate::{
             fields::{Stop, StreamOptions, biases, check_choices, check_max, check_sampling},
             order::{Order, Terms},
         },
+        openapi::text_or_texts,
     },
     dispatch::Priority,
     id::UserId,
@@ -35,7 +39,7 @@ use crate::{
 const END_OF_CALL: &str = "</tool_call>";
 
 /// The body, as it comes.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct ChatRequest {
     model: String,
     messages: Vec<message::InMessage>,
@@ -52,6 +56,7 @@ pub(in crate::api) struct ChatRequest {
     logprobs: Option<bool>,
     top_logprobs: Option<u32>,
     seed: Option<i64>,
+    #[schema(schema_with = text_or_texts)]
     stop: Option<Stop>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
@@ -64,6 +69,7 @@ pub(in crate::api) struct ChatRequest {
     reasoning_effort: Option<shape::Effort>,
     chat_template_kwargs: Option<shape::TemplateArguments>,
     #[serde(flatten)]
+    #[schema(ignore)]
     missing: missing::NotSupported,
 }
 

@@ -1,6 +1,7 @@
 //! Completions in OpenAI's form: a whole one, and the chunks of a streamed one, which look alike.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     logprobs::{Logprobs, Places},
@@ -13,7 +14,8 @@ use crate::api::openai::{
     head::{Head, Usage},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TextCompletion)]
 pub(super) struct Completion {
     id: String,
     object: &'static str,
@@ -28,7 +30,8 @@ pub(super) struct Completion {
     starling: Option<Facts>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = TextChoice)]
 pub(super) struct Choice {
     pub(super) index: usize,
     pub(super) text: String,

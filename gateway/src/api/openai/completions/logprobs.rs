@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use starling_protocol::message::{Likely, TokenLogprob};
+use utoipa::ToSchema;
 
 use crate::api::openai::logprobs::finite;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TextLogprobs)]
 pub(super) struct Logprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<f32>,

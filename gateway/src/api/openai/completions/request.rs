@@ -9,6 +9,7 @@ use starling_protocol::{
     limits::{MAX_PROMPT_BYTES, MAX_PROMPT_TOKENS, MAX_TOP_LOGPROBS},
     message::{Chat, Private, PrivateTokens, RawPrompt, Sampling},
 };
+use utoipa::ToSchema;
 
 use crate::{
     api::{
@@ -17,6 +18,7 @@ use crate::{
             fields::{Stop, StreamOptions, biases, check_choices, check_max, check_sampling},
             order::{Order, Terms},
         },
+        openapi::text_or_texts,
     },
     dispatch::Priority,
     id::UserId,
@@ -28,7 +30,7 @@ const MAX_ANSWERS: usize = 32;
 const DEFAULT_MAX_TOKENS: u32 = 16;
 
 /// The body, as it comes. What is not known (`user`) changes nothing.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct CompletionRequest {
     model: String,
     prompt: Value,
@@ -44,6 +46,7 @@ pub(in crate::api) struct CompletionRequest {
     seed: Option<i64>,
     n: Option<u32>,
     best_of: Option<u32>,
+    #[schema(schema_with = text_or_texts)]
     stop: Option<Stop>,
     logprobs: Option<u32>,
     echo: Option<bool>,

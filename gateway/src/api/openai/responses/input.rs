@@ -13,8 +13,9 @@ use starling_protocol::{
     limits::MAX_MESSAGES,
     message::{ChatMessage, Private, Role},
 };
+use utoipa::ToSchema;
 
-use crate::api::error::ApiError;
+use crate::api::{error::ApiError, openapi::text_or_list};
 
 /// What a conversation is to go on from.
 pub(super) enum Input {
@@ -23,20 +24,25 @@ pub(super) enum Input {
 }
 
 /// One item, of whichever kind it says it is: a message when it says nothing.
-#[derive(Deserialize)]
-pub(super) struct Item {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = InputItem)]
+pub(in crate::api) struct Item {
     #[serde(rename = "type")]
     kind: Option<String>,
     role: Option<InRole>,
+    #[schema(schema_with = text_or_list::<Part>)]
     content: Option<Words>,
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,
+    #[schema(schema_with = text_or_list::<Part>)]
     output: Option<Words>,
+    #[schema(schema_with = text_or_list::<Part>)]
     summary: Option<Words>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = InputRole)]
 #[serde(rename_all = "lowercase")]
 enum InRole {
     System,
@@ -48,16 +54,19 @@ enum InRole {
 /// A text, or parts that are texts.
 struct Words(String);
 
-#[derive(Deserialize)]
-struct Part {
+/// One of several.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = InputPart)]
+pub(in crate::api) struct Part {
     #[serde(rename = "type")]
     _kind: PartKind,
     #[serde(alias = "refusal")]
     text: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = InputPartKind)]
 enum PartKind {
     InputText,
     OutputText,

@@ -4,12 +4,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use starling_protocol::message::Usage as Counted;
+use utoipa::ToSchema;
 
 use super::output::{Item, Output};
 use crate::api::openai::{facts::Facts, head::Head};
 
 /// What an answer repeats of its request.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = ResponseShown)]
 pub(super) struct Shown {
     pub(super) instructions: Option<String>,
     pub(super) max_output_tokens: Option<u32>,
@@ -30,7 +32,8 @@ pub(super) struct Frame {
 }
 
 /// A response. What stands in it is borrowed: it is written out several times.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Response)]
 pub(super) struct ResponseObject<'a> {
     id: &'a str,
     object: &'static str,
@@ -41,6 +44,7 @@ pub(super) struct ResponseObject<'a> {
     incomplete_details: Option<Value>,
     model: &'a str,
     output: &'a [Item],
+    #[schema(value_type = Option<String>)]
     previous_response_id: (),
     reasoning: Value,
     service_tier: &'static str,
@@ -48,6 +52,7 @@ pub(super) struct ResponseObject<'a> {
     text: Value,
     truncation: &'static str,
     usage: Option<Usage>,
+    #[schema(value_type = Option<String>)]
     user: (),
     #[serde(flatten)]
     shown: &'a Shown,
@@ -57,13 +62,15 @@ pub(super) struct ResponseObject<'a> {
 }
 
 /// Why there is no whole answer.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = ResponseFailure)]
 pub(super) struct Failure {
     pub(super) code: &'static str,
     pub(super) message: String,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ResponseUsage)]
 pub(super) struct Usage {
     input_tokens: u32,
     input_tokens_details: InputDetails,
@@ -72,12 +79,12 @@ pub(super) struct Usage {
     total_tokens: u32,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 struct InputDetails {
     cached_tokens: u32,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 struct OutputDetails {
     /// Tokens of pieces that began with a thought.
     reasoning_tokens: u32,

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use starling_protocol::message::{JobFailure, TokenLogprob};
+use utoipa::ToSchema;
 
 use super::object::Usage;
 use crate::{
@@ -38,15 +39,34 @@ pub(super) struct Output {
 }
 
 /// One item.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = OutputItem)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Item {
-    Reasoning { id: String, status: Status, summary: [(); 0], content: Vec<Content> },
-    Message { id: String, status: Status, role: &'static str, content: Vec<Content> },
-    FunctionCall { id: String, status: Status, call_id: String, name: String, arguments: String },
+    Reasoning {
+        id: String,
+        status: Status,
+        #[schema(value_type = Vec<String>)]
+        summary: [(); 0],
+        content: Vec<Content>,
+    },
+    Message {
+        id: String,
+        status: Status,
+        role: &'static str,
+        content: Vec<Content>,
+    },
+    FunctionCall {
+        id: String,
+        status: Status,
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ItemStatus)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
     InProgress,
@@ -55,11 +75,19 @@ pub(super) enum Status {
 }
 
 /// What an item says.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = ItemContent)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Content {
-    ReasoningText { text: String },
-    OutputText { text: String, annotations: [(); 0], logprobs: Vec<Token> },
+    ReasoningText {
+        text: String,
+    },
+    OutputText {
+        text: String,
+        #[schema(value_type = Vec<String>)]
+        annotations: [(); 0],
+        logprobs: Vec<Token>,
+    },
 }
 
 /// What has changed in the last item.

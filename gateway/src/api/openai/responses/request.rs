@@ -6,8 +6,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use starling_protocol::message::{Chat, Format, Sampling};
+use utoipa::ToSchema;
 
-use super::{input::Input, object::Shown};
+use super::{
+    input::{Input, Item},
+    object::Shown,
+};
 use crate::{
     api::{
         error::ApiError,
@@ -15,6 +19,7 @@ use crate::{
             chat::request::{check_bytes, shape, tools, with_end_of_call},
             fields::{check_max, check_sampling},
         },
+        openapi::text_or_list,
     },
     dispatch::Priority,
 };
@@ -34,9 +39,10 @@ const NEVER_THERE: [&str; 6] = [
 const MAX_METADATA: usize = 16;
 
 /// The body, as it comes.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct ResponsesRequest {
     model: String,
+    #[schema(schema_with = text_or_list::<Item>)]
     input: Input,
     instructions: Option<String>,
     max_output_tokens: Option<u32>,
@@ -61,13 +67,15 @@ pub(in crate::api) struct ResponsesRequest {
 }
 
 /// `text`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ResponseText)]
 struct Text {
     format: Option<Value>,
 }
 
 /// `reasoning`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ResponseReasoning)]
 struct Reasoning {
     effort: Option<shape::Effort>,
 }

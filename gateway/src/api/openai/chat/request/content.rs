@@ -8,19 +8,23 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
+use utoipa::ToSchema;
 
 /// What a message says: a text, or parts that are texts.
 pub(super) struct Content(pub(super) String);
 
-#[derive(Deserialize)]
-struct Part {
+/// One of several.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TextPart)]
+pub(in crate::api) struct Part {
     #[serde(rename = "type")]
     _kind: PartKind,
     text: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TextPartKind)]
 enum PartKind {
     Text,
 }

@@ -6,13 +6,16 @@ use starling_protocol::{
     limits,
     message::{ChatMessage, Private, Role},
 };
+use utoipa::ToSchema;
 
-use super::content::Content;
-use crate::api::error::ApiError;
+use super::content::{Content, Part};
+use crate::api::{error::ApiError, openapi::text_or_list};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatMessage)]
 pub(super) struct InMessage {
     role: InRole,
+    #[schema(schema_with = text_or_list::<Part>)]
     content: Option<Content>,
     tool_calls: Option<Vec<Call>>,
     tool_call_id: Option<String>,
@@ -22,7 +25,8 @@ pub(super) struct InMessage {
     function_call: Option<Value>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = ChatRole)]
 #[serde(rename_all = "lowercase")]
 enum InRole {
     System,
@@ -33,7 +37,8 @@ enum InRole {
 }
 
 /// A call that the model has made, and that goes back to it in the same form.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = ChatCall)]
 struct Call {
     id: String,
     #[serde(rename = "type", default)]
@@ -41,14 +46,15 @@ struct Call {
     function: Function,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum CallKind {
     #[default]
     Function,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = ChatFunction)]
 struct Function {
     name: String,
     /// JSON as text.

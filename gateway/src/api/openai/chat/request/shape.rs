@@ -6,11 +6,12 @@ use starling_protocol::{
     limits,
     message::{Format, Private},
 };
+use utoipa::ToSchema;
 
 use crate::api::error::ApiError;
 
 /// `reasoning_effort`: models that think here think or do not; there is nothing between.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::api::openai) enum Effort {
     None,
@@ -28,7 +29,7 @@ impl Effort {
 }
 
 /// `chat_template_kwargs`, of which one argument is known. Another would change the prompt, so it is refused.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TemplateArguments {
     pub(super) enable_thinking: Option<bool>,
