@@ -18,15 +18,20 @@ const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not ed
 
 macro_rules! declare {
     ($config:expr, $($name:ty),* $(,)?) => {
-        [$(format!("export {}\n", <$name>::decl($config))),*]
+        vec![$(format!("export {}\n", <$name>::decl($config))),*]
     };
 }
 
 fn typescript() -> String {
     // Every number here is far below 2^53: JSON.parse gives numbers, never bigints.
     let config = Config::new().with_large_int("number");
-    let types = declare!(
-        &config,
+    format!("{HEAD}\n{}", [parts(&config), answers(&config)].concat().join("\n"))
+}
+
+/// What bodies are made of.
+fn parts(config: &Config) -> Vec<String> {
+    declare!(
+        config,
         UserId,
         ConversationId,
         MessageId,
@@ -45,6 +50,13 @@ fn typescript() -> String {
         Answer,
         ErrorBody,
         super::Path,
+    )
+}
+
+/// The swarm and its people, and whole bodies.
+fn answers(config: &Config) -> Vec<String> {
+    declare!(
+        config,
         NodeView,
         GpuView,
         MemoryView,
@@ -95,8 +107,7 @@ fn typescript() -> String {
         frames::ClientFrame,
         frames::SwarmSummary,
         frames::ServerFrame,
-    );
-    format!("{HEAD}\n{}", types.join("\n"))
+    )
 }
 
 #[test]
