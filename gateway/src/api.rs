@@ -3,6 +3,7 @@
 //! Handlers are thin: they check, call the store or a turn, and convert. Every route stands in
 //! [`routes`], so that a test can ask of each who may use it.
 
+mod account;
 mod audit;
 pub mod auth;
 mod characters;
@@ -14,6 +15,7 @@ pub mod extract;
 mod forwarded;
 mod guard;
 mod health;
+mod invitations;
 mod invites;
 mod keys;
 mod members;
@@ -30,6 +32,7 @@ mod setup;
 mod sockets;
 mod swarm;
 mod ui;
+mod users;
 pub mod wire;
 
 use axum::{
@@ -74,6 +77,16 @@ pub fn routes() -> Vec<Route> {
         delete("/api/sessions", session::sign_out_everywhere),
         delete("/api/sessions/{id}", session::revoke),
         get("/api/me", session::me),
+        post("/api/account", account::sign_up),
+        put("/api/account/password", account::change_password),
+        delete("/api/account", account::delete),
+        get("/api/users", users::list),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/users/{id}", users::change),
+        delete("/api/users/{id}", users::delete),
+        get("/api/invitations", invitations::list),
+        post("/api/invitations", invitations::create),
+        delete("/api/invitations/{id}", invitations::delete),
+        get("/api/my/nodes", nodes::mine),
         get("/api/models", models::list),
         get("/api/swarm", swarm::view),
         get("/api/conversations", conversations::list),

@@ -30,3 +30,4 @@ pub mod style;
 mod title;
 pub mod tls;
 pub mod turn;
+pub mod user_command;

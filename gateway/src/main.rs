@@ -8,6 +8,7 @@ use starling_gateway::{
     config::{Config, Options},
     dispatch::{NodeView, View},
     membership::{self, InviteOptions, JoinOptions},
+    user_command::{self, UserOptions},
 };
 use starling_protocol::{
     program::{self, Exit},
@@ -32,6 +33,8 @@ enum Command {
     Run(Options),
     /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
     Config,
+    /// Make an administrator or another account, or give one another password or role, without the web.
+    User(UserOptions),
     /// Make an invite and print it: with `starling-node join` it makes a computer a node of this gateway's swarm.
     Invite(InviteOptions),
     /// Join another gateway's swarm, with an invite made there by `invite --gateway`. Then `run`.
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
             program::say(program::settings::<Cli>("run").trim_end());
             Ok(())
         }
+        Command::User(options) => user_command::user(&options).await,
         Command::Invite(options) => membership::invite(&options).await,
         Command::Join(options) => membership::join(&options).await,
     })

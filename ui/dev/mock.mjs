@@ -54,7 +54,7 @@ function begin(character) {
 const entry = () => ({ user: state.user, access_token: 'mock', expires_in: 600 })
 
 const routes = {
-  'GET /api/setup': () => ok({ needed: state.setup }),
+  'GET /api/setup': () => ok({ needed: state.setup, sign_up: 'invitation' }),
   'POST /api/setup': ({ code, username, password }) => {
     if (code !== 'TEST-CODE') return fail(403, 'wrong_code', 'That is not the code. It is printed where the gateway was started.')
     if (password.length < 8) return fail(400, 'invalid', 'The password needs at least 8 characters.', 'password')
@@ -66,6 +66,16 @@ const routes = {
     state.signedIn = true
     return ok(entry())
   },
+  'POST /api/account': ({ username, invitation }) => {
+    if (invitation === 'wrong') return fail(403, 'not_invited', 'The invitation is wrong.', 'invitation')
+    Object.assign(state, { signedIn: true, user: { id: newId(), username, role: 'user' } })
+    return ok(entry(), 201)
+  },
+  'PUT /api/account/password': ({ old }) => old === 'wrong' ? fail(403, 'wrong_password', 'The password is wrong.', 'old') : { status: 204 },
+  'DELETE /api/account': () => { state.signedIn = false; return { status: 204 } },
+  'GET /api/users': () => ok({ users: [{ ...state.user, created_at: now(), disabled: false }] }),
+  'PATCH /api/users/:id': (change) => ok({ user: { ...state.user, created_at: now(), disabled: false, ...change } }),
+  'POST /api/invitations': () => ok({ invitation: {}, text: 'starling-account-mock' }, 201),
   'POST /api/session/refresh': () => ok(entry()),
   'GET /api/sessions': () => ok({ sessions: [{ id: 's', created_at: now(), last_used_at: now(), agent: 'Firefox on Linux', network: '127.0.0.0/24', current: true }] }),
   'DELETE /api/sessions': () => { state.signedIn = false; return { status: 204 } },
@@ -92,7 +102,7 @@ const routes = {
   'DELETE /api/keys/:id': (_, id) => { state.keys = state.keys.filter((k) => k.id !== id); return { status: 204 } },
   'POST /mock': mockControl,
 }
-const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /mock'])
+const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /api/account', 'POST /mock'])
 
 function mockControl({ swarm, expire, down, reset, seed }) {
   if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], characters: [], down: false, swarm: demo })

@@ -2,13 +2,16 @@
 // which is the heavy part, is fetched when there is something to read.
 import { createRouter, createWebHistory } from 'vue-router'
 import { useSession, type Standing } from './composables/useSession'
+import AccountPage from './pages/AccountPage.vue'
 import CharactersPage from './pages/CharactersPage.vue'
 import ChatPage from './pages/ChatPage.vue'
 import KeysPage from './pages/KeysPage.vue'
 import MissingPage from './pages/MissingPage.vue'
+import PeoplePage from './pages/PeoplePage.vue'
 import SetupPage from './pages/SetupPage.vue'
 import ShellPage from './pages/ShellPage.vue'
 import SignInPage from './pages/SignInPage.vue'
+import SignUpPage from './pages/SignUpPage.vue'
 import UnreachablePage from './pages/UnreachablePage.vue'
 
 /** Pages of people who are not signed in, each for one standing; everything else is behind the door. */
@@ -19,6 +22,7 @@ export const router = createRouter({
   routes: [
     { path: '/setup', component: SetupPage },
     { path: '/sign-in', component: SignInPage },
+    { path: '/sign-up', component: SignUpPage },
     { path: '/unreachable', component: UnreachablePage },
     {
       path: '/',
@@ -28,6 +32,8 @@ export const router = createRouter({
         { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
         { path: 'characters', component: CharactersPage },
         { path: 'keys', component: KeysPage },
+        { path: 'account', component: AccountPage },
+        { path: 'people', component: PeoplePage },
         { path: ':rest(.*)*', component: MissingPage },
       ],
     },
@@ -38,9 +44,9 @@ router.beforeEach(async (to) => {
   const session = useSession()
   const standing = session.standing.value === 'unknown' ? await session.load() : session.standing.value
   const door = doors[standing]
-  const atDoor = Object.values(doors).includes(to.path)
+  const atDoor = [...Object.values(doors), '/sign-up'].includes(to.path)
   if (door === undefined) return atDoor ? '/c' : true
-  if (to.path === door) return true
+  if (to.path === door || (standing === 'out' && to.path === '/sign-up')) return true
   // After an expiry, signing in leads back to where one was.
   const next = standing === 'out' && !atDoor && to.path.length > 1 && to.path !== '/c' ? { next: to.fullPath } : {}
   return { path: door, query: next }

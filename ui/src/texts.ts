@@ -1,6 +1,6 @@
 // Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
 // in the gateway's own words.
-import type { Answer, ErrorBody, GpuView, LoadableView, MemoryView, ModelView, Nat, NetworkView, Path } from './wire'
+import type { Answer, ErrorBody, GpuView, LoadableView, MemoryView, ModelView, Nat, NetworkView, Path, UserRole } from './wire'
 
 const titles: Record<string, string> = {
   no_node: 'No node is here to answer',
@@ -138,4 +138,11 @@ export function speed(tokensPerSecond: number): string {
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
+}
+
+export const roles: readonly UserRole[] = ['user', 'worker', 'admin']
+
+/** What a person may do, in a word. */
+export function roleName(role: UserRole): string {
+  return { user: 'user', worker: 'worker, with nodes', admin: 'administrator' }[role]
 }

@@ -54,6 +54,19 @@ pub struct Administrator;
 #[derive(Clone, Debug)]
 pub struct SignedInAdministrator(pub User);
 
+/// Somebody with a session who may bring nodes in: an administrator or a worker.
+#[derive(Clone, Debug)]
+pub struct Host(pub User);
+
+impl FromRequestParts<App> for Host {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let SignedIn { user, .. } = SignedIn::from_request_parts(parts, app).await?;
+        if user.role == Role::User { Err(ApiError::AdminOnly) } else { Ok(Self(user)) }
+    }
+}
+
 impl FromRequestParts<App> for SignedIn {
     type Rejection = ApiError;
 

@@ -17,7 +17,10 @@ use crate::{
     doors::Closed,
     limits::Taken,
     password::PasswordError,
-    store::{StoreError, characters::MAX_CHARACTERS, invites::MAX_LIVE_INVITES, keys::MAX_KEYS_PER_USER},
+    store::{
+        StoreError, characters::MAX_CHARACTERS, invitations::MAX_INVITATIONS, invites::MAX_LIVE_INVITES,
+        keys::MAX_KEYS_PER_USER,
+    },
     turn::{self, TurnRefused},
 };
 
@@ -54,6 +57,22 @@ pub enum ApiError {
     NoSuchPath,
     #[error("this path does not take {0}")]
     WrongMethod(axum::http::Method),
+    #[error("no account can be made here: ask whoever runs this gateway")]
+    SignUpClosed,
+    #[error("the invitation is wrong, has run out, or was used: ask an administrator for another one")]
+    NotInvited,
+    #[error("this name is taken: choose another one")]
+    NameTaken,
+    #[error("the password is wrong")]
+    WrongPassword { field: &'static str },
+    #[error("there is no such account")]
+    NoSuchUser,
+    #[error("this is the last administrator: make another one first")]
+    LastAdministrator,
+    #[error("there is no such invitation")]
+    NoSuchInvitation,
+    #[error("{MAX_INVITATIONS} invitations are as many as there may be: delete some first")]
+    TooManyInvitations,
     #[error("there is no such session, or it has ended")]
     NoSuchSession,
     #[error("there is no such key")]
@@ -149,6 +168,14 @@ impl ApiError {
             Self::BadField { .. } => (StatusCode::BAD_REQUEST, "invalid_field"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path"),
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::SignUpClosed => (StatusCode::FORBIDDEN, "sign_up_closed"),
+            Self::NotInvited => (StatusCode::FORBIDDEN, "not_invited"),
+            Self::NameTaken => (StatusCode::CONFLICT, "name_taken"),
+            Self::WrongPassword { .. } => (StatusCode::FORBIDDEN, "wrong_password"),
+            Self::NoSuchUser => (StatusCode::NOT_FOUND, "no_such_user"),
+            Self::LastAdministrator => (StatusCode::CONFLICT, "last_administrator"),
+            Self::NoSuchInvitation => (StatusCode::NOT_FOUND, "no_such_invitation"),
+            Self::TooManyInvitations => (StatusCode::CONFLICT, "too_many_invitations"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no_such_session"),
             Self::NoSuchKey => (StatusCode::NOT_FOUND, "no_such_key"),
             Self::TooManyKeys => (StatusCode::CONFLICT, "too_many_keys"),
@@ -177,6 +204,9 @@ impl ApiError {
     fn field_name(&self) -> Option<String> {
         match self {
             Self::BadField { field, .. } | Self::Dispatch(DispatchError::Invalid { field, .. }) => Some(field.clone()),
+            Self::NotInvited => Some("invitation".to_owned()),
+            Self::NameTaken => Some("username".to_owned()),
+            Self::WrongPassword { field } => Some((*field).to_owned()),
             Self::Turn(TurnRefused::Empty) => Some("text".to_owned()),
             Self::Turn(TurnRefused::NoModel(NoModel::Unknown { .. } | NoModel::OtherKind { .. })) => {
                 Some("model".to_owned())

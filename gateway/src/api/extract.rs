@@ -99,6 +99,24 @@ impl FromRequestParts<App> for InPath<crate::id::SessionId> {
     }
 }
 
+impl FromRequestParts<App> for InPath<crate::id::UserId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchUser)
+    }
+}
+
+impl FromRequestParts<App> for InPath<crate::id::InvitationId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchInvitation)
+    }
+}
+
 impl FromRequestParts<App> for InPath<crate::id::InviteId> {
     type Rejection = ApiError;
 

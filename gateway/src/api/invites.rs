@@ -1,4 +1,4 @@
-//! Invites to the swarm, for administrators.
+//! Invites to the swarm, for administrators, and for workers those of their own.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode};
 use starling_protocol::membership::MemberRole;
 
 use super::{
-    auth::{Address, SignedInAdministrator},
+    auth::{Address, Host},
     error::ApiError,
     extract::{InPath, Json},
     wire::{InviteAnswer, InviteList, NewInvite},
@@ -14,16 +14,21 @@ use super::{
 use crate::{
     app::App,
     clock::Timestamp,
-    id::InviteId,
+    id::{InviteId, UserId},
     membership::make_invite,
     store::{
         audit::Action,
         invites::{self, MAX_LIFETIME, MAX_USES},
+        users::{Role, User},
     },
 };
 
 /// Longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 64;
+/// Of a worker's invites, how often each may be used.
+const WORKERS_USES: u32 = 16;
+/// Invites that a worker may have open. Two requests at once may make one more.
+const WORKERS_INVITES: usize = 8;
 /// How long an invite lasts when nothing is said.
 const WEEK: u64 = 7 * 24 * 3600;
 
@@ -34,8 +39,8 @@ const WEEK: u64 = 7 * 24 * 3600;
     summary = "Invites to the swarm",
     responses((status = 200, description = "", body = InviteList)),
 )]
-pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Result<Answer<InviteList>, ApiError> {
-    let invites = app.store.invites().await?;
+pub(super) async fn list(State(app): State<App>, Host(by): Host) -> Result<Answer<InviteList>, ApiError> {
+    let invites = app.store.invites(own(&by)).await?;
     let authority = app.network.members.is_authority();
     Ok(Answer(InviteList { invites: invites.into_iter().map(Into::into).collect(), authority }))
 }
@@ -50,7 +55,7 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> Re
 )]
 pub(super) async fn create(
     State(app): State<App>,
-    SignedInAdministrator(by): SignedInAdministrator,
+    Host(by): Host,
     from: Address,
     Json(asked): Json<NewInvite>,
 ) -> Result<(StatusCode, Answer<InviteAnswer>), ApiError> {
@@ -58,6 +63,9 @@ pub(super) async fn create(
         return Err(ApiError::NotAuthority);
     }
     let new = invites::NewInvite { created_by: Some(by.id), ..check(asked)? };
+    if by.role == Role::Worker {
+        check_workers(&app, &by, &new).await?;
+    }
     let at = app.network.whereabouts();
     if at.addresses.is_empty() {
         return Err(ApiError::NoAddress);
@@ -78,15 +86,36 @@ pub(super) async fn create(
 )]
 pub(super) async fn revoke(
     State(app): State<App>,
-    SignedInAdministrator(by): SignedInAdministrator,
+    Host(by): Host,
     from: Address,
     InPath(id): InPath<InviteId>,
 ) -> Result<StatusCode, ApiError> {
-    let was_there = app.store.revoke_invite(id, Timestamp::now()).await?;
+    let was_there = app.store.revoke_invite(id, own(&by), Timestamp::now()).await?;
     if was_there {
         app.note(&by, Action::InviteRevoked, id, from).await;
     }
     was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchInvite)
+}
+
+/// Whose invites one may see and take back: all of them, or one's own.
+fn own(by: &User) -> Option<UserId> {
+    (by.role != Role::Admin).then_some(by.id)
+}
+
+/// A worker brings in machines of its own, and not a swarm.
+async fn check_workers(app: &App, by: &User, new: &invites::NewInvite) -> Result<(), ApiError> {
+    if new.role != MemberRole::Node {
+        return Err(ApiError::AdminOnly);
+    }
+    if new.max_uses > WORKERS_USES {
+        return Err(ApiError::field("max_uses", format!("must be 1 to {WORKERS_USES}")));
+    }
+    let now = Timestamp::now();
+    let live = app.store.invites(Some(by.id)).await?.iter().filter(|invite| invite.is_live(now)).count();
+    if live >= WORKERS_INVITES {
+        return Err(ApiError::TooManyInvites);
+    }
+    Ok(())
 }
 
 fn check(asked: NewInvite) -> Result<invites::NewInvite, ApiError> {

@@ -1,13 +1,14 @@
-//! What administrators do with nodes. Who they are is in `swarm`; turning one out is in `members`.
+//! What administrators do with nodes, and what their owners see of them. Who they are is in `swarm`; turning one out is
+//! in `members`.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Json as Answer, extract::State, http::StatusCode};
 use starling_protocol::{membership::MemberRole, swarm::PeerId};
 
 use super::{
-    auth::{Address, SignedInAdministrator},
+    auth::{Address, SignedIn, SignedInAdministrator},
     error::ApiError,
     extract::{InPath, Json},
-    wire::ChangeNode,
+    wire::{ChangeNode, MyNode, MyNodes},
 };
 use crate::{app::App, drained, store::audit::Action};
 
@@ -36,6 +37,26 @@ pub(super) async fn change(
         app.note(&by, action, peer, from).await;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/my/nodes`: those that came in with an invite of whoever asks, and how they do.
+#[utoipa::path(
+    get,
+    path = "/api/my/nodes",
+    summary = "The nodes that came in with an invite of mine",
+    responses((status = 200, description = "", body = MyNodes)),
+)]
+pub(super) async fn mine(State(app): State<App>, by: SignedIn) -> Result<Answer<MyNodes>, ApiError> {
+    let members = app.store.members_of(by.user.id).await?;
+    let view = app.dispatch.view().borrow().clone();
+    let nodes = members.into_iter().map(|member| MyNode {
+        peer: member.peer.to_string(),
+        now: view.nodes.iter().find(|node| node.peer == member.peer).map(Into::into),
+        name: member.name,
+        joined_at: member.joined_at,
+        revoked_at: member.revoked_at,
+    });
+    Ok(Answer(MyNodes { nodes: nodes.collect() }))
 }
 
 /// One that is there now, or joined here, or is drained.

@@ -25,8 +25,8 @@ use utoipa::{
 };
 
 use super::{
-    audit, characters, chat, conversations, cookie, health, invites, keys, members, messages, metrics, models, nodes,
-    openai, portable, session, setup, swarm, wire,
+    account, audit, characters, chat, conversations, cookie, health, invitations, invites, keys, members, messages,
+    metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
 };
 
 /// What people sign in with.
@@ -57,6 +57,16 @@ const KEY: &str = "key";
         session::sign_out_everywhere,
         session::revoke,
         session::me,
+        account::sign_up,
+        account::change_password,
+        account::delete,
+        users::list,
+        users::change,
+        users::delete,
+        invitations::list,
+        invitations::create,
+        invitations::delete,
+        nodes::mine,
         models::list,
         swarm::view,
         conversations::list,

@@ -26,7 +26,7 @@ use crate::app::App;
     security(()),
 )]
 pub(super) async fn state(State(app): State<App>) -> Answer<SetupState> {
-    Answer(SetupState { needed: app.setup.is_open() })
+    Answer(SetupState { needed: app.setup.is_open(), sign_up: app.accounts.sign_up.into() })
 }
 
 /// `POST /api/setup`

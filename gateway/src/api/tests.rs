@@ -11,6 +11,7 @@ mod limits;
 mod matrix;
 mod metrics;
 mod operator;
+mod people;
 mod sessions;
 mod socket;
 

@@ -14,6 +14,7 @@ mod members;
 mod messages;
 mod models;
 mod operator;
+mod people;
 mod swarm;
 mod users;
 
@@ -25,5 +26,6 @@ pub use members::*;
 pub use messages::*;
 pub use models::*;
 pub use operator::*;
+pub use people::*;
 pub use swarm::*;
 pub use users::*;

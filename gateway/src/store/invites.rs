@@ -59,6 +59,14 @@ pub struct Invite {
     pub revoked_at: Option<Timestamp>,
 }
 
+impl Invite {
+    /// Whether somebody may still come in with it.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at > now && self.uses < self.max_uses
+    }
+}
+
 impl FromRow<'_, DbRow> for Invite {
     fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -111,20 +119,34 @@ impl Store {
         Ok(Some(invite))
     }
 
-    /// Invites, newest first. Those that have long been over are not among them.
-    pub async fn invites(&self) -> Result<Vec<Invite>, StoreError> {
-        let invites = sqlx::query_as("SELECT * FROM invites ORDER BY created_at DESC, id DESC");
-        Ok(invites.fetch_all(&self.readers).await?)
+    /// Invites, newest first: all of them, or those that this person has made. Those that have long been over are not
+    /// among them.
+    pub async fn invites(&self, of: Option<UserId>) -> Result<Vec<Invite>, StoreError> {
+        let Some(of) = of else {
+            let invites = sqlx::query_as("SELECT * FROM invites ORDER BY created_at DESC, id DESC");
+            return Ok(invites.fetch_all(&self.readers).await?);
+        };
+        let invites = sqlx::query_as("SELECT * FROM invites WHERE created_by = ? ORDER BY created_at DESC, id DESC");
+        Ok(invites.bind(of.to_string()).fetch_all(&self.readers).await?)
     }
 
-    /// Takes an invite back; false when there is none of that id. Who has come in with it stays.
-    pub async fn revoke_invite(&self, invite: InviteId, now: Timestamp) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE invites SET revoked_at = COALESCE(revoked_at, ?) WHERE id = ?")
+    /// Takes an invite back, one of this person's or anybody's; false when there is none of that id. Who has come in with
+    /// it stays.
+    pub async fn revoke_invite(
+        &self,
+        invite: InviteId,
+        of: Option<UserId>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if !self.invites(of).await?.iter().any(|one| one.id == invite) {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE invites SET revoked_at = COALESCE(revoked_at, ?) WHERE id = ?")
             .bind(now.0)
             .bind(invite.to_string())
             .execute(&self.writer)
             .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// Takes back what earlier starts have shown on the console.
@@ -164,6 +186,7 @@ impl Store {
             }
         }
         members::come_in(&mut write, bearer, &invite, now).await?;
+        members::belong(&mut write, bearer.peer, invite.id).await?;
         write.commit().await?;
         Ok(Ok(invite.role))
     }

@@ -11,7 +11,10 @@ use super::{
     invites::{Bearer, Invite},
     rows::{self, Word},
 };
-use crate::{clock::Timestamp, id::InviteId};
+use crate::{
+    clock::Timestamp,
+    id::{InviteId, UserId},
+};
 
 /// Members listed at one time, the newest first.
 const MAX_LISTED: i64 = 10_000;
@@ -54,6 +57,14 @@ impl FromRow<'_, DbRow> for Member {
 }
 
 impl Store {
+    /// The nodes that came in with an invite of this person's, newest first.
+    pub async fn members_of(&self, owner: UserId) -> Result<Vec<Member>, StoreError> {
+        let members = sqlx::query_as(
+            "SELECT * FROM members WHERE owner_id = ? AND role = 'node' ORDER BY joined_at DESC, peer LIMIT ?",
+        );
+        Ok(members.bind(owner.to_string()).bind(MAX_LISTED).fetch_all(&self.readers).await?)
+    }
+
     /// Who came in through this gateway, newest first; those turned out since are among them.
     pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
         let members = sqlx::query_as("SELECT * FROM members ORDER BY joined_at DESC, peer LIMIT ?").bind(MAX_LISTED);
@@ -148,5 +159,15 @@ pub(super) async fn come_in(
             break;
         }
     }
+    Ok(())
+}
+
+/// Whoever has made the invite owns what comes in with it. The invite is forgotten one day, and this is not.
+pub(super) async fn belong(write: &mut DbConnection, peer: PeerId, invite: InviteId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE members SET owner_id = (SELECT created_by FROM invites WHERE id = ?) WHERE peer = ?")
+        .bind(invite.to_string())
+        .bind(peer.to_string())
+        .execute(write)
+        .await?;
     Ok(())
 }

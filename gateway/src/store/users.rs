@@ -7,7 +7,7 @@ use super::{DbConnection, DbRow, Lock, Store, StoreError, repeat, rows};
 use crate::{clock::Timestamp, id::UserId};
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Chats and has keys.

@@ -2,7 +2,7 @@
 // so that a first visit does not begin with a refused request.
 import { computed, readonly, ref } from 'vue'
 import { access, api, ApiError } from '../net/api'
-import type { SessionAnswer, User } from '../wire'
+import type { SessionAnswer, SignUpMode, User } from '../wire'
 import { recall, remember } from './storage'
 
 export type Standing = 'unknown' | 'unreachable' | 'setup' | 'out' | 'in'
@@ -12,6 +12,8 @@ const user = ref<User | null>(null)
 const standing = ref<Standing>('unknown')
 /** Why the person is asked to sign in again, when they had been signed in. */
 const expired = ref(false)
+/** Who may make an account here. */
+const mode = ref<SignUpMode>('closed')
 
 async function load(): Promise<Standing> {
   try {
@@ -35,7 +37,9 @@ async function fromCookie(): Promise<Standing> {
 }
 
 async function fromSetup(): Promise<Standing> {
-  return (await api.setupNeeded()) ? 'setup' : 'out'
+  const { needed, sign_up } = await api.setupState()
+  mode.value = sign_up
+  return needed ? 'setup' : 'out'
 }
 
 function entered(answer: SessionAnswer): void {
@@ -51,6 +55,8 @@ function left(becauseExpired: boolean): void {
   standing.value = 'out'
   expired.value = becauseExpired
   remember(MARK, null)
+  // The door says whether one may make an account; that can come a moment later.
+  void fromSetup().catch(() => {})
 }
 
 async function setUp(code: string, username: string, password: string): Promise<void> {
@@ -59,6 +65,15 @@ async function setUp(code: string, username: string, password: string): Promise<
 
 async function signIn(username: string, password: string): Promise<void> {
   entered(await api.signIn(username, password))
+}
+
+async function signUp(username: string, password: string, invitation: string | null): Promise<void> {
+  entered(await api.signUp(username, password, invitation))
+}
+
+async function deleteAccount(password: string): Promise<void> {
+  await api.deleteAccount(password)
+  left(false)
 }
 
 async function signOut(): Promise<void> {
@@ -90,6 +105,6 @@ export function useSession() {
   return {
     user: readonly(user), standing: readonly(standing), expired: readonly(expired),
     signedIn: computed(() => standing.value === 'in'),
-    load, setUp, signIn, signOut, signOutEverywhere,
+    load, setUp, signIn, signUp, signOut, signOutEverywhere, deleteAccount, mode: readonly(mode),
   }
 }

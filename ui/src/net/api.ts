@@ -1,6 +1,7 @@
 // The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
 import type {
-  ApiKey, Character, Conversation, Message, ModelView, NewCharacter, NodeView, SessionAnswer, SessionView, User,
+  ApiKey, ChangePerson, Character, Conversation, InvitationAnswer, Message, ModelView, NewCharacter, NodeView, Person,
+  PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
 } from '../wire'
 import { Access } from './access'
 import { ApiError, json, send, type Method } from './http'
@@ -34,13 +35,17 @@ async function ask(method: Method, path: string, body?: unknown): Promise<Respon
 const id = encodeURIComponent
 
 export const api = {
-  setupNeeded: () => call<{ needed: boolean }>('GET', '/api/setup').then((r) => r.needed),
+  setupState: () => call<SetupState>('GET', '/api/setup'),
   setUp: (code: string, username: string, password: string) => enter('/api/setup', { code, username, password }),
   signIn: (username: string, password: string) => enter('/api/session', { username, password }),
+  signUp: (username: string, password: string, invitation: string | null) =>
+    enter('/api/account', { username, password, invitation }),
   signOut: () => call<void>('DELETE', '/api/session'),
   signOutEverywhere: () => call<void>('DELETE', '/api/sessions'),
   sessions: () => call<{ sessions: SessionView[] }>('GET', '/api/sessions').then((r) => r.sessions),
   endSession: (key: string) => call<void>('DELETE', `/api/sessions/${id(key)}`),
+  changePassword: (old: string, next: string) => call<void>('PUT', '/api/account/password', { old, new: next }),
+  deleteAccount: (password: string) => call<void>('DELETE', '/api/account', { password }),
   me: () => call<{ user: User }>('GET', '/api/me').then((r) => r.user),
 
   models: () => call<{ models: ModelView[] }>('GET', '/api/models').then((r) => r.models),
@@ -78,6 +83,13 @@ export const api = {
   /** Another address when it has changed, so that no old one is shown. */
   picture: (one: Character) =>
     ask('GET', `/api/characters/${id(one.id)}/picture?at=${id(one.updated_at)}`).then((r) => r.blob()),
+
+  people: (limit: number, behind: string) =>
+    call<PersonList>('GET', `/api/users?limit=${limit}&behind=${id(behind)}`).then((r) => r.users),
+  changePerson: (key: string, what: ChangePerson) =>
+    call<{ user: Person }>('PATCH', `/api/users/${id(key)}`, what).then((r) => r.user),
+  removePerson: (key: string) => call<void>('DELETE', `/api/users/${id(key)}`),
+  invitePerson: (role: UserRole) => call<InvitationAnswer>('POST', '/api/invitations', { role }),
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),
   makeKey: (label: string) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', { label }),

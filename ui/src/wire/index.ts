@@ -151,7 +151,7 @@ reason: string, count: number, };
 
 export type ErrorAnswer = { error: ErrorBody, };
 
-export type SetupState = { needed: boolean, };
+export type SetupState = { needed: boolean, sign_up: SignUpMode, };
 
 export type SetupRequest = { code: string, username: string, password: string, };
 
@@ -300,3 +300,57 @@ export type ClientFrame = { "type": "authenticate", token: string, } | { "type":
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 
 export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "loading_model", turn: MessageId, node_name: string, model: string, permille: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "titled", conversation: Conversation, } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, };
+
+export type SignUpMode = "open" | "invitation" | "closed";
+
+export type SignUpRequest = { username: string, password: string, 
+/**
+ * Needed where not everybody may make an account.
+ */
+invitation?: string, };
+
+export type NewPassword = { old: string, new: string, };
+
+export type DeleteAccount = { password: string, };
+
+export type Person = { id: UserId, username: string, role: UserRole, created_at: Timestamp, 
+/**
+ * It cannot come in.
+ */
+disabled: boolean, };
+
+export type PersonList = { users: Array<Person>, };
+
+export type ChangePerson = { role?: UserRole, disabled?: boolean, };
+
+export type PersonAnswer = { user: Person, };
+
+export type InvitationId = string;
+
+export type Invitation = { id: InvitationId, label: string, role: UserRole, max_uses: number, uses: number, created_at: Timestamp, expires_at: Timestamp, };
+
+export type InvitationList = { invitations: Array<Invitation>, };
+
+export type NewInvitation = { label?: string, 
+/**
+ * A user when missing.
+ */
+role?: UserRole, 
+/**
+ * 1 when missing.
+ */
+max_uses?: number, 
+/**
+ * A week when missing.
+ */
+expires_in_seconds?: number, };
+
+export type InvitationAnswer = { invitation: Invitation, text: string, };
+
+export type MyNode = { peer: string, name: string, joined_at: Timestamp, revoked_at: Timestamp | null, 
+/**
+ * How it does; null while it is not in sight.
+ */
+now: NodeView | null, };
+
+export type MyNodes = { nodes: Array<MyNode>, };

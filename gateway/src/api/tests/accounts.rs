@@ -12,7 +12,7 @@ fn nobody() -> Guest {
 #[tokio::test]
 async fn the_first_administrator_is_made_with_the_code_and_only_once() {
     let site = Site::new().await;
-    assert_eq!(site.get("/api/setup", &nobody()).await.body, json!({"needed": true}));
+    assert_eq!(site.get("/api/setup", &nobody()).await.body, json!({"needed": true, "sign_up": "invitation"}));
     let code = site.app.setup.code().borrow().clone().unwrap().reveal().to_owned();
     let body = |code: &str| json!({"code": code, "username": "Admin", "password": "a good password"});
     site.post("/api/setup", &nobody(), body("WRONG")).await.is(403, "wrong_code");
@@ -23,7 +23,7 @@ async fn the_first_administrator_is_made_with_the_code_and_only_once() {
     assert_eq!(made.body["user"]["username"], "admin", "names are folded");
     assert_eq!(made.body["user"]["role"], "admin");
     assert_eq!(site.get("/api/me", &made.guest()).await.body, json!({"user": made.body["user"]}));
-    assert_eq!(site.get("/api/setup", &nobody()).await.body, json!({"needed": false}));
+    assert_eq!(site.get("/api/setup", &nobody()).await.body, json!({"needed": false, "sign_up": "invitation"}));
     site.post("/api/setup", &nobody(), body(&code)).await.is(409, "already_set_up");
 }
 

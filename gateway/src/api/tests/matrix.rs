@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{Guest, Site, answer_of, characters::character_of, conversation_of};
-use crate::api::routes;
+use crate::{api::routes, store::users::Role};
 
 /// The status that each gets. `owner` has made what the path names; `other` is another user.
 struct Row {
@@ -15,11 +15,20 @@ struct Row {
     owner: u16,
     other: u16,
     key: u16,
+    worker: u16,
+    admin: u16,
 }
 
 fn row(method: Method, path: &'static str, body: Option<Value>, expected: [u16; 4]) -> Row {
     let [anonymous, other, owner, key] = expected;
-    Row { method, path, body, anonymous, owner, other, key }
+    Row { method, path, body, anonymous, owner, other, key, worker: other, admin: other }
+}
+
+impl Row {
+    /// What a worker and an administrator get, where it is not what any other user gets.
+    fn staff(self, worker: u16, admin: u16) -> Self {
+        Self { worker, admin, ..self }
+    }
 }
 
 /// Anonymous, other, owner, owner's API key: an API key opens `/v1`, and `/metrics` to an administrator.
@@ -29,16 +38,16 @@ fn rows() -> Vec<Row> {
     let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     let texts = json!({"model": "m", "input": "hi"});
     let person = json!({"username": "nobody", "password": "wrong password"});
+    let passwords = json!({"old": "wrong password", "new": "a good password"});
     let setup = json!({"code": "x", "username": "nobody", "password": "wrong password"});
     vec![
         get("/healthz", [200, 200, 200, 200]),
         // 503: this swarm does not listen. What counts is that everybody may ask.
         get("/readyz", [503, 503, 503, 503]),
-        // For administrators; the owner of things is none. `metrics` has their test.
-        get("/metrics", [401, 403, 403, 403]),
+        get("/metrics", [401, 403, 403, 403]).staff(403, 200),
         get("/api/setup", [200, 200, 200, 200]),
         post("/api/setup", setup, [403, 403, 403, 403]),
-        post("/api/session", person, [401, 401, 401, 401]),
+        post("/api/session", person.clone(), [401, 401, 401, 401]),
         // By the cookie, which a key has not.
         post("/api/session/refresh", json!({}), [401, 200, 200, 401]),
         get("/api/sessions", [401, 200, 200, 401]),
@@ -67,14 +76,26 @@ fn rows() -> Vec<Row> {
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
-        // For administrators with a session. `invites` has their tests.
-        get("/api/invites", [401, 403, 403, 401]),
-        post("/api/invites", json!({}), [401, 403, 403, 401]),
-        row(Method::DELETE, "/api/invites/{id}", Some(json!({})), [401, 403, 403, 401]),
-        get("/api/members", [401, 403, 403, 401]),
-        row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]),
-        row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]),
-        get("/api/audit", [401, 403, 403, 401]),
+        // Closed until there is an administrator who was made with the code. `people` has the rest.
+        post("/api/account", person, [403, 403, 403, 403]),
+        // 403: let in, and then the password is wrong.
+        row(Method::PUT, "/api/account/password", Some(passwords), [401, 403, 403, 401]),
+        row(Method::DELETE, "/api/account", Some(json!({"password": "wrong password"})), [401, 403, 403, 401]),
+        get("/api/my/nodes", [401, 200, 200, 401]),
+        // 404 for those who are let in: nothing of that id is there.
+        get("/api/invites", [401, 403, 403, 401]).staff(200, 200),
+        post("/api/invites", json!({}), [401, 403, 403, 401]).staff(201, 201),
+        row(Method::DELETE, "/api/invites/{id}", Some(json!({})), [401, 403, 403, 401]).staff(404, 404),
+        get("/api/members", [401, 403, 403, 401]).staff(403, 200),
+        row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
+        row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]).staff(403, 404),
+        get("/api/audit", [401, 403, 403, 401]).staff(403, 200),
+        get("/api/users", [401, 403, 403, 401]).staff(403, 200),
+        row(Method::PATCH, "/api/users/{id}", Some(json!({"role": "admin"})), [401, 403, 403, 401]).staff(403, 404),
+        row(Method::DELETE, "/api/users/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
+        get("/api/invitations", [401, 403, 403, 401]).staff(403, 200),
+        post("/api/invitations", json!({}), [401, 403, 403, 401]).staff(403, 201),
+        row(Method::DELETE, "/api/invitations/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
         get("/api/openapi.json", [200, 200, 200, 200]),
         get("/api/docs", [200, 200, 200, 200]),
         get("/api/docs.css", [200, 200, 200, 200]),
@@ -98,8 +119,20 @@ fn rows() -> Vec<Row> {
 async fn every_route_serves_those_it_is_for() {
     let site = Site::new().await;
     let (mut owner, mut other) = (site.user("owner").await, site.user("other").await);
+    let (mut worker, mut admin) = (site.person("worker", Role::Worker).await, site.person("admin", Role::Admin).await);
     let secret = key(&site, &owner).await.1;
-    for Row { method, path, body, anonymous, owner: of_owner, other: of_other, key: of_key } in rows() {
+    for Row {
+        method,
+        path,
+        body,
+        anonymous,
+        owner: of_owner,
+        other: of_other,
+        key: of_key,
+        worker: of_worker,
+        admin: of_admin,
+    } in rows()
+    {
         // Fresh for each row: some of them delete it.
         let id = match path {
             "/api/conversations/{id}" | "/api/conversations/{id}/export" => conversation_of(&site, &owner).await,
@@ -111,11 +144,14 @@ async fn every_route_serves_those_it_is_for() {
         };
         if path.starts_with("/api/session") {
             (owner, other) = (site.sign_in("owner").await, site.sign_in("other").await);
+            (worker, admin) = (site.sign_in("worker").await, site.sign_in("admin").await);
         }
         let at = path.replace("{id}", &id).replace("{*id}", "a/model");
         let guests = [
             ("anonymous", Guest::default(), anonymous),
             ("another user", other.clone(), of_other),
+            ("a worker", worker.clone(), of_worker),
+            ("an administrator", admin.clone(), of_admin),
             ("a key", Guest::bearer(&secret), of_key),
             ("the owner", owner.clone(), of_owner),
         ];

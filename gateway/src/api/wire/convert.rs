@@ -8,26 +8,66 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invite, LoadableView, MemberRole, MemoryView,
-    Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView, Path,
-    SessionView, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole,
+    MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView,
+    Path, Person, SessionView, SignUpMode, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
+    accounts::SignUp,
     dispatch::{self, Estimate, View},
     id::{ConversationId, SessionId, TurnId},
-    store::{conversations, invites, keys, messages, sessions, users},
+    store::{conversations, invitations, invites, keys, messages, people, sessions, users},
     turn::{Ended, News},
 };
 
 impl From<users::User> for User {
     fn from(user: users::User) -> Self {
-        let role = match user.role {
-            users::Role::User => UserRole::User,
-            users::Role::Worker => UserRole::Worker,
-            users::Role::Admin => UserRole::Admin,
-        };
-        Self { id: user.id, username: user.username, role }
+        Self { id: user.id, username: user.username, role: user.role.into() }
+    }
+}
+
+impl From<UserRole> for users::Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::User => Self::User,
+            UserRole::Worker => Self::Worker,
+            UserRole::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<users::Role> for UserRole {
+    fn from(role: users::Role) -> Self {
+        match role {
+            users::Role::User => Self::User,
+            users::Role::Worker => Self::Worker,
+            users::Role::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<people::Person> for Person {
+    fn from(person: people::Person) -> Self {
+        let people::Person { user, created_at, disabled } = person;
+        Self { id: user.id, username: user.username, role: user.role.into(), created_at, disabled }
+    }
+}
+
+impl From<invitations::Invitation> for Invitation {
+    fn from(one: invitations::Invitation) -> Self {
+        let invitations::Invitation { id, label, role, max_uses, uses, created_at, expires_at } = one;
+        Self { id, label, role: role.into(), max_uses, uses, created_at, expires_at }
+    }
+}
+
+impl From<SignUp> for SignUpMode {
+    fn from(who: SignUp) -> Self {
+        match who {
+            SignUp::Open => Self::Open,
+            SignUp::Invitation => Self::Invitation,
+            SignUp::Closed => Self::Closed,
+        }
     }
 }
 

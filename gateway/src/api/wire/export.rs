@@ -10,7 +10,7 @@ use ts_rs::{Config, TS};
 use super::{frames, *};
 use crate::{
     clock::Timestamp,
-    id::{AuditId, CharacterId, ConversationId, InviteId, KeyId, MessageId, SessionId, UserId},
+    id::{AuditId, CharacterId, ConversationId, InvitationId, InviteId, KeyId, MessageId, SessionId, UserId},
 };
 
 const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not edit.\n\
@@ -25,7 +25,7 @@ macro_rules! declare {
 fn typescript() -> String {
     // Every number here is far below 2^53: JSON.parse gives numbers, never bigints.
     let config = Config::new().with_large_int("number");
-    format!("{HEAD}\n{}", [parts(&config), answers(&config)].concat().join("\n"))
+    format!("{HEAD}\n{}", [parts(&config), answers(&config), people(&config)].concat().join("\n"))
 }
 
 /// What bodies are made of.
@@ -107,6 +107,28 @@ fn answers(config: &Config) -> Vec<String> {
         frames::ClientFrame,
         frames::SwarmSummary,
         frames::ServerFrame,
+    )
+}
+
+/// Accounts, and who makes them.
+fn people(config: &Config) -> Vec<String> {
+    declare!(
+        config,
+        SignUpMode,
+        SignUpRequest,
+        NewPassword,
+        DeleteAccount,
+        Person,
+        PersonList,
+        ChangePerson,
+        PersonAnswer,
+        InvitationId,
+        Invitation,
+        InvitationList,
+        NewInvitation,
+        InvitationAnswer,
+        MyNode,
+        MyNodes,
     )
 }
 

@@ -29,6 +29,16 @@ pub struct User {
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct SetupState {
     pub needed: bool,
+    pub sign_up: SignUpMode,
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignUpMode {
+    Open,
+    Invitation,
+    Closed,
 }
 
 /// `POST /api/setup`.
@@ -84,4 +94,28 @@ pub struct SessionList {
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct UserAnswer {
     pub user: User,
+}
+
+/// `POST /api/account`.
+#[derive(Deserialize, TS, ToSchema)]
+pub struct SignUpRequest {
+    pub username: String,
+    pub password: String,
+    /// Needed where not everybody may make an account.
+    #[serde(default)]
+    #[ts(optional)]
+    pub invitation: Option<String>,
+}
+
+/// `PUT /api/account/password`.
+#[derive(Deserialize, TS, ToSchema)]
+pub struct NewPassword {
+    pub old: String,
+    pub new: String,
+}
+
+/// `DELETE /api/account`.
+#[derive(Deserialize, TS, ToSchema)]
+pub struct DeleteAccount {
+    pub password: String,
 }

@@ -1,0 +1,98 @@
+//! Accounts, for administrators.
+
+use axum::{
+    Json as Answer,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+
+use super::{
+    auth::{Address, SignedInAdministrator},
+    error::ApiError,
+    extract::{InPath, Json},
+    wire::{ChangePerson, PersonAnswer, PersonList, PersonPage},
+};
+use crate::{
+    app::App,
+    id::UserId,
+    store::{
+        audit::Action,
+        people::{Changed, MAX_LISTED, Person, PersonChange},
+    },
+};
+
+/// `GET /api/users?limit=…&behind=…`: by name, from behind the given one.
+#[utoipa::path(
+    get,
+    path = "/api/users",
+    summary = "Accounts by name",
+    params(("behind" = Option<String>, Query, description = "Those behind this name"), ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing")),
+    responses((status = 200, description = "", body = PersonList)),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    _: SignedInAdministrator,
+    page: Result<Query<PersonPage>, QueryRejection>,
+) -> Result<Answer<PersonList>, ApiError> {
+    let Query(page) = page.map_err(|_| ApiError::field("limit", "must be a number"))?;
+    let limit = page.limit.unwrap_or(50);
+    if !(1..=MAX_LISTED).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be 1 to {MAX_LISTED}")));
+    }
+    let people = app.store.people(&page.behind.unwrap_or_default(), limit).await?;
+    Ok(Answer(PersonList { users: people.into_iter().map(Into::into).collect() }))
+}
+
+/// `PATCH /api/users/{id}`
+#[utoipa::path(
+    patch,
+    path = "/api/users/{id}",
+    summary = "Changes an account",
+    params(("id" = UserId, Path)),
+    request_body = ChangePerson,
+    responses((status = 200, description = "", body = PersonAnswer)),
+)]
+pub(super) async fn change(
+    State(app): State<App>,
+    SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
+    InPath(id): InPath<UserId>,
+    Json(asked): Json<ChangePerson>,
+) -> Result<Answer<PersonAnswer>, ApiError> {
+    let ChangePerson { role, disabled } = asked;
+    let change = PersonChange { role: role.map(Into::into), disabled };
+    let changed = app.store.change_person(id, change).await?;
+    app.sessions.forget(id);
+    let person = done(changed)?;
+    app.note(&by, Action::UserChanged, &person.user.username, from).await;
+    Ok(Answer(PersonAnswer { user: person.into() }))
+}
+
+/// `DELETE /api/users/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/users/{id}",
+    summary = "Deletes an account and all that is its own",
+    params(("id" = UserId, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
+pub(super) async fn delete(
+    State(app): State<App>,
+    SignedInAdministrator(by): SignedInAdministrator,
+    from: Address,
+    InPath(id): InPath<UserId>,
+) -> Result<StatusCode, ApiError> {
+    let deleted = app.store.delete_person(id).await?;
+    app.sessions.forget(id);
+    let person = done(deleted)?;
+    app.note(&by, Action::UserDeleted, &person.user.username, from).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn done(changed: Changed) -> Result<Person, ApiError> {
+    match changed {
+        Changed::Now(person) => Ok(person),
+        Changed::Unknown => Err(ApiError::NoSuchUser),
+        Changed::LastAdministrator => Err(ApiError::LastAdministrator),
+    }
+}
