@@ -10,6 +10,7 @@ mod characters;
 mod chat;
 mod conversations;
 mod cookie;
+pub mod entries;
 pub mod error;
 pub mod extract;
 mod forwarded;

@@ -252,8 +252,8 @@ pub enum DispatchError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The prompt fits no node's context.
-    #[error("the prompt has {tokens} tokens and the model's context holds {limit}")]
+    /// The prompt fits no node's context. Clients of OpenAI's API know that by these words.
+    #[error("this model's maximum context length is {limit} tokens, and the prompt has {tokens}")]
     PromptTooLong {
         /// Tokens of the prompt.
         tokens: u32,

@@ -292,6 +292,109 @@ def thoughts_are_no_part_of_the_answer(bench):
     assert bench.ask(reasoning_effort="none")
 
 
+def who_answered_and_how_soon_is_said(bench):
+    raw = bench.client.chat.completions.with_raw_response.create(model=bench.model, messages=PROMPT, max_tokens=4)
+    assert raw.headers["x-starling-node"] and raw.headers["x-starling-peer"], raw.headers
+    assert int(raw.headers["x-starling-queue-ms"]) <= int(raw.headers["x-starling-first-token-ms"]), raw.headers
+    assert int(raw.headers["openai-processing-ms"]) >= 0 and raw.headers["x-request-id"].startswith("req_")
+    assert raw.parse()._request_id == raw.headers["x-request-id"]
+    last = list(bench.ask(stream=True, max_tokens=4))[-1]
+    assert last.starling["node"] and last.starling["first_token_ms"] >= last.starling["queue_ms"], last
+    error = refused(openai.NotFoundError, lambda: bench.ask(model="no-such-model"))
+    assert error.request_id.startswith("req_"), error
+
+
+def a_text_goes_on(bench):
+    def go_on(prompt="Once upon a time", **changes):
+        wish = {"model": bench.model, "prompt": prompt, "temperature": 0, "max_tokens": 8}
+        return bench.client.completions.create(**(wish | changes))
+
+    answer = go_on()
+    assert (answer.object, answer.choices[0].finish_reason) == ("text_completion", "length"), answer
+    assert answer.usage.completion_tokens == 8, answer.usage
+    text = answer.choices[0].text
+    *chunks, usage = go_on(stream=True, stream_options={"include_usage": True})
+    assert "".join(chunk.choices[0].text for chunk in chunks) == text, chunks
+    assert usage.usage.total_tokens == answer.usage.total_tokens, usage
+    assert go_on(echo=True).choices[0].text == "Once upon a time" + text
+    two = go_on(["Once upon a time", "It was"], n=2, temperature=1.0, seed=3)
+    assert [choice.index for choice in two.choices] == [0, 1, 2, 3], two
+    likely = go_on(logprobs=2).choices[0].logprobs
+    assert len(likely.tokens) == len(likely.token_logprobs) == len(likely.text_offset) == 8, likely
+    assert go_on([1, 2, 3]).usage.prompt_tokens == 3
+    assert go_on([[1, 2, 3], [4]]).choices[1].text is not None
+    assert len(bench.client.completions.create(model=bench.model, prompt="It was").choices[0].text) > 0
+    for field, bad in (("suffix", "."), ("best_of", 3), ("prompt", ""), ("max_tokens", 0), ("logprobs", 99)):
+        error = refused(openai.BadRequestError, lambda field=field, bad=bad: go_on(**{field: bad}))
+        assert error.param == field, (field, error.body)
+
+
+def respond(bench, **changes):
+    wish = {"model": bench.model, "input": PROMPT, "temperature": 0, "max_output_tokens": 32}
+    return bench.client.responses.create(**(wish | changes))
+
+
+def a_response_whole_and_in_events(bench):
+    response = respond(bench)
+    assert (response.object, response.store) == ("response", False), response
+    assert response.output_text, response
+    assert response.status in ("completed", "incomplete"), response.status
+    usage = response.usage
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens, usage
+    wish = {"model": bench.model, "input": PROMPT, "temperature": 0, "max_output_tokens": 32}
+    with bench.client.responses.stream(**wish) as stream:
+        events = list(stream)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.type for event in events[:3]] == [
+        "response.created", "response.in_progress", "response.output_item.added"
+    ]
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == response.output_text and len(deltas) > 1, deltas
+    last = events[-1].response
+    assert last.output_text == response.output_text and last.usage.output_tokens == usage.output_tokens, last
+    cut = respond(bench, max_output_tokens=2)
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens"), cut
+    assert respond(bench, input="Hello", instructions="Be brief.", store=False).output_text
+
+
+def a_response_calls_functions(bench):
+    flat = [{"type": "function", **tool["function"], "strict": False} for tool in TOOLS]
+    try:
+        response = respond(bench, tools=flat, max_output_tokens=200)
+    except openai.BadRequestError as error:
+        assert error.param == "tools", error.body
+        return
+    calls = [item for item in response.output if item.type == "function_call"]
+    if any(item.type == "reasoning" for item in response.output):
+        SEEN.add("response-thoughts")
+    if calls:
+        SEEN.add("response-calls")
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": "20 degrees"} for call in calls]
+    back = [*PROMPT, *[item.model_dump(exclude_none=True) for item in response.output], *results]
+    assert respond(bench, input=back, tools=flat).usage.input_tokens > response.usage.input_tokens
+    events = respond(bench, tools=flat, max_output_tokens=200, stream=True)
+    done = [event for event in events if event.type == "response.function_call_arguments.done"]
+    assert [event.arguments for event in done] == [call.arguments for call in calls], (done, calls)
+
+
+def a_response_in_the_form_asked_for_or_none(bench):
+    form = {"type": "json_schema", "name": "where", "schema": CITY, "strict": True}
+    try:
+        response = respond(bench, text={"format": form}, max_output_tokens=200)
+    except openai.BadRequestError as error:
+        assert error.param == "text.format", error.body
+        return
+    if response.status == "completed":
+        assert isinstance(json.loads(response.output_text)["city"], str), response.output_text
+
+
+def what_a_response_cannot_be_is_said(bench):
+    wishes = {"store": True, "background": True, "previous_response_id": "resp_1", "temperature": 9, "input": []}
+    for field, bad in wishes.items():
+        error = refused(openai.BadRequestError, lambda field=field, bad=bad: respond(bench, **{field: bad}))
+        assert error.param == field, (field, error.body)
+
+
 CHECKS = [
     models_are_listed_and_found_by_name,
     a_whole_answer,
@@ -313,6 +416,12 @@ CHECKS = [
     an_answer_in_the_form_asked_for_or_none,
     tools_are_called,
     thoughts_are_no_part_of_the_answer,
+    who_answered_and_how_soon_is_said,
+    a_text_goes_on,
+    a_response_whole_and_in_events,
+    a_response_calls_functions,
+    a_response_in_the_form_asked_for_or_none,
+    what_a_response_cannot_be_is_said,
 ]
 
 
@@ -366,12 +475,11 @@ def run(check, bench):
     return True
 
 
-def main():
+def main(checks):
     given = sys.argv[1:] or [os.environ["STARLING_BASE_URL"], os.environ["STARLING_API_KEY"]]
     base_url, key = given
     with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIMIT_S) as client:
         models = [(model.id, model.kind) for model in client.models.list()]
-    checks = {"chat": CHECKS, "embedding": EMBEDDING_CHECKS}
     results = [run(check, Bench(base_url, key, model)) for model, kind in models for check in checks[kind]]
     missing = set(os.environ.get("STARLING_EXPECT", "").split()) - SEEN
     for what in sorted(missing):
@@ -384,4 +492,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main({"chat": CHECKS, "embedding": EMBEDDING_CHECKS})

@@ -6,6 +6,7 @@ mod choices;
 mod collected;
 pub(super) mod completions;
 pub(super) mod embeddings;
+pub(super) mod entries;
 pub(super) mod error;
 mod facts;
 mod fields;

@@ -156,6 +156,19 @@ pub(super) async fn style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("openapi/page.css"))
 }
 
+/// An event of a streamed answer, as its lines say it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is described, and written by axum")]
+pub(super) struct StreamEvent {
+    /// The answer's id and the event's number.
+    id: String,
+    /// What kind it is, in a stream of responses.
+    #[schema(required = false)]
+    event: String,
+    /// JSON, and `[DONE]` at the end of some.
+    data: String,
+}
+
 /// For a field that is a text or a list of texts.
 pub(super) fn text_or_texts() -> Schema {
     OneOfBuilder::new().item(String::schema()).item(Vec::<String>::schema()).build().into()

@@ -29,7 +29,7 @@ const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 13] = [
+pub(super) const STEPS: [Step; 14] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
@@ -42,7 +42,8 @@ pub(super) const STEPS: [Step; 13] = [
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
     Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: BUILD, run: faults },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
-    Step { name: "openai", about: "the official Python client", needs: OPENAI, run: client_tests::openai },
+    Step { name: "openai", about: "the official Python client, litellm, LangChain", needs: OPENAI, run: client_tests::openai },
+    Step { name: "api", about: "the API does what its description says", needs: OPENAI, run: client_tests::api },
 ];
 
 /// Fetching the advisories is a small git clone where it is possible at all.

@@ -14,7 +14,7 @@ use axum::{
 
 use super::{Begun, collected, flow, flow::Flow, head::Head, model, until};
 use crate::{
-    api::{auth::Caller, error::ApiError, extract::Json},
+    api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
 };
 use answer::Completion;
@@ -31,7 +31,7 @@ const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
     path = "/v1/chat/completions",
     summary = "Answers a conversation",
     request_body(content = ChatRequest, example = json!({"model": "qwen3:0.6b", "messages": [{"role": "user", "content": "What is a swarm?"}]})),
-    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (String = "text/event-stream")))),
+    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (StreamEvent = "text/event-stream")))),
 )]
 pub(in crate::api) async fn create(
     State(app): State<App>,
@@ -65,7 +65,7 @@ pub(in crate::api) async fn create(
     path = "/v1/chat/completions/{id}/events",
     summary = "More of a resumable streamed answer",
     params(("id" = String, Path, description = "Of the answer"), ("last-event-id" = Option<String>, Header, description = "The last event that came")),
-    responses((status = 200, description = "The events behind that one", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "The events behind that one", body = StreamEvent, content_type = "text/event-stream")),
 )]
 pub(in crate::api) async fn events(
     State(app): State<App>,

@@ -13,11 +13,11 @@ use axum::{
 
 use super::{Begun, collected, flow, flow::Flow, head::Head, model, until};
 use crate::{
-    api::{auth::Caller, error::ApiError, extract::Json},
+    api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
 };
 use answer::Completion;
-use request::CompletionRequest;
+pub(super) use request::CompletionRequest;
 use stream::Chunks;
 
 /// `POST /v1/completions`. A client that goes away drops this, and with it the jobs.
@@ -26,7 +26,7 @@ use stream::Chunks;
     path = "/v1/completions",
     summary = "Goes on with a text",
     request_body(content = CompletionRequest, example = json!({"model": "qwen3:0.6b", "prompt": "Once upon a time", "max_tokens": 32})),
-    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (String = "text/event-stream")))),
+    responses((status = 200, description = "Whole, or as a stream", content((Completion = "application/json"), (StreamEvent = "text/event-stream")))),
 )]
 pub(in crate::api) async fn create(
     State(app): State<App>,

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct EmbeddingsRequest {
     model: String,
-    input: Value,
+    pub(super) input: Value,
     encoding_format: Option<Encoding>,
     dimensions: Option<u32>,
 }
@@ -100,8 +100,12 @@ pub(in crate::api) async fn create(
     Ok((headers, Answer(embeddings(model.name, vectors, &done, encoding))).into_response())
 }
 
+/// Another model's tokens, mostly: clients that count them take it for one of OpenAI's.
+const LISTS_OF_TOKENS: &str = "lists of tokens are not taken, since each model has tokens of its own: send the texts \
+    themselves (in LangChain with check_embedding_ctx_length=False)";
+
 /// The texts of `input`: one, or a list.
-fn texts(input: Value) -> Result<Vec<Private>, ApiError> {
+pub(super) fn texts(input: Value) -> Result<Vec<Private>, ApiError> {
     let refused = |reason: String| ApiError::field("input", reason);
     let items = match input {
         Value::Array(items) => items,
@@ -116,7 +120,7 @@ fn texts(input: Value) -> Result<Vec<Private>, ApiError> {
             Value::String(text) if text.is_empty() => return Err(refused(format!("text {index} is empty"))),
             Value::String(text) => texts.push(Private(text)),
             Value::Number(_) | Value::Array(_) => {
-                return Err(refused("lists of tokens are not taken: send the texts themselves".to_owned()));
+                return Err(refused(LISTS_OF_TOKENS.to_owned()));
             }
             _ => return Err(refused("must be a text or a list of texts".to_owned())),
         }

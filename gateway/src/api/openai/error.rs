@@ -47,24 +47,27 @@ impl From<Refusal> for ErrorAnswer {
     }
 }
 
-/// What an endpoint calls that which the model goes on from.
-fn prompt_field(path: &str) -> &'static str {
-    match path {
-        "/v1/completions" => "prompt",
-        "/v1/responses" => "input",
-        _ => "messages",
+/// What an endpoint calls a field that nodes know by the name that it has in chats.
+fn called(path: &str, field: &str) -> Option<&'static str> {
+    match (path, field) {
+        ("/v1/completions", "messages") => Some("prompt"),
+        ("/v1/responses", "messages") => Some("input"),
+        ("/v1/responses", "response_format") => Some("text.format"),
+        ("/v1/responses", "max_tokens") => Some("max_output_tokens"),
+        _ => None,
     }
 }
 
 /// Gives every refusal under `/v1` this form, wherever it was made.
 pub(in crate::api) async fn form(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let (is_ours, prompt) = (path == "/v1" || path.starts_with("/v1/"), prompt_field(path));
+    let is_ours = path == "/v1" || path.starts_with("/v1/");
+    let path = path.to_owned();
     let mut response = next.run(request).await;
     let refusal = response.extensions_mut().remove::<Refusal>();
     let Some(mut refusal) = refusal.filter(|_| is_ours) else { return response };
-    if refusal.field.as_deref() == Some("messages") {
-        refusal.field = Some(prompt.to_owned());
+    if let Some(field) = refusal.field.as_deref().and_then(|field| called(&path, field)) {
+        refusal.field = Some(field.to_owned());
     }
     let mut reformed = (refusal.status, Json(ErrorAnswer::from(refusal))).into_response();
     for (name, value) in response.headers() {

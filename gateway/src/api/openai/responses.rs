@@ -12,22 +12,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    Begun, flow,
-    flow::Flow,
-    head::Head,
-    model,
-    order::{Order, Terms},
-    until,
-};
+use super::{Begun, flow, flow::Flow, head::Head, model, until};
 use crate::{
-    api::{auth::Caller, error::ApiError, extract::Json},
+    api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
 };
 pub(in crate::api) use input::{Item as InputItem, Part as InputPart};
 use object::{Frame, ResponseObject};
 use output::Output;
-use request::ResponsesRequest;
+pub(super) use request::ResponsesRequest;
 use stream::Events;
 
 /// `POST /v1/responses`. A client that goes away drops this, and with it the job.
@@ -36,7 +29,7 @@ use stream::Events;
     path = "/v1/responses",
     summary = "Answers a conversation, in the newer form",
     request_body(content = ResponsesRequest, example = json!({"model": "qwen3:0.6b", "input": "What is a swarm?"})),
-    responses((status = 200, description = "Whole, or as a stream", content((ResponseObject<'static> = "application/json"), (String = "text/event-stream")))),
+    responses((status = 200, description = "Whole, or as a stream", content((ResponseObject<'static> = "application/json"), (StreamEvent = "text/event-stream")))),
 )]
 pub(in crate::api) async fn create(
     State(app): State<App>,
@@ -45,11 +38,11 @@ pub(in crate::api) async fn create(
 ) -> Result<Response, ApiError> {
     let asked = request.check()?;
     let model = model(&app, &asked.model)?;
+    let (order, streamed) = (asked.order(model.id, caller.user.id), asked.stream);
     let frame = Frame::new(Head::new("resp_", model.name), asked.shown);
-    let terms = Terms { model: model.id, owner: caller.user.id, priority: asked.priority };
-    let begun = Begun::wait(&app, Order::new(&[asked.chat], 1, terms), asked.stream).await?;
+    let begun = Begun::wait(&app, order, streamed).await?;
     let headers = begun.headers();
-    if asked.stream {
+    if streamed {
         let (id, events) = (frame.id().to_owned(), Events::new(frame));
         let flow = Flow::new(id.clone(), events, begun, app.life.cancel.clone());
         return Ok((headers, flow::body(id, flow.events())).into_response());

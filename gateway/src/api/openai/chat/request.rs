@@ -74,7 +74,7 @@ pub(in crate::api) struct ChatRequest {
 }
 
 /// A request that makes sense.
-pub(super) struct Asked {
+pub(in crate::api::openai) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
@@ -86,7 +86,7 @@ pub(super) struct Asked {
 
 impl ChatRequest {
     /// Checks every field against its limit, and names the first that is beyond it.
-    pub(super) fn check(self) -> Result<Asked, ApiError> {
+    pub(in crate::api::openai) fn check(self) -> Result<Asked, ApiError> {
         self.missing.check()?;
         let sampling = self.sampling()?;
         let choices = check_choices(self.n)?;
@@ -155,7 +155,7 @@ impl ChatRequest {
 
 impl Asked {
     /// The jobs of all answers.
-    pub(super) fn order(self, model: ModelId, owner: UserId) -> Order {
+    pub(in crate::api::openai) fn order(self, model: ModelId, owner: UserId) -> Order {
         Order::new(&[self.chat], self.choices, Terms { model, owner, priority: self.priority })
     }
 }

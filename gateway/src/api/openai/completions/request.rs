@@ -56,7 +56,7 @@ pub(in crate::api) struct CompletionRequest {
 }
 
 /// A request that makes sense.
-pub(super) struct Asked {
+pub(in crate::api::openai) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
@@ -70,7 +70,7 @@ pub(super) struct Asked {
 
 impl CompletionRequest {
     /// Checks every field against its limit, and names the first that is beyond it.
-    pub(super) fn check(self) -> Result<Asked, ApiError> {
+    pub(in crate::api::openai) fn check(self) -> Result<Asked, ApiError> {
         let choices = check_choices(self.n)?;
         if self.best_of.is_some_and(|of| of != choices) {
             return Err(ApiError::field("best_of", "is not supported: answers are not compared, set n alone"));
@@ -122,7 +122,7 @@ impl CompletionRequest {
 
 impl Asked {
     /// The jobs of all answers: those to the first prompt, then those to the next.
-    pub(super) fn order(&self, model: ModelId, owner: UserId) -> Order {
+    pub(in crate::api::openai) fn order(&self, model: ModelId, owner: UserId) -> Order {
         let chat = |prompt: &RawPrompt| Chat { raw: Some(prompt.clone()), ..self.chat.clone() };
         let chats: Vec<Chat> = self.prompts.iter().map(chat).collect();
         Order::new(&chats, self.choices, Terms { model, owner, priority: Priority::Normal })

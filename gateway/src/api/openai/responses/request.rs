@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use starling_protocol::message::{Chat, Format, Sampling};
+use starling_protocol::{
+    ModelId,
+    message::{Chat, Format, Sampling},
+};
 use utoipa::ToSchema;
 
 use super::{
@@ -18,10 +21,12 @@ use crate::{
         openai::{
             chat::request::{check_bytes, shape, tools, with_end_of_call},
             fields::{check_max, check_sampling},
+            order::{Order, Terms},
         },
         openapi::text_or_list,
     },
     dispatch::Priority,
+    id::UserId,
 };
 
 /// What `include` may name that is here.
@@ -81,18 +86,25 @@ struct Reasoning {
 }
 
 /// A request that makes sense.
-pub(super) struct Asked {
+pub(in crate::api::openai) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
-    pub(super) priority: Priority,
-    pub(super) chat: Chat,
+    priority: Priority,
+    chat: Chat,
     /// What the answer repeats of the request.
     pub(super) shown: Shown,
 }
 
+impl Asked {
+    /// The job of its answer.
+    pub(in crate::api::openai) fn order(&self, model: ModelId, owner: UserId) -> Order {
+        Order::new(std::slice::from_ref(&self.chat), 1, Terms { model, owner, priority: self.priority })
+    }
+}
+
 impl ResponsesRequest {
     /// Checks every field against its limit, and names the first that is beyond it.
-    pub(super) fn check(self) -> Result<Asked, ApiError> {
+    pub(in crate::api::openai) fn check(self) -> Result<Asked, ApiError> {
         self.check_missing()?;
         let shown = self.shown()?;
         let max_tokens = check_max(self.max_output_tokens, "max_output_tokens")?;
