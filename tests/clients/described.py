@@ -18,7 +18,7 @@ import urllib.request
 
 from openapi_spec_validator import validate
 
-MAX_TIME_S = 60
+MAX_TIME_S = 45
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",

@@ -6,6 +6,7 @@ As openai_client.py, beside whose checks these stand.
 """
 
 import os
+import warnings
 
 # Neither asks anybody but the gateway.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -19,6 +20,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from openai_client import CITY, LIMIT_S, PROMPT, SEEN, TOOLS, main, refused
 
+# What litellm makes of its own types is not ours to mend.
+warnings.filterwarnings("ignore", module="pydantic")
 litellm.telemetry = False
 litellm.suppress_debug_info = True
 
