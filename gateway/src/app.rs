@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use starling_protocol::{
     members,
-    membership::Clock,
+    membership::{Clock, SwarmId},
     program::Exit,
     swarm::{self, Multiaddr, PeerId},
 };
@@ -20,11 +20,14 @@ use crate::{
     access::{self, AccessTokens},
     accounts::AccountOptions,
     api::{self, Sockets, Tapes, auth::Address},
+    cache::{self, Cache, RedisUrl},
     clock::Timestamp,
     config::{Config, Titles},
     dispatch::{self, Dispatch},
     doors::Doors,
-    drained, http,
+    drained,
+    events::{self, Events},
+    http,
     life::Life,
     limits::Limits,
     master::MasterKey,
@@ -40,7 +43,7 @@ use crate::{
         users::User,
     },
     tls::{self, Reloader, Tls, TlsFiles},
-    turn::{self, MAX_TURNS, Turns},
+    turn::{self, MAX_TURNS, Means, Turns},
 };
 
 /// How long what was cancelled may take to keep what it has.
@@ -68,6 +71,8 @@ pub struct Parts {
     pub network: Network,
     pub sockets: Sockets,
     pub tapes: Tapes,
+    pub events: Events,
+    pub cache: Cache,
     pub life: Life,
     pub began: Timestamp,
     public_origin: Option<String>,
@@ -83,6 +88,7 @@ pub struct Ingredients {
     pub titles: Titles,
     pub accounts: AccountOptions,
     pub master: MasterKey,
+    pub shared: Shared,
 }
 
 impl App {
@@ -91,10 +97,20 @@ impl App {
     /// # Errors
     /// When the database does not answer.
     pub async fn new(ingredients: Ingredients) -> Result<Self, StoreError> {
-        let Ingredients { store, dispatch, network, origin, titles, accounts, master } = ingredients;
+        let Ingredients { store, dispatch, network, origin, titles, accounts, master, shared } = ingredients;
         let life = Life::default();
-        let turns = Turns::new(store.clone(), dispatch.clone(), life.clone(), titles);
+        let Shared { cache, events } = shared;
+        let turns = Turns::new(Means {
+            store: store.clone(),
+            dispatch: dispatch.clone(),
+            life: life.clone(),
+            cache: cache.clone(),
+            events: events.clone(),
+            titles,
+        });
         turns.take_up(running(&store).await?);
+        let mut metrics = Metrics::new(&dispatch, network.swarm.clone());
+        metrics.count_cache(&cache);
         Ok(Self(Arc::new(Parts {
             setup: SetupDoor::new(store.has_no_users().await?),
             turns,
@@ -107,7 +123,9 @@ impl App {
             sockets: Sockets::default(),
             tapes: Tapes::default(),
             began: Timestamp::now(),
-            metrics: Metrics::new(&dispatch, network.swarm.clone()),
+            metrics,
+            events,
+            cache,
             store,
             dispatch,
             network,
@@ -154,8 +172,34 @@ pub struct Origin {
     pub tls: bool,
 }
 
-/// What an earlier process left running, as far as one can go on with it.
+/// What a gateway shares with the others on its database.
+pub struct Shared {
+    cache: Cache,
+    events: Events,
+}
+
+impl Shared {
+    /// What it shares over a Redis; without one there is nobody. The parts are to be run.
+    #[must_use]
+    pub fn new(store: &Store, over: Option<(RedisUrl, SwarmId)>, master: &MasterKey) -> (Self, SharedParts) {
+        let (cache, link) = match over {
+            Some((redis, swarm)) => {
+                let (cache, link) = Cache::over(redis, swarm, master);
+                (cache, Some(link))
+            }
+            None => (Cache::in_process(), None),
+        };
+        let (events, carrier) = Events::new(cache.clone(), store.clone());
+        (Self { cache, events }, (link, carrier))
+    }
+}
+
+/// The way to the Redis, if there is one, and who carries events between gateways.
+pub type SharedParts = (Option<cache::Actor>, events::Actor);
+
+/// What an earlier process left running, as far as one can go on with it, and what is nobody's.
 async fn running(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
+    store.claim(None, MAX_TURNS).await?;
     let unfinished = store.unfinished(MAX_TURNS).await?;
     let interrupted = store.interrupt_running(&unfinished, &turn::interrupted()).await?;
     if !unfinished.is_empty() || interrupted > 0 {
@@ -206,6 +250,7 @@ impl Gateway {
     /// A mistake that the operator can correct, mostly.
     pub async fn start(config: Config) -> Result<Running, Exit> {
         let store = Store::open(&config.database).await.map_err(|error| exit_of(&error))?;
+        let store = store.of_gateway(&config.swarm.peer().to_string());
         let (tls, renewal) = config.tls.map(secure).transpose()?.unzip();
         let listener = http::listen(config.http).map_err(|error| {
             let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
@@ -226,8 +271,10 @@ impl Gateway {
         let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
         let joining = Joining::new(store.clone(), network.clone(), Clock::default());
         let origin = Origin { public: config.public_origin, tls: tls.is_some() };
+        let over = config.redis.map(|redis| (redis, network.members.swarm()));
+        let (shared, (link, carrier)) = Shared::new(&store, over, &config.master);
         let (titles, accounts, master) = (config.titles, config.accounts, config.master);
-        let ingredients = Ingredients { store, dispatch, network, origin, titles, accounts, master };
+        let ingredients = Ingredients { store, dispatch, network, origin, titles, accounts, master, shared };
         let app = Box::pin(App::new(ingredients)).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
@@ -240,6 +287,8 @@ impl Gateway {
         let renewing = renewal.map(|renewal| renewal.run(stop()));
         let draining = drained::keep(app.store.clone(), app.dispatch.clone(), stop());
         let keeping = app.turns.clone().keep(stop());
+        let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
+        let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
@@ -248,6 +297,12 @@ impl Gateway {
         parts.spawn("the count of upgrades", counting);
         parts.spawn("which nodes are drained", draining);
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
+        parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
+        parts.spawn("carrying events", carrying);
+        if let Some((linking, mirroring)) = sharing {
+            parts.spawn("the way to the Redis", linking.instrument(tracing::info_span!("cache")));
+            parts.spawn("showing answers to other gateways", mirroring);
+        }
         renewing.into_iter().for_each(|renewing| parts.spawn("keeping the certificate", renewing));
         parts.spawn("the HTTP server", http::serve(listener, tls, router, life));
         Ok(Running { app, http, parts, grace: config.grace })
@@ -301,8 +356,9 @@ impl Running {
         }
     }
 
-    /// Stops in order: takes no more, and says so; lets answers end for the grace; keeps the rest, which the next start
-    /// takes up; closes the swarm; closes the database.
+    /// Stops in order: takes no more, and says so; hands what people read over to another gateway on its database, or
+    /// else lets answers end for the grace; keeps the rest, which the next start takes up; closes the swarm; closes the
+    /// database.
     pub async fn shutdown(self) {
         let grace = self.grace;
         self.shutdown_within(grace).await;
@@ -313,6 +369,11 @@ impl Running {
         let life = self.app.life.clone();
         life.drain.cancel();
         life.tasks.close();
+        if self.app.turns.hand_over() {
+            tracing::info!("other gateways go on with what is being answered");
+        }
+        // What comes from now on would be handed over to one that stops.
+        self.app.cache.retire();
         if timeout(grace, life.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = life.tasks.len(), "the grace is over");
             life.cancel.cancel();

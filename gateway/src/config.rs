@@ -16,6 +16,7 @@ use starling_protocol::{
 
 use crate::{
     accounts::AccountOptions,
+    cache::RedisUrl,
     master::MasterKey,
     membership::{self, Files},
     scheduler::Rules,
@@ -65,6 +66,11 @@ pub struct Options {
     pub database: DatabaseOption,
     #[command(flatten)]
     pub accounts: AccountOptions,
+    /// A Redis, redis://HOST:PORT or rediss:// for TLS, that the gateways on one database share: then limits hold over
+    /// all of them, windows are in step, and one goes on with the answers of another. One with a password belongs into
+    /// the environment or the configuration file.
+    #[arg(long, value_name = "URL", env = "STARLING_REDIS", hide_env_values = true)]
+    pub redis: Option<RedisUrl>,
 }
 
 /// Which database a gateway uses.
@@ -136,6 +142,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// How accounts are handled.
     pub accounts: AccountOptions,
+    /// What it shares with other gateways on its database.
+    pub redis: Option<RedisUrl>,
 }
 
 impl Config {
@@ -166,6 +174,7 @@ impl Config {
             master: MasterKey::load_or_create(&master)?,
             tls: tls(options),
             accounts: options.accounts.clone(),
+            redis: redis(options)?,
         })
     }
 
@@ -187,7 +196,7 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        let (titles, master_key, database) = (Titles::Words, None, DatabaseOption::default());
+        let (titles, master_key, database, redis) = (Titles::Words, None, DatabaseOption::default(), None);
         let (tls_cert, tls_key) = (None, None);
         Self::check(&Options {
             swarm,
@@ -202,6 +211,7 @@ impl Config {
             master_key,
             database,
             accounts: AccountOptions::unlimited(),
+            redis,
         })
     }
 }
@@ -209,6 +219,16 @@ impl Config {
 fn tls(options: &Options) -> Option<TlsFiles> {
     let (certificate, key) = options.tls_cert.clone().zip(options.tls_key.clone())?;
     Some(TlsFiles { certificate, key })
+}
+
+fn redis(options: &Options) -> Result<Option<RedisUrl>, Exit> {
+    let Some(redis) = &options.redis else { return Ok(None) };
+    redis.check().map_err(|error| Exit::usage(error, "write it as redis://user:password@host:6379"))?;
+    if redis.has_password() && std::env::args_os().any(|argument| redis.is_in(&argument.to_string_lossy())) {
+        let hint = "set STARLING_REDIS to it, or write redis = \"…\" in the file after --config";
+        return Err(Exit::usage("everybody on this computer can read the password after --redis", hint));
+    }
+    Ok(Some(redis.clone()))
 }
 
 fn swarm_of(member: &Membership) -> Result<SwarmId, Exit> {

@@ -52,8 +52,12 @@ impl Network {
         Whereabouts { peer: self.swarm.local_peer(), swarm: self.members.swarm(), addresses: self.places.now() }
     }
 
-    /// Keeps in the database where the gateway is, for invites that are made beside it. Ends with `cancel`.
+    /// Keeps in the database where the gateway is, for invites that are made beside it: of several gateways on one
+    /// database, the one that lets members in. Ends with `cancel`.
     pub async fn keep_whereabouts(mut self, store: Store, cancel: CancellationToken) {
+        if !self.members.is_authority() {
+            return cancel.cancelled().await;
+        }
         let mut kept = None;
         let follow = async {
             loop {

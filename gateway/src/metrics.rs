@@ -17,7 +17,7 @@ pub use self::{
     paths::Upgrades,
 };
 use self::{nodes::Nodes, paths::Bytes};
-use crate::dispatch::Dispatch;
+use crate::{cache::Cache, dispatch::Dispatch};
 
 /// Everything that is measured, under the names that begin with `starling_`, and answers also under OpenTelemetry's.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ impl Metrics {
         upgrades.register(ours);
         dispatch.jobs().register_gen_ai(&mut registry);
         Self { registry, upgrades }
+    }
+
+    /// Counts what happens to the Redis too, where there is one.
+    pub fn count_cache(&mut self, cache: &Cache) {
+        cache.register(self.registry.sub_registry_with_prefix("starling"));
     }
 
     /// Where upgrades are counted.

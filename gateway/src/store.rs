@@ -17,6 +17,7 @@ pub mod keys;
 pub mod members;
 pub mod messages;
 pub mod people;
+pub mod owners;
 mod pool;
 pub mod portable;
 pub mod progress;
@@ -25,7 +26,7 @@ pub mod sessions;
 pub mod turns;
 pub mod users;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use sqlx::{Any, any::AnyRow, migrate::Migrator};
 use thiserror::Error;
@@ -50,6 +51,8 @@ type DbRow = AnyRow;
 pub struct Store {
     writer: Pool,
     readers: Pool,
+    /// The gateway that writes: running answers are kept and ended by their owner only.
+    owner: Arc<str>,
 }
 
 /// Why there is no database.
@@ -119,7 +122,7 @@ impl Store {
             .await
             .map_err(|source| OpenError::Migrate { database: database.clone(), source: Box::new(source) })?;
         let readers = database.readers().await.map_err(refused)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, owner: Arc::default() })
     }
 
     /// Whether the database answers, on both sides.

@@ -5,27 +5,33 @@
 //! is kept while it grows (`keep.rs`), so that it also outlives the gateway's process (`resume.rs`).
 
 mod begin;
+mod elsewhere;
 mod facts;
+mod follow;
 mod keep;
 mod log;
+mod mirror;
 mod naming;
+mod owners;
 mod resume;
 mod run;
 mod seats;
 
 use starling_protocol::limits::MAX_PROMPT_BYTES;
 use thiserror::Error;
-use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 pub use begin::{Begun, Question, Says};
+pub use follow::Follower;
 pub use log::{Ended, Loading, Log, News, Reader, Started};
-pub use naming::Named;
 pub use seats::Running;
 
 use crate::{
+    cache::Cache,
     choice::NoModel,
     config::Titles,
     dispatch::{Dispatch, DispatchError},
+    events::{Events, Order},
     id::{ConversationId, TurnId, UserId},
     life::Life,
     store::{Store, StoreError, branches::MAX_VERSIONS, messages::TurnError},
@@ -35,9 +41,6 @@ use crate::{
 pub const MAX_TURNS_PER_USER: usize = 4;
 /// Answers the gateway may have running at once.
 pub const MAX_TURNS: usize = 4_096;
-
-/// New titles that a slow socket may have before it; beyond that it learns of them when it reads the list again.
-const NAMED_QUEUE: usize = 64;
 
 /// An answer longer than this comes from a node that does not keep to what was asked of it.
 pub const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -121,23 +124,31 @@ pub struct Turns {
     store: Store,
     dispatch: Dispatch,
     life: Life,
+    cache: Cache,
+    events: Events,
     /// Models name conversations.
     names: bool,
-    named: broadcast::Sender<Named>,
+    /// Cancelled when what runs is another gateway's to go on with, or the next start's.
+    leave: CancellationToken,
+}
+
+/// What turns need.
+pub struct Means {
+    pub store: Store,
+    pub dispatch: Dispatch,
+    pub life: Life,
+    pub cache: Cache,
+    pub events: Events,
+    pub titles: Titles,
 }
 
 impl Turns {
     /// None runs yet.
     #[must_use]
-    pub fn new(store: Store, dispatch: Dispatch, life: Life, titles: Titles) -> Self {
-        let (named, _) = broadcast::channel(NAMED_QUEUE);
-        Self { seats: seats::Seats::default(), store, dispatch, life, names: titles == Titles::Model, named }
-    }
-
-    /// Conversations that get a title from now on, of all people.
-    #[must_use]
-    pub fn named(&self) -> broadcast::Receiver<Named> {
-        self.named.subscribe()
+    pub fn new(means: Means) -> Self {
+        let Means { store, dispatch, life, cache, events, titles } = means;
+        let (leave, names) = (life.cancel.child_token(), titles == Titles::Model);
+        Self { seats: seats::Seats::default(), store, dispatch, life, cache, events, names, leave }
     }
 
     /// Takes a question and begins to answer it. Runs to its end even when the caller is dropped: a
@@ -163,8 +174,23 @@ impl Turns {
         self.seats.is_taken(conversation)
     }
 
-    /// Stops a user's turn; false when the user has none of that id.
-    pub fn stop(&self, user: UserId, turn: TurnId) -> bool {
-        self.seats.stop(user, turn)
+    /// How many run here.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.seats.running().len()
+    }
+
+    /// Stops a user's turn, here or at another gateway.
+    pub fn stop(&self, user: UserId, turn: TurnId) {
+        if !self.seats.stop(user, turn) {
+            self.events.order(&Order::Stop(user, turn));
+        }
+    }
+
+    /// Stops what is being given in a conversation here.
+    pub fn stop_in(&self, user: UserId, conversation: ConversationId) {
+        if let Some((turn, _)) = self.running_in(user, conversation) {
+            self.seats.stop(user, turn);
+        }
     }
 }

@@ -5,6 +5,8 @@
 mod chat;
 pub mod figures;
 mod peer;
+#[path = "../../gateway/src/cache/tests/server.rs"]
+mod redis_server;
 mod restart;
 
 use std::time::Duration;
@@ -14,6 +16,7 @@ use starling_gateway::{
     app::{Gateway, Running},
     config::Config,
     dispatch::View,
+    master::MasterKey,
 };
 use starling_inference::{Source, scripted};
 use starling_node::{Apart, Node, OnDemand};
@@ -29,6 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use self::{
     chat::{Answer, Chat},
     peer::MemberPeer,
+    redis_server::RedisServer,
     restart::Headless,
 };
 
@@ -93,7 +97,12 @@ impl TestSwarm {
 
     /// A swarm whose gateway can be killed and started again.
     pub async fn start_killable() -> Self {
-        let (config, swarm_key, bootstrap, data, guard) = Self::founder(|_| {}).await;
+        Self::start_killable_with(|_| {}).await
+    }
+
+    /// A swarm whose gateway is as `change` makes it, and can be killed.
+    pub async fn start_killable_with(change: impl FnOnce(&mut Config)) -> Self {
+        let (config, swarm_key, bootstrap, data, guard) = Self::founder(change).await;
         let (gateway, runtime) = restart::Own::start(config).await;
         let listen = vec![loopback()];
         let swarm = Self::with_gateway(gateway, swarm_key, bootstrap, data, listen, Some(guard)).await;
@@ -120,6 +129,19 @@ impl TestSwarm {
         change(&mut config);
         let listen = self.listen.clone();
         Box::pin(Self::run(config, self.swarm_key.clone(), self.bootstrap.clone(), data, listen, None)).await
+    }
+
+    /// Another gateway of the same swarm on the same database, with its own folder; it goes on with this one's answers.
+    pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> (Running, TempDir) {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::loopback(data.path()).unwrap();
+        config.database = self.data.path().join("starling.db");
+        config.master = MasterKey::load_or_create(&self.data.path().join("master.key")).unwrap();
+        config.swarm.swarm = Some(self.swarm_key.id());
+        config.swarm.bootstrap = vec![self.bootstrap.clone()];
+        config.standing = Standing::Member(self.certify(config.swarm.peer(), MemberRole::Gateway));
+        change(&mut config);
+        (Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap(), data)
     }
 
     async fn run(

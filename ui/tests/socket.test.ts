@@ -171,7 +171,7 @@ describe('the socket', () => {
     const { socket, frames, newest, links } = line()
     const chats = new Chats({
       send: (frame) => socket.send(frame), load: () => Promise.reject(new Error('not needed')),
-      show: () => Promise.reject(new Error('not needed')), changed: () => {}, touched: () => {}, newRequest: () => 'r1',
+      show: () => Promise.reject(new Error('not needed')), changed: () => {}, touched: () => {}, removed: () => {}, missed: () => {}, newRequest: () => 'r1',
     })
     const pump = () => {
       for (const frame of frames.splice(0)) chats.frame(frame)

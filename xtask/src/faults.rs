@@ -7,6 +7,7 @@
 
 mod database;
 mod gateway;
+mod gateways;
 mod history;
 mod links;
 mod load;

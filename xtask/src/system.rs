@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Chromium,
     /// What natlab makes its networks with.
     Networks,
+    /// What gateways share.
+    Redis,
 }
 
 /// The names of a browser that will do.
@@ -48,6 +50,7 @@ impl Need {
             Self::Python => &["python3", "python3-venv"],
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
+            Self::Redis => &["redis-server"],
             Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
         }
     }
@@ -61,6 +64,7 @@ impl Need {
             Self::Libclang => has_libclang(),
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
+            Self::Redis => has("redis-server"),
             Self::Networks => {
                 ["nft", "ip", "tc", "conntrack", "miniupnpd", "sysctl", "python3"].iter().all(|name| has(name))
             }

@@ -1,5 +1,7 @@
 //! A person's conversations. Another's are not there.
 
+use std::sync::Arc;
+
 use axum::{
     Json as Answer,
     extract::{Query, State, rejection::QueryRejection},
@@ -16,8 +18,12 @@ use super::{
 };
 use crate::{
     app::App,
+    events::Event,
     id::{ConversationId, UserId},
-    store::{branches::UpTo, conversations::Change},
+    store::{
+        branches::UpTo,
+        conversations::{Change, Conversation},
+    },
     turn::TurnRefused,
 };
 
@@ -78,8 +84,8 @@ pub(super) async fn create(
         Some(id) => Some(app.store.character(by.user.id, id).await?.ok_or(ApiError::NoSuchCharacter)?),
         None => None,
     };
-    let conversation = app.store.create_conversation(by.user.id, title, character.as_ref()).await?.into();
-    Ok((StatusCode::CREATED, Answer(ConversationAnswer { conversation })))
+    let made = app.store.create_conversation(by.user.id, title, character.as_ref()).await?;
+    Ok((StatusCode::CREATED, tell(&app, by.user.id, made)))
 }
 
 /// `GET /api/conversations/{id}`
@@ -123,8 +129,13 @@ pub(super) async fn change(
 ) -> Result<Answer<ConversationAnswer>, ApiError> {
     let change = Change { title: title.map(check_title).transpose()?, pinned };
     let changed = app.store.change_conversation(by.user.id, id, &change).await?;
-    let conversation = changed.ok_or(TurnRefused::NoSuchConversation)?.into();
-    Ok(Answer(ConversationAnswer { conversation }))
+    Ok(tell(&app, by.user.id, changed.ok_or(TurnRefused::NoSuchConversation)?))
+}
+
+/// Tells a person's other windows too.
+pub(super) fn tell(app: &App, user: UserId, changed: Conversation) -> Answer<ConversationAnswer> {
+    app.events.tell(user, Event::Changed(Arc::new(changed.clone())));
+    Answer(ConversationAnswer { conversation: changed.into() })
 }
 
 /// `DELETE /api/conversations/{id}`. What is being answered in it is stopped.
@@ -143,9 +154,8 @@ pub(super) async fn delete(
     if !app.store.delete_conversation(by.user.id, id).await? {
         return Err(TurnRefused::NoSuchConversation.into());
     }
-    if let Some((turn, _)) = app.turns.running_in(by.user.id, id) {
-        app.turns.stop(by.user.id, turn);
-    }
+    app.turns.stop_in(by.user.id, id);
+    app.events.tell(by.user.id, Event::Deleted(id));
     Ok(StatusCode::NO_CONTENT)
 }
 

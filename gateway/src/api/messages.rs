@@ -9,7 +9,7 @@ use super::{
     extract::InPath,
     wire::{ConversationDetail, GoOnAnswer},
 };
-use crate::{app::App, id::MessageId, turn::TurnRefused};
+use crate::{app::App, events::Event, id::MessageId, turn::TurnRefused};
 
 /// `POST /api/messages/{id}/go-on`: more of an answer that was cut short, in its place. The chat socket shows it.
 #[utoipa::path(
@@ -47,5 +47,6 @@ pub(super) async fn show(
         return Err(TurnRefused::TurnRunning.into());
     }
     app.store.show_branch(conversation, id).await?;
+    app.events.tell(by.user.id, Event::Reread(conversation));
     conversations::detail(&app, by.user.id, conversation).await.map(Answer)
 }

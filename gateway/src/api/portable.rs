@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::{
     auth::SignedIn,
-    conversations::check_title,
+    conversations::{self, check_title},
     error::ApiError,
     extract::{InPath, LargeJson},
     wire::{self, ConversationAnswer, MessageRole, MessageStatus},
@@ -125,7 +125,7 @@ pub(super) async fn import(
 ) -> Result<(StatusCode, Answer<ConversationAnswer>), ApiError> {
     let whole = read(portable)?;
     app.store.import(by.user.id, &whole).await?;
-    Ok((StatusCode::CREATED, Answer(ConversationAnswer { conversation: whole.conversation.into() })))
+    Ok((StatusCode::CREATED, conversations::tell(&app, by.user.id, whole.conversation)))
 }
 
 fn written(whole: Whole) -> String {

@@ -14,6 +14,7 @@ mod operator;
 mod people;
 mod sessions;
 mod socket;
+mod windows;
 
 use axum::{
     Router,
@@ -33,7 +34,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::{
     accounts::AccountOptions,
-    app::{App, Ingredients, Origin},
+    app::{App, Ingredients, Origin, Shared},
     config::Titles,
     dispatch::Dispatch,
     id::{TurnId, UserId},
@@ -76,6 +77,8 @@ impl Site {
     async fn with(public_origin: Option<&str>, accounts: AccountOptions) -> Self {
         let (store, dir) = store().await;
         let network = network(dir.path());
+        let master = MasterKey::generate();
+        let (shared, _) = Shared::new(&store, None, &master);
         let app = App::new(Ingredients {
             store,
             dispatch: Dispatch::detached(),
@@ -83,7 +86,8 @@ impl Site {
             origin: Origin { public: public_origin.map(str::to_owned), tls: false },
             titles: Titles::Words,
             accounts,
-            master: MasterKey::generate(),
+            master,
+            shared,
         });
         let app = app.await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }

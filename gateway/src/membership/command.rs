@@ -65,12 +65,12 @@ pub async fn invite(options: &InviteOptions) -> Result<(), Exit> {
     if is_missing(&database) {
         return Err(never_ran());
     }
-    let store = Store::open(&database).await.map_err(|error| exit_of(&error))?;
-    let at = store.whereabouts().await.map_err(Exit::failed)?.ok_or_else(never_ran)?;
     if !Files::new(&data).key.is_file() {
         let hint = "run this on the gateway that founded the swarm, or copy its swarm.key here";
         return Err(Exit::usage("this gateway has joined a swarm and does not hold its key", hint));
     }
+    let store = Store::open(&database).await.map_err(|error| exit_of(&error))?;
+    let at = store.whereabouts().await.map_err(Exit::failed)?.ok_or_else(never_ran)?;
     let role = if options.gateway { MemberRole::Gateway } else { MemberRole::Node };
     let new = NewInvite {
         label: options.label.clone(),

@@ -142,21 +142,27 @@ impl FromRow<'_, DbRow> for Progress {
 }
 
 impl Store {
-    /// Keeps how far running answers have come, all or none. One that has ended meanwhile is left as it is.
-    pub async fn keep(&self, batch: &[(TurnId, Progress)]) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
+    /// Keeps how far running answers have come, all or none. One that has ended meanwhile is left as it is, and so is
+    /// one that another gateway gives now; these are given back.
+    pub async fn keep(&self, batch: &[(TurnId, Progress)]) -> Result<Vec<TurnId>, StoreError> {
+        let (mut transaction, mut not_kept) = (self.write().await?, vec![]);
         for (turn, progress) in batch {
-            write::update(&mut transaction, *turn, progress).await?;
+            if !write::update(&mut transaction, *turn, progress, &self.owner, Some(&self.owner)).await? {
+                not_kept.push(*turn);
+            }
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(not_kept)
     }
 
-    /// At the start: the answers that an earlier process left running, with what it takes to go on, the oldest first.
+    /// At the start: the answers that an earlier process of this gateway left running, with what it takes to go on, the
+    /// oldest first.
     pub async fn unfinished(&self, limit: usize) -> Result<Vec<Unfinished>, StoreError> {
         let rows = sqlx::query(
             "SELECT progress.* FROM progress JOIN messages ON id = message_id
-             WHERE status = 'running' ORDER BY id LIMIT ?",
+             WHERE status = 'running' AND owner = ? ORDER BY id LIMIT ?",
         )
+        .bind(&*self.owner)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.readers)
         .await?;
@@ -171,13 +177,14 @@ impl Store {
         Ok(unfinished)
     }
 
-    /// At the start: the answers that an earlier process left running, but for those in `taken_up`, are marked as
-    /// cut short by `error`.
+    /// At the start: the answers that an earlier process left running, but for those in `taken_up` and those of other
+    /// gateways, are marked as cut short by `error`.
     pub async fn interrupt_running(&self, taken_up: &[Unfinished], error: &TurnError) -> Result<u64, StoreError> {
         let taken_up: Vec<String> = taken_up.iter().map(|unfinished| unfinished.turn.to_string()).collect();
         let mut write = self.write().await?;
-        let sql = "SELECT id FROM messages WHERE status = 'running'";
-        let running: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *write).await?;
+        let sql = "SELECT id FROM messages WHERE status = 'running'
+                       AND NOT EXISTS (SELECT 1 FROM progress WHERE message_id = messages.id AND owner <> ?)";
+        let running: Vec<String> = sqlx::query_scalar(sql).bind(&*self.owner).fetch_all(&mut *write).await?;
         let mut interrupted = 0;
         for id in running.iter().filter(|id| !taken_up.contains(id)) {
             let done =
@@ -224,9 +231,10 @@ impl Store {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query("UPDATE progress SET job_id = ?, attempts = ? WHERE message_id = ?")
+        sqlx::query("UPDATE progress SET job_id = ?, attempts = ?, owner = ? WHERE message_id = ?")
             .bind(unfinished.progress.job.to_string())
             .bind(i64::from(unfinished.progress.attempts))
+            .bind(&*self.owner)
             .bind(&turn)
             .execute(&mut *write)
             .await?;
@@ -239,7 +247,7 @@ impl Store {
         Ok(true)
     }
 
-    async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
+    pub(super) async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
         let progress = Progress::from_row(row)?;
         let place = sqlx::query(

@@ -81,6 +81,9 @@ pub struct Ending {
 
 impl Store {
     /// Stores a question and the place of its answer; `None` when the user has no such conversation.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] while another gateway gives an answer in it.
     pub async fn accept(
         &self,
         user: UserId,
@@ -98,7 +101,7 @@ impl Store {
             Place::New { .. } => conversation,
         };
         let number = insert(&mut write, conversation.id, &question, place.after()).await?;
-        begin_answer(&mut write, conversation.id, turn, number, progress).await?;
+        self.begin_answer(&mut write, conversation.id, turn, number, progress).await?;
         let tree = Tree::read(&mut *write, &conversation.id.to_string()).await?;
         write.commit().await?;
         Ok(Some(Accepted { conversation, question: tree.place(question) }))
@@ -117,19 +120,22 @@ impl Store {
         let mut write = self.write().await?;
         let entered = enter(&mut write, user, &Place::In { id, after }, Timestamp::now()).await?;
         let Some(conversation) = entered else { return Ok(None) };
-        begin_answer(&mut write, id, turn, after, progress).await?;
+        self.begin_answer(&mut write, id, turn, after, progress).await?;
         write.commit().await?;
         Ok(Some(Accepted { conversation, question: question.clone() }))
     }
 
-    /// Stores how a turn ended; `None` when its conversation has been deleted meanwhile.
+    /// Stores how a turn ended; `None` when its conversation has been deleted meanwhile, or another gateway gives it.
     pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
         let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
         let mut transaction = self.write().await?;
-        match &ending.progress {
-            Some(progress) => write::update(&mut transaction, turn, progress).await?,
-            None => write::forget(&mut transaction, turn).await?,
+        let ours = match &ending.progress {
+            Some(progress) => write::update(&mut transaction, turn, progress, &self.owner, None).await?,
+            None => write::forget(&mut transaction, turn, &self.owner).await?,
+        };
+        if !ours {
+            return Ok(None);
         }
         let done = sqlx::query(
             "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
@@ -161,6 +167,24 @@ impl Store {
         };
         transaction.commit().await?;
         Ok(message)
+    }
+
+    /// A running answer behind the message of that number.
+    async fn begin_answer(
+        &self,
+        write: &mut Write,
+        conversation: ConversationId,
+        turn: TurnId,
+        after: i64,
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        if write::is_taken(write, conversation, &self.owner).await? {
+            return Err(StoreError::Conflict);
+        }
+        let answer = Message { status: Status::Running, ..said(turn, Role::Assistant, Timestamp::now()) };
+        write::close_earlier(write, conversation).await?;
+        insert(write, conversation, &answer, after).await?;
+        Ok(write::insert(write, turn, progress, &self.owner).await?)
     }
 }
 
@@ -223,20 +247,6 @@ pub(super) async fn open_with(
         }
     }
     Ok(())
-}
-
-/// A running answer behind the message of that number.
-async fn begin_answer(
-    write: &mut Write,
-    conversation: ConversationId,
-    turn: TurnId,
-    after: i64,
-    progress: &Progress,
-) -> Result<(), StoreError> {
-    let answer = Message { status: Status::Running, ..said(turn, Role::Assistant, Timestamp::now()) };
-    write::close_earlier(write, conversation).await?;
-    insert(write, conversation, &answer, after).await?;
-    Ok(write::insert(write, turn, progress).await?)
 }
 
 /// A message with nothing in it.

@@ -16,9 +16,11 @@ use super::{Log, Running, TurnRefused, Turns, run::Turn, seats::Seat};
 use crate::{
     choice::choose,
     dispatch::{Answer, Job, Priority},
+    events::{Event, Order},
     id::{ConversationId, MessageId, TurnId, UserId},
     secret,
     store::{
+        StoreError,
         branches::{MAX_MESSAGES as MAX_STORED, MAX_VERSIONS, UpTo},
         characters::Defaults,
         messages::{Message, TurnError},
@@ -110,7 +112,9 @@ impl Turns {
         let messages = prompt(before.iter().cloned().map(Into::into).chain(question.asked()))?;
         let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
         let progress = Progress { max_tokens, ..progress };
-        let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await?;
+        let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await;
+        let accepted = accepted.map_err(given_elsewhere)?;
+        self.events.tell(question.user, Event::Changed(Arc::new(accepted.conversation.clone())));
         let answer = self.dispatch.start(job(&progress, messages, accepted.conversation.sampling, question.user));
         Ok(self.run(seat, Arc::new(accepted), progress, async { Ok(answer) }))
     }
@@ -168,18 +172,31 @@ impl Turns {
         answer: impl Future<Output = Result<Answer, TurnError>> + Send + 'static,
     ) -> Begun {
         let (log, shown) = watch::channel(Log::default());
-        let (stop, turn, model) = (CancellationToken::new(), seat.turn, progress.model);
-        let task = Turn::new(self, log, progress, stop.clone());
+        let (stop, leave, turn, model) =
+            (CancellationToken::new(), self.leave.child_token(), seat.turn, progress.model);
+        let task = Turn::new(self, log, progress, [&stop, &leave]);
         let progress = task.progress.subscribe();
-        seat.show(Running { accepted: Arc::clone(&accepted), log: shown.clone(), progress, stop });
+        seat.show(Running { accepted: Arc::clone(&accepted), log: shown.clone(), progress, stop, leave });
         let span = tracing::info_span!("turn", id = ?turn);
         let (turns, user, conversation) = (self.clone(), seat.user, accepted.conversation.id);
+        self.events.tell(user, Event::Began(conversation, turn));
         let whole = async move {
-            task.run(seat, answer).await;
+            if task.run(seat, answer).await.is_break() {
+                return turns.events.order(&Order::TakeUp);
+            }
+            turns.events.tell(user, Event::Ended(conversation, turn));
             turns.name(user, conversation, model).await;
         };
         self.life.tasks.spawn(whole.instrument(span));
         Begun { turn, accepted, log: shown }
+    }
+}
+
+/// Another gateway was faster.
+fn given_elsewhere(refused: TurnRefused) -> TurnRefused {
+    match refused {
+        TurnRefused::Store(StoreError::Conflict) => TurnRefused::TurnRunning,
+        other => other,
     }
 }
 

@@ -54,9 +54,8 @@ impl Turns {
                 }
                 let result = self.store.keep(&batch).await;
                 said(&mut works, &result);
-                if result.is_err() {
-                    break;
-                }
+                let Ok(not_kept) = result else { break };
+                self.leave_what_is_given_elsewhere(&not_kept).await;
                 batch.iter().for_each(|(turn, progress)| kept.note(*turn, progress, now));
             }
         }
@@ -94,12 +93,12 @@ fn batch(due: impl Iterator<Item = (TurnId, Progress)>) -> Vec<(TurnId, Progress
 }
 
 /// Says once that it fails, and once that it works again.
-fn said<E: std::fmt::Display>(works: &mut bool, result: &Result<(), E>) {
+fn said<T, E: std::fmt::Display>(works: &mut bool, result: &Result<T, E>) {
     match (result, *works) {
         (Err(error), true) => {
             tracing::warn!(%error, "running answers go on, but cannot be kept: a restart now would lose the last of them");
         }
-        (Ok(()), false) => tracing::info!("running answers are kept again"),
+        (Ok(_), false) => tracing::info!("running answers are kept again"),
         _ => {}
     }
     *works = result.is_ok();

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
@@ -24,12 +25,14 @@ pub struct Log {
     /// Who answers, and how many have begun so far.
     started: Option<(u32, Arc<Started>)>,
     ended: Option<Arc<Ended>>,
-    /// The gateway stops; the next one goes on with it.
+    /// Somebody else goes on with it: another gateway, or the next start.
     suspended: bool,
+    /// How often another text took the place of the one there was.
+    rewritten: u32,
 }
 
 /// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// The node's name.
     pub node_name: String,
@@ -44,7 +47,7 @@ pub struct Started {
 }
 
 /// A model that is being loaded for a turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loading {
     /// The node's name.
     pub node_name: String,
@@ -117,6 +120,12 @@ impl Log {
         self.text.push_str(text);
     }
 
+    /// Another text than the one there was: its readers see all of it.
+    pub(super) fn rewrite(&mut self, text: String) {
+        self.text = text;
+        self.rewritten += 1;
+    }
+
     /// Its readers see neither more of it nor an end.
     pub(super) fn suspend(&mut self) {
         self.suspended = true;
@@ -135,7 +144,10 @@ pub struct Reader {
     told_loading: Option<Arc<Loading>>,
     told_thinking: bool,
     told_starts: u32,
+    told_rewritten: u32,
     done: bool,
+    /// There is no more here, and no end.
+    suspended: bool,
 }
 
 impl Reader {
@@ -143,7 +155,45 @@ impl Reader {
     #[must_use]
     pub fn new(log: watch::Receiver<Log>, seen: u64) -> Self {
         let seen = usize::try_from(seen).ok().filter(|at| log.borrow().text.is_char_boundary(*at)).unwrap_or(0);
-        Self { log, seen, told_waiting: None, told_loading: None, told_thinking: false, told_starts: 0, done: false }
+        let told_rewritten = log.borrow().rewritten;
+        Self {
+            log,
+            seen,
+            told_waiting: None,
+            told_loading: None,
+            told_thinking: false,
+            told_starts: 0,
+            told_rewritten,
+            done: false,
+            suspended: false,
+        }
+    }
+
+    /// Whether it was told of the end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.done && !self.suspended
+    }
+
+    /// It is told of the end by somebody else.
+    pub(super) fn ends(&mut self) {
+        (self.done, self.suspended) = (true, false);
+    }
+
+    /// Bytes of the text that it has seen.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen as u64
+    }
+
+    /// What is new, if anything is; `Err` when nothing more will come.
+    pub(super) fn now(&mut self) -> Result<Option<News>, ()> {
+        if self.done {
+            return Err(());
+        }
+        match self.look() {
+            Some(news) => Ok(Some(news)),
+            None if self.log.borrow().suspended || self.log.has_changed().is_err() => Err(()),
+            None => Ok(None),
+        }
     }
 
     /// What is new, or waits for it. `None` after the end, or when the gateway stops before it.
@@ -153,7 +203,7 @@ impl Reader {
                 return Some(news);
             }
             if self.log.borrow().suspended {
-                self.done = true;
+                (self.done, self.suspended) = (true, true);
                 return None;
             }
             if self.log.changed().await.is_err() {
@@ -183,6 +233,9 @@ impl Reader {
         if log.thinking && log.text.is_empty() && log.ended.is_none() && !self.told_thinking {
             self.told_thinking = true;
             return Some(News::Thinking);
+        }
+        if std::mem::replace(&mut self.told_rewritten, log.rewritten) != log.rewritten {
+            self.seen = 0;
         }
         if log.text.len() > self.seen {
             let (from, text) = (self.seen as u64, log.text[self.seen..].to_owned());

@@ -1,7 +1,7 @@
 //! A title for a new conversation, by the model that has just answered in it. It is asked behind everybody else's
 //! questions; where it does not come in time, or is none, the question's first words stay.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     ModelId,
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::Turns;
 use crate::{
     dispatch::{Answer, AnswerEvent, DispatchError, Job, Priority},
+    events::Event,
     id::{ConversationId, UserId},
     store::{
         StoreError,
@@ -32,9 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const WISH: &str = "Give this conversation a title of two to six words, in its own language. \
     Write the title and nothing else.";
 
-/// A conversation that has a new title, and whose it is.
-pub type Named = (UserId, Conversation);
-
 impl Turns {
     /// Finds a title for a conversation that has none but its first words. Never fails: there is one already.
     pub(super) async fn name(&self, user: UserId, conversation: ConversationId, model: ModelId) {
@@ -43,7 +41,7 @@ impl Turns {
         }
         let work = self.life.drain.run_until_cancelled(timeout(PATIENCE, self.find_name(user, conversation, model)));
         match work.await {
-            Some(Ok(Ok(Some(named)))) => drop(self.named.send((user, named))),
+            Some(Ok(Ok(Some(named)))) => self.events.tell(user, Event::Titled(Arc::new(named))),
             Some(Ok(Err(error))) => tracing::debug!(%error, "a title was not found"),
             Some(Ok(Ok(None)) | Err(_)) | None => {}
         }

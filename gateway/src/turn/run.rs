@@ -1,6 +1,6 @@
 //! One turn is one task is one function, from the job to the stored answer.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use starling_protocol::message::{Done, Finish, Private, Reasoning, Style};
 use tokio::sync::watch;
@@ -36,8 +36,8 @@ pub(super) struct Turn {
     reading: Reading,
     /// The reader wants no more.
     stop: CancellationToken,
-    /// The gateway's grace is over.
-    cancel: CancellationToken,
+    /// Somebody else goes on: another gateway, or the next start.
+    leave: CancellationToken,
 }
 
 /// The model's text, as it is taken apart.
@@ -53,21 +53,26 @@ enum Outcome {
     Done(Done),
     Stopped,
     Broken(TurnError),
-    /// The gateway stops: the next one goes on.
+    /// Somebody else goes on.
     Suspended,
 }
 
 impl Turn {
     /// One that goes on behind `progress`.
-    pub(super) fn new(turns: &Turns, log: watch::Sender<Log>, progress: Progress, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        turns: &Turns,
+        log: watch::Sender<Log>,
+        progress: Progress,
+        [stop, leave]: [&CancellationToken; 2],
+    ) -> Self {
         let mut turn = Self {
             log,
             store: turns.store.clone(),
             facts: Facts::new(progress.tokens.len()),
             reading: Reading::new(progress.reasoning),
             progress: watch::Sender::new(progress),
-            stop,
-            cancel: turns.life.cancel.clone(),
+            stop: stop.clone(),
+            leave: leave.clone(),
         };
         let before = turn.progress.borrow().text.clone();
         turn.reading.bytes = before.0.len();
@@ -76,23 +81,35 @@ impl Turn {
         turn
     }
 
-    pub(super) async fn run(mut self, seat: Seat, answer: impl Future<Output = Result<Answer, TurnError>>) {
+    /// Breaks off when somebody else goes on with it.
+    pub(super) async fn run(
+        mut self,
+        seat: Seat,
+        answer: impl Future<Output = Result<Answer, TurnError>>,
+    ) -> ControlFlow<()> {
         let outcome = match self.unless_told(answer).await {
             Ok(Ok(answer)) => self.follow(answer).await,
             Ok(Err(error)) => Outcome::Broken(error),
             Err(told) => told,
         };
         if let Outcome::Suspended = outcome {
-            return self.suspend(&seat).await;
+            self.suspend(seat).await;
+            return ControlFlow::Break(());
         }
         let rest = self.reading.parser.end();
         self.show(rest);
         let ending = self.ending(outcome);
         let Self { log, store, .. } = self;
         let ended = finish(&store, &seat, ending).await;
+        let elsewhere = ended.message.is_none() && store.is_given_elsewhere(seat.turn).await.unwrap_or_default();
         // Who reads of the end may ask the next question at once.
         drop(seat);
+        if elsewhere {
+            log.send_modify(Log::suspend);
+            return ControlFlow::Break(());
+        }
         log.send_modify(|log| log.end(ended));
+        ControlFlow::Continue(())
     }
 
     /// Owns the answer: the node's slot is free before the disk is asked anything.
@@ -113,17 +130,18 @@ impl Turn {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Outcome::Stopped),
-            () = self.cancel.cancelled() => Err(Outcome::Suspended),
+            () = self.leave.cancelled() => Err(Outcome::Suspended),
             done = work => Ok(done),
         }
     }
 
-    /// Keeps what there is for the gateway's next start; in the database the turn runs on.
-    async fn suspend(self, seat: &Seat) {
+    /// Keeps what there is for who goes on; in the database the turn runs on, and is nobody's.
+    async fn suspend(self, seat: Seat) {
         let progress = self.progress.borrow().clone();
-        if let Err(error) = self.store.keep(&[(seat.turn, progress)]).await {
+        if let Err(error) = self.store.let_go(seat.turn, &progress).await {
             tracing::warn!(%error, "the last of an answer could not be kept");
         }
+        drop(seat);
         self.log.send_modify(Log::suspend);
     }
 

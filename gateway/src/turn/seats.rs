@@ -39,6 +39,8 @@ pub struct Running {
     /// What it would take to go on with it.
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) stop: CancellationToken,
+    /// Another gateway goes on with it.
+    pub(super) leave: CancellationToken,
 }
 
 /// A turn's place among those that run. Dropping it ends the turn's being one of them.
@@ -71,6 +73,22 @@ impl Seats {
             running.stop.cancel();
             true
         })
+    }
+
+    /// Another gateway gives these.
+    pub(super) fn leave(&self, turns: &[TurnId]) {
+        self.with(|running| {
+            let shown = turns.iter().filter_map(|turn| running.get(turn)?.running.as_ref());
+            shown.for_each(|running| running.leave.cancel());
+        });
+    }
+
+    pub(super) fn has(&self, turn: TurnId) -> bool {
+        self.with(|running| running.contains_key(&turn))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.with(|running| running.is_empty())
     }
 
     /// All that run.

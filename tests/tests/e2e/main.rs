@@ -7,6 +7,7 @@ mod embeddings;
 mod failover;
 mod figures;
 mod flood;
+mod gateways;
 mod membership;
 mod ondemand;
 mod openai;

@@ -15,6 +15,10 @@ export interface ChatsOutside {
   changed(): void
   /** The gateway told of a conversation: a new one, or one that moved to the top. */
   touched(conversation: Conversation, fromNew: boolean): void
+  /** A conversation was deleted, perhaps in another window. */
+  removed(id: string): void
+  /** There may be changes that this page was not told of. */
+  missed(): void
   newRequest(): string
 }
 
@@ -30,6 +34,7 @@ const NOT_AGAIN: ErrorBody = {
   code: 'not_connected',
   message: 'There is no connection to the gateway right now. The answer is as it was.',
 }
+const GONE: ErrorBody = { code: 'no_such_conversation', message: 'The conversation was deleted.' }
 const LINE_LOST: ErrorBody = {
   code: 'connection_lost',
   message: 'The connection was lost before the gateway confirmed your message. Your text is back in the box.',
@@ -41,7 +46,10 @@ export class Chats {
   private readonly requests = new Map<string, string>()
   /** Joins without an answer yet, oldest first: the first frame of an unknown turn belongs to the oldest. */
   private joins: string[] = []
+  /** Turns that began elsewhere while the page still followed the one before. */
+  private readonly begun = new Map<string, string>()
   private online = false
+  private wasOnline = false
 
   constructor(private readonly outside: ChatsOutside) {}
 
@@ -137,28 +145,69 @@ export class Chats {
     this.online = online
     this.joins = []
     if (!online) return
+    if (this.wasOnline) this.outside.missed()
     for (const [key, chat] of this.chats) {
       if (chat.turn?.id) this.join(key)
       else if (chat.turn) void this.lookUp(key, chat.turn.question)
       else if (chat.loading === 'failed') void this.open(key)
       else if (chat.checking || (chat.loading === 'ready' && isOpenEnded(chat))) this.join(key)
+      else if (this.wasOnline) void this.reread(key)
     }
+    this.wasOnline = true
   }
 
   frame(frame: ServerFrame): void {
-    if (frame.type === 'titled') return this.titled(frame.conversation)
-    if (frame.type === 'idle') return this.idle(frame.conversation)
+    switch (frame.type) {
+      case 'titled': case 'changed': return this.touched(frame.conversation)
+      case 'deleted': return this.deleted(frame.conversation)
+      case 'reread': return void this.reread(frame.conversation)
+      case 'began': return this.began(frame.conversation, frame.turn)
+      case 'ended': return this.ended(frame.conversation, frame.turn)
+      case 'missed': return this.missed()
+      case 'idle': return this.idle(frame.conversation)
+    }
     const key = this.keyOf(frame)
     if (key === null) return
     if (frame.type === 'accepted') return this.accepted(key, frame)
     this.apply(key, frame)
     if (frame.type === 'done') this.turns.delete(frame.turn)
     if (frame.type === 'failed') this.failed(key, frame)
+    const next = this.begun.get(key)
+    if (next && !this.get(key).turn) this.began(key, next)
   }
 
-  private titled(conversation: Conversation): void {
+  private touched(conversation: Conversation): void {
     this.renamed(conversation.id, conversation.title)
     this.outside.touched(conversation, false)
+  }
+
+  private deleted(id: string): void {
+    this.outside.removed(id)
+    if (this.chats.has(id)) this.apply(id, { type: 'load-failed', missing: true, error: GONE })
+  }
+
+  /** Asked in another window, perhaps: who shows the conversation follows the answer. */
+  private began(id: string, turn: string): void {
+    const chat = this.get(id)
+    this.begun.delete(id)
+    if (chat.turn) {
+      if (chat.turn.id !== null && chat.turn.id !== turn) this.begun.set(id, turn)
+      return
+    }
+    const whole = chat.messages.some((m) => m.id === turn && m.status === 'complete')
+    if (chat.loading === 'ready' && !whole) this.join(id)
+  }
+
+  /** Who has followed it has its end already. */
+  private ended(id: string, turn: string): void {
+    if (!this.get(id).messages.some((m) => m.id === turn)) void this.reread(id)
+  }
+
+  private missed(): void {
+    this.outside.missed()
+    for (const [id, chat] of this.chats) {
+      if (chat.loading === 'ready' && !chat.turn) void this.reread(id).then(() => this.join(id))
+    }
   }
 
   private accepted(key: string, frame: Extract<ServerFrame, { type: 'accepted' }>): void {
@@ -188,11 +237,25 @@ export class Chats {
     this.joins = this.joins.filter((join) => join !== id)
     const chat = this.get(id)
     if (chat.turn?.id) {
-      this.apply(id, { type: 'ended' })
+      this.apply(id, { type: 'turn-over' })
       void this.reload(id)
     } else {
       this.apply(id, { type: 'idle', conversation: id })
       if (!chat.turn && isOpenEnded(chat)) void this.reload(id)
+    }
+  }
+
+  /** What the store shows now takes the place of what this page shows. */
+  private async reread(id: string): Promise<void> {
+    if (this.get(id).loading !== 'ready' || this.get(id).turn) return
+    try {
+      const { conversation, messages } = await this.outside.load(id)
+      if (this.get(id).turn) return
+      this.apply(id, { type: 'shown', messages })
+      this.renamed(id, conversation.title)
+    } catch (cause) {
+      // What is on the page stays, unless there is no such conversation any more.
+      if ((cause as { status?: number }).status === 404) this.deleted(id)
     }
   }
 
@@ -221,14 +284,14 @@ export class Chats {
     if (question === null) {
       // Another answer was wanted: it runs, or it does not.
       await this.reload(key)
-      this.apply(key, { type: 'ended' })
+      this.apply(key, { type: 'turn-over' })
       return this.join(key)
     }
     const before = new Set(this.get(key).messages.map((m) => m.id))
     if (key !== NEW && (await this.reload(key))) {
       const arrived = this.get(key).messages.some((m) => m.role === 'user' && m.text === question && !before.has(m.id))
       if (arrived) {
-        this.apply(key, { type: 'ended' })
+        this.apply(key, { type: 'turn-over' })
         return this.join(key)
       }
     }

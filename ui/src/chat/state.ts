@@ -79,7 +79,7 @@ export type LocalEvent =
   | { type: 'shown'; messages: readonly Message[] }
   | { type: 'load-failed'; missing: boolean; error: ErrorBody }
   | { type: 'not-sent'; error: ErrorBody }
-  | { type: 'ended' }
+  | { type: 'turn-over' }
   | { type: 'taken-back' }
   | { type: 'renamed'; title: string }
 
@@ -104,7 +104,9 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)
     case 'idle': return { ...chat, checking: false }
-    case 'hello': case 'swarm': case 'error': case 'titled': return chat
+    case 'hello': case 'swarm': case 'error': return chat
+    // Not about what is said in it: `Chats` follows these.
+    case 'titled': case 'changed': case 'deleted': case 'reread': case 'began': case 'ended': case 'missed': return chat
     default: return local(chat, event)
   }
 }
@@ -120,7 +122,7 @@ function local(chat: Chat, event: LocalEvent): Chat {
     case 'shown': return { ...chat, messages: event.messages, problem: null }
     case 'load-failed': return loadFailed(chat, event.missing, event.error)
     case 'not-sent': return notSent(chat, event.error)
-    case 'ended': return { ...chat, turn: null }
+    case 'turn-over': return { ...chat, turn: null }
     case 'taken-back': return { ...chat, unsent: null }
     case 'renamed': return { ...chat, title: event.title }
   }

@@ -84,6 +84,11 @@ async function remove(id: string): Promise<void> {
     // Deleted elsewhere already: what was wanted is so.
     if (!(error instanceof ApiError) || error.status !== 404) throw error
   })
+  gone(id)
+}
+
+/** Deleted here or elsewhere. */
+function gone(id: string): void {
   list.value = list.value.filter((c) => c.id !== id)
 }
 
@@ -94,5 +99,5 @@ function clear(): void {
 }
 
 export function useConversations() {
-  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, pin, importText, remove, clear }
+  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, pin, importText, remove, gone, clear }
 }

@@ -37,6 +37,8 @@ function makeChats(): Chats {
     show: (message) => api.show(message).catch(told),
     changed: bump,
     touched,
+    removed: (id) => useConversations().gone(id),
+    missed: () => void useConversations().load(),
     newRequest: () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`,
   })
 }

@@ -27,6 +27,12 @@ const known: Record<ServerFrame['type'], Check> = {
   done: shape({ turn: text, conversation: text, message }),
   failed: shape({ turn: orNull(text), request: orNull(text), conversation: orNull(text), error, message: orNull(message) }),
   titled: shape({ conversation }),
+  changed: shape({ conversation }),
+  deleted: shape({ conversation: text }),
+  reread: shape({ conversation: text }),
+  began: shape({ conversation: text, turn: text }),
+  ended: shape({ conversation: text, turn: text }),
+  missed: shape({}),
   idle: shape({ conversation: text }),
   error: shape({ error }),
 }

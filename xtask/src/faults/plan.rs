@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::rig::{Ground, Rig};
-use super::{database, gateway, links, load, machine, nodes};
+use super::{database, gateway, gateways, links, load, machine, nodes};
 
 /// Something that goes wrong, on purpose.
 pub(super) struct Fault {
@@ -75,6 +75,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "link-byte-tcp", about: "the connection breaks at a random byte", times: 10, short: 1, limit: ms(2_000), start: links::tcp, trial: links::break_at_byte },
     Fault { name: "gateway-kill", about: "kill -9 of the gateway while questions come: ready in 3 s, none lost, each goes on or is marked", times: 20, short: 2, limit: Duration::MAX, start: gateway::two, trial: gateway::kill },
     Fault { name: "gateway-stop", about: "SIGTERM of the gateway: gone within 30 s, and what ran is whole or marked", times: 8, short: 1, limit: Duration::MAX, start: gateway::two, trial: gateway::stop },
+    Fault { name: "two-gateways", about: "SIGTERM of one of two gateways on one database: no answer fails", times: 8, short: 1, limit: ms(5_000), start: gateways::two, trial: gateways::stop },
+    Fault { name: "two-gateways-kill", about: "kill -9 of one of two gateways on one database: the other takes over", times: 5, short: 0, limit: ms(15_000), start: gateways::two, trial: gateways::kill },
+    Fault { name: "redis-gone", about: "kill -9 of the Redis between two gateways", times: 4, short: 0, limit: ms(1_000), start: gateways::two, trial: gateways::redis_gone },
+    Fault { name: "redis-hang", about: "SIGSTOP of the Redis: it takes connections and answers nothing", times: 4, short: 1, limit: ms(1_000), start: gateways::two, trial: gateways::redis_hang },
     Fault { name: "database-locked", about: "another process holds the write lock for 5 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::locked },
     Fault { name: "database-gone", about: "the database is renamed away for 2 s", times: 4, short: 0, limit: ms(1_000), start: database::two, trial: database::gone },
     Fault { name: "disk-full", about: "the gateway's disk, a small tmpfs, is full for 4 s", times: 4, short: 0, limit: ms(1_000), start: machine::small_disk, trial: machine::full_disk },

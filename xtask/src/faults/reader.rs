@@ -28,7 +28,8 @@ const SHAKE: Duration = Duration::from_secs(5);
 /// Where one asks, and as whom.
 #[derive(Clone)]
 pub(super) struct Door {
-    pub(super) address: SocketAddr,
+    /// The first that opens.
+    pub(super) addresses: Vec<SocketAddr>,
     /// An access token.
     pub(super) access: String,
 }
@@ -236,10 +237,21 @@ fn place(seen: &mut Seen, end: usize, piece: &str, anew: bool, now: Instant) {
 }
 
 fn open(door: &Door) -> Result<Socket> {
-    let stream = TcpStream::connect_timeout(&door.address, SHAKE)?;
+    let mut last = anyhow::anyhow!("there is no gateway");
+    for address in &door.addresses {
+        match open_at(*address, door) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn open_at(address: SocketAddr, door: &Door) -> Result<Socket> {
+    let stream = TcpStream::connect_timeout(&address, SHAKE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SHAKE))?;
-    let url = format!("ws://{}/api/chat", door.address);
+    let url = format!("ws://{address}/api/chat");
     let (mut socket, _) = tungstenite::client(url, stream).map_err(|error| anyhow::anyhow!("no socket: {error}"))?;
     socket.send(Message::text(json!({"type": "authenticate", "token": door.access}).to_string()))?;
     socket.get_ref().set_read_timeout(Some(LOOK))?;

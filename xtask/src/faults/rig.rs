@@ -29,6 +29,8 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 pub(super) const GATEWAY: &str = "gateway";
+pub(super) const SECOND: &str = "second-gateway";
+pub(super) const REDIS: &str = "redis";
 
 /// What all rows share.
 pub(super) struct Ground {
@@ -65,6 +67,9 @@ pub(super) struct Rig<'a> {
     pub(super) random: Random,
     parts: Vec<Part>,
     http: u16,
+    /// Of another gateway on the same database, once there is one.
+    second: Option<u16>,
+    redis: Option<u16>,
     /// Where the gateway listens for peers.
     listen: String,
     /// Where members begin.
@@ -108,6 +113,8 @@ impl<'a> Rig<'a> {
             random,
             parts: Vec::new(),
             http: free_port()?,
+            second: None,
+            redis: None,
             listen: format!("/ip4/127.0.0.1/tcp/{}", free_port()?),
             known: Vec::new(),
             direct: Vec::new(),
@@ -154,8 +161,7 @@ impl<'a> Rig<'a> {
         let http = format!("127.0.0.1:{}", self.http);
         let mut args =
             words(&["run", "--no-port-mapping", "--titles", "words", "--http", &http, "--listen", &self.listen]);
-        args.extend(self.shape.gateway.iter().map(OsString::from));
-        args.extend(self.known.iter().flat_map(|address| ["--bootstrap".into(), address.into()]));
+        args.extend(self.shared());
         self.launch(GATEWAY, "starling-gateway", &args)?;
         self.wait_for_word(GATEWAY, "ready")?;
         let took = begun.elapsed();
@@ -166,6 +172,51 @@ impl<'a> Rig<'a> {
             self.session = Some(Session::set_up(&self.url(), &code, &login)?);
         }
         Ok(took)
+    }
+
+    /// What all gateways are started with.
+    fn shared(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = self.shape.gateway.iter().map(OsString::from).collect();
+        args.extend(self.known.iter().flat_map(|address| ["--bootstrap".into(), address.into()]));
+        args.extend(self.redis.iter().flat_map(|port| words(&["--redis", &format!("redis://127.0.0.1:{port}")])));
+        args
+    }
+
+    /// Starts the Redis, or starts it again.
+    pub(super) fn start_redis(&mut self) -> Result<()> {
+        let port = match self.redis {
+            Some(port) => port,
+            None => free_port()?,
+        };
+        self.redis = Some(port);
+        let args = words(&["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
+        self.parts.retain(|part| part.name() != REDIS);
+        self.parts.push(Part::start(REDIS, Path::new("redis-server"), &args, &self.data.join("logs"))?);
+        self.wait_until("the Redis", START_LIMIT, |_| Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))
+            .map(|_| ())
+    }
+
+    /// Starts a second gateway of the swarm on the first one's database, and waits until it sees the nodes.
+    pub(super) fn start_second_gateway(&mut self) -> Result<()> {
+        let known = self.known.clone();
+        self.make_member(SECOND, &known, &["--gateway"])?;
+        let (first, folder) = (self.data.join(GATEWAY), self.data.join(SECOND));
+        std::os::unix::fs::symlink(first.join("starling.db"), folder.join("starling.db"))?;
+        let port = free_port()?;
+        let http = format!("127.0.0.1:{port}");
+        let mut args = words(&["run", "--no-port-mapping", "--titles", "words", "--http", &http]);
+        args.extend(words(&["--listen", "/ip4/127.0.0.1/tcp/0", "--master-key"]));
+        args.push(first.join("master.key").into());
+        args.extend(self.shared());
+        self.launch(SECOND, "starling-gateway", &args)?;
+        self.wait_for_word(SECOND, "ready")?;
+        let nodes = self.node_names().len().to_string();
+        self.wait_until("the second gateway to see the nodes", START_LIMIT, |rig| {
+            rig.check()?;
+            Ok(rig.part(SECOND)?.said("nodes") == Some(&nodes))
+        })?;
+        self.second = Some(port);
+        Ok(())
     }
 
     /// Starts a node that nobody knows yet; its name.
@@ -183,7 +234,7 @@ impl<'a> Rig<'a> {
     fn start_node_at(&mut self, known: &[String], scripted: &str, more: &[String]) -> Result<String> {
         self.nodes_begun += 1;
         let name = format!("node-{}", self.nodes_begun);
-        self.make_member(&name, known)?;
+        self.make_member(&name, known, &[])?;
         let mut args = words(&["run", "--no-port-mapping", "--name", &name, "--engine", "scripted"]);
         args.extend(words(&["--scripted", scripted]));
         args.extend(known.iter().flat_map(|address| ["--bootstrap".into(), address.into()]));
@@ -193,8 +244,9 @@ impl<'a> Rig<'a> {
     }
 
     /// Without an invite: that would cost a second, and it names the gateway's own address.
-    fn make_member(&self, name: &str, known: &[String]) -> Result<()> {
+    fn make_member(&self, name: &str, known: &[String], more: &[&str]) -> Result<()> {
         let mut helper = self.helper(&["member"]);
+        helper.args(more);
         helper.arg(self.data.join(name)).arg("--swarm-key").arg(self.data.join(GATEWAY).join("swarm.key"));
         for address in known {
             helper.args(["--address", address]);
@@ -242,8 +294,9 @@ impl<'a> Rig<'a> {
     }
 
     pub(super) fn door(&self) -> Result<Door> {
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.http));
-        Ok(Door { address, access: self.session()?.access() })
+        let ports = [Some(self.http), self.second].into_iter().flatten();
+        let addresses = ports.map(|port| ([127, 0, 0, 1], port).into()).collect();
+        Ok(Door { addresses, access: self.session()?.access() })
     }
 
     /// Somebody asks a question that nobody has asked before.

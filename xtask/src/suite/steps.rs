@@ -25,6 +25,8 @@ pub(super) struct Step {
 const BUILD: &[Tool] = &[Tool::Compilers, Tool::Node];
 const EMBEDDINGS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python];
 const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
+/// Tests start servers of their own.
+const RUST: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Redis];
 const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
@@ -35,12 +37,12 @@ pub(super) const STEPS: [Step; 14] = [
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
     Step { name: "clippy", about: "clippy on everything, no warning", needs: BUILD, run: clippy },
     Step { name: "build", about: "the three programs, dev profile", needs: BUILD, run: build },
-    Step { name: "rust", about: "unit and end-to-end tests", needs: BUILD, run: rust },
+    Step { name: "rust", about: "unit and end-to-end tests", needs: RUST, run: rust },
     Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "deploy", about: "units, image and compose file against the programs", needs: BUILD, run: deploy::run },
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
-    Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: BUILD, run: faults },
+    Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: RUST, run: faults },
     Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client, litellm, LangChain", needs: OPENAI, run: client_tests::openai },
     Step { name: "api", about: "the API does what its description says", needs: OPENAI, run: client_tests::api },

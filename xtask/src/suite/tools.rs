@@ -28,6 +28,8 @@ pub(super) enum Tool {
     CargoDeny,
     /// What fetches the embedding model.
     Python,
+    /// The server that gateways share things over.
+    Redis,
     /// What the NAT lab is made of.
     Networks,
     /// A Python environment with the official client.
@@ -40,6 +42,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::Chromium => &[Need::Chromium],
         Tool::OpenAi | Tool::Python => &[Need::Python],
         Tool::Networks => &[Need::Networks],
+        Tool::Redis => &[Need::Redis],
         Tool::Node => NodeJs::needs(),
         Tool::CargoDeny => &[],
     });

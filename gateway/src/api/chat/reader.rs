@@ -27,7 +27,7 @@ use crate::{
     id::{ConversationId, TurnId},
     limits::Bucket,
     store::{StoreError, messages::Status},
-    turn::{self, Begun, Ended, Question, Says, TurnRefused},
+    turn::{Begun, Ended, Question, Says, TurnRefused},
 };
 
 /// Frames that make no sense, until the socket is closed.
@@ -55,7 +55,7 @@ impl Reader {
 
     /// Ends when the page has gone. After an order to close it waits for the writer to carry it out.
     pub(super) async fn run(mut self, mut incoming: SplitStream<WebSocket>) {
-        let mut named = self.app.turns.named();
+        let mut window = self.app.events.window(self.by.user.id);
         loop {
             let step = tokio::select! {
                 message = incoming.next() => {
@@ -64,7 +64,7 @@ impl Reader {
                     self.hear(message).await
                 }
                 () = sleep_until(self.pulse.next()) => self.check().await,
-                Ok(named) = named.recv() => self.tell_title(named).await,
+                event = window.next() => self.say(convert::event(event)).await,
             };
             if step.is_err() {
                 return std::future::pending().await;
@@ -143,14 +143,6 @@ impl Reader {
         Some(self.say(frame).await)
     }
 
-    /// To all of a person's windows, and to nobody else's.
-    async fn tell_title(&self, (user, conversation): turn::Named) -> Result<(), Over> {
-        if user != self.by.user.id {
-            return Ok(());
-        }
-        self.say(ServerFrame::Titled { conversation: conversation.into() }).await
-    }
-
     async fn ask(
         &self,
         request: String,
@@ -179,10 +171,14 @@ impl Reader {
     }
 
     async fn join(&self, conversation: ConversationId, turn: Option<TurnId>, last_seq: u64) -> Result<(), Over> {
-        if let Some((running, shown)) = self.app.turns.running_in(self.by.user.id, conversation) {
+        let running = match self.app.turns.find(self.by.user.id, conversation).await {
+            Ok(running) => running,
+            Err(error) => return self.say(ServerFrame::Error { error: told(&error.into()) }).await,
+        };
+        if let Some(running) = running {
             // A place in another turn's text is none in this one's.
-            let seen = if turn == Some(running) { last_seq } else { 0 };
-            return self.follow(Begun { turn: running, accepted: shown.accepted, log: shown.log }, None, seen).await;
+            let seen = if turn == Some(running.turn) { last_seq } else { 0 };
+            return self.follow(running, None, seen).await;
         }
         let ended = match turn {
             Some(turn) => self.ended(conversation, turn).await,
@@ -204,11 +200,11 @@ impl Reader {
     }
 
     async fn follow(&self, begun: Begun, request: Option<String>, seen: u64) -> Result<(), Over> {
-        let Begun { turn, accepted, log } = begun;
-        let conversation = accepted.conversation.id;
-        let (shown, message) = (accepted.conversation.clone().into(), accepted.question.clone().into());
+        let (turn, conversation) = (begun.turn, begun.accepted.conversation.id);
+        let (shown, message) = (begun.accepted.conversation.clone().into(), begun.accepted.question.clone().into());
         self.say(ServerFrame::Accepted { request, conversation: shown, message, turn }).await?;
-        self.order(Order::Follow { turn, conversation, reader: turn::Reader::new(log, seen) }).await
+        let follower = self.app.turns.follow(self.by.user.id, begun, seen);
+        self.order(Order::Follow { turn, conversation, follower }).await
     }
 
     async fn bad_frame(&mut self, error: &ApiError) -> Result<(), Over> {

@@ -65,9 +65,9 @@ impl Writer {
     async fn obey(&mut self, order: Option<Order>) -> Result<(), Gone> {
         match order {
             Some(Order::Say(frame)) => self.say(&frame).await,
-            Some(Order::Follow { turn, conversation, reader }) => {
+            Some(Order::Follow { turn, conversation, follower }) => {
                 // One that is followed already is followed anew, from where the page says it is.
-                self.turns.insert(turn, frames(turn, conversation, reader));
+                self.turns.insert(turn, frames(turn, conversation, follower));
                 Ok(())
             }
             Some(Order::Ping) => self.send(Message::Ping(Vec::new().into())).await,
@@ -105,7 +105,7 @@ impl Writer {
     }
 }
 
-fn frames(turn: TurnId, conversation: ConversationId, reader: turn::Reader) -> Frames {
-    let news = stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
+fn frames(turn: TurnId, conversation: ConversationId, follower: turn::Follower) -> Frames {
+    let news = stream::unfold(follower, |mut follower| async move { Some((follower.next().await?, follower)) });
     Box::pin(news.map(move |news| convert::frame(turn, conversation, news)))
 }

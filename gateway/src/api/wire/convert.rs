@@ -16,6 +16,7 @@ use super::{
 use crate::{
     accounts::SignUp,
     dispatch::{self, Estimate, View},
+    events::Event,
     id::{ConversationId, SessionId, TurnId},
     store::{conversations, invitations, invites, keys, messages, people, sessions, users},
     turn::{Ended, News},
@@ -328,7 +329,23 @@ impl From<&View> for SwarmSummary {
     }
 }
 
+/// What happened to a person's conversations, as their windows are told.
+#[must_use]
+pub fn event(event: Event) -> ServerFrame {
+    let copy = |conversation: std::sync::Arc<conversations::Conversation>| (*conversation).clone().into();
+    match event {
+        Event::Changed(conversation) => ServerFrame::Changed { conversation: copy(conversation) },
+        Event::Titled(conversation) => ServerFrame::Titled { conversation: copy(conversation) },
+        Event::Deleted(conversation) => ServerFrame::Deleted { conversation },
+        Event::Reread(conversation) => ServerFrame::Reread { conversation },
+        Event::Began(conversation, turn) => ServerFrame::Began { conversation, turn },
+        Event::Ended(conversation, turn) => ServerFrame::Ended { conversation, turn },
+        Event::Missed => ServerFrame::Missed,
+    }
+}
+
 /// What happened in a turn, as its readers are told.
+#[must_use]
 pub fn frame(turn: TurnId, conversation: ConversationId, news: News) -> ServerFrame {
     match news {
         News::Waiting(Estimate { position, seconds }) => ServerFrame::Waiting { turn, position, seconds },

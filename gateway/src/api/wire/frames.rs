@@ -84,6 +84,18 @@ pub enum ServerFrame {
     },
     /// A conversation has a new title, which a model has found.
     Titled { conversation: Conversation },
+    /// A conversation was made, renamed, pinned or spoken in, in whichever window.
+    Changed { conversation: Conversation },
+    /// A conversation is gone.
+    Deleted { conversation: ConversationId },
+    /// Another branch of a conversation is shown.
+    Reread { conversation: ConversationId },
+    /// A turn has begun in a conversation, or goes on, for whoever shows it and wants to join.
+    Began { conversation: ConversationId, turn: TurnId },
+    /// A turn has ended, for whoever did not follow it.
+    Ended { conversation: ConversationId, turn: TurnId },
+    /// Something of these was missed: read anew what is shown.
+    Missed,
     /// Nothing runs in this conversation.
     Idle { conversation: ConversationId },
     /// A frame that could not be understood.

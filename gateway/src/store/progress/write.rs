@@ -8,10 +8,15 @@ use crate::{
 };
 
 /// The progress of a question that was just taken.
-pub(in crate::store) async fn insert(write: &mut Write, turn: TurnId, progress: &Progress) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn insert(
+    write: &mut Write,
+    turn: TurnId,
+    progress: &Progress,
+    owner: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO progress (message_id, job_id, attempts, model_id, model, seed, max_tokens, reasoning, nodes,
-             tokens, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '')",
+             tokens, text, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', x'', '', ?)",
     )
     .bind(turn.to_string())
     .bind(progress.job.to_string())
@@ -21,17 +26,25 @@ pub(in crate::store) async fn insert(write: &mut Write, turn: TurnId, progress: 
     .bind(progress.seed.map(u64::cast_signed))
     .bind(progress.max_tokens.map(i64::from))
     .bind(progress.reasoning.word())
+    .bind(owner)
     .execute(&mut **write)
     .await
     .map(drop)
 }
 
-/// Never less than is there, and nothing of an answer that does not run: a write may come late.
-pub(in crate::store) async fn update(write: &mut Write, turn: TurnId, progress: &Progress) -> Result<(), sqlx::Error> {
+/// Whether it was its `owner`'s to write. Never less than is there, and nothing of an answer that does not run: a write
+/// may come late. It is `then`'s afterwards.
+pub(in crate::store) async fn update(
+    write: &mut Write,
+    turn: TurnId,
+    progress: &Progress,
+    owner: &str,
+    then: Option<&str>,
+) -> Result<bool, sqlx::Error> {
     let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
     sqlx::query(
-        "UPDATE progress SET attempts = ?, reasoning = ?, nodes = ?, first_token_ms = ?, tokens = ?, text = ?
-         WHERE message_id = ? AND length(tokens) <= length(?)
+        "UPDATE progress SET attempts = ?, reasoning = ?, nodes = ?, first_token_ms = ?, tokens = ?, text = ?, owner = ?
+         WHERE message_id = ? AND length(tokens) <= length(?) AND owner = ?
              AND EXISTS (SELECT 1 FROM messages WHERE id = message_id AND status = 'running')",
     )
     .bind(i64::from(progress.attempts))
@@ -40,17 +53,37 @@ pub(in crate::store) async fn update(write: &mut Write, turn: TurnId, progress: 
     .bind(progress.first_token_ms)
     .bind(&tokens)
     .bind(&progress.text.0)
+    .bind(then)
     .bind(turn.to_string())
     .bind(&tokens)
+    .bind(owner)
     .execute(&mut **write)
     .await
-    .map(drop)
+    .map(|done| done.rows_affected() == 1)
 }
 
-/// The progress of an answer that nobody can go on with any more.
-pub(in crate::store) async fn forget(write: &mut Write, turn: TurnId) -> Result<(), sqlx::Error> {
-    let delete = sqlx::query("DELETE FROM progress WHERE message_id = ?").bind(turn.to_string());
-    delete.execute(&mut **write).await.map(drop)
+/// The progress of an answer that nobody can go on with any more, if it was its `owner`'s.
+pub(in crate::store) async fn forget(write: &mut Write, turn: TurnId, owner: &str) -> Result<bool, sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM progress WHERE message_id = ? AND owner = ?");
+    let done = delete.bind(turn.to_string()).bind(owner).execute(&mut **write).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether another gateway gives an answer in a conversation.
+pub(in crate::store) async fn is_taken(
+    write: &mut Write,
+    conversation: ConversationId,
+    owner: &str,
+) -> Result<bool, sqlx::Error> {
+    let taken: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM progress JOIN messages ON messages.id = message_id
+         WHERE conversation_id = ? AND status = 'running' AND (owner IS NULL OR owner <> ?)",
+    )
+    .bind(conversation.to_string())
+    .bind(owner)
+    .fetch_one(&mut **write)
+    .await?;
+    Ok(taken > 0)
 }
 
 /// Nothing more is said in answers that something else follows.

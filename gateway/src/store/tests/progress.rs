@@ -153,7 +153,7 @@ async fn a_database_of_the_release_before_is_taken_over() {
         sqlx::raw_sql(migration.sql.clone()).execute(&mut *old).await.unwrap();
     }
     drop(old);
-    let store = Store { writer, readers: database.readers().await.unwrap() };
+    let store = Store { writer, readers: database.readers().await.unwrap(), owner: std::sync::Arc::default() };
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);
     let user = "019ac000-0000-7000-8000-000000000001".parse().unwrap();

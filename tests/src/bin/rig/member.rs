@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Where the member begins.
     #[arg(long, value_parser = swarm::parse_bootstrap)]
     address: Vec<Multiaddr>,
+    /// A gateway, in place of a node.
+    #[arg(long)]
+    gateway: bool,
 }
 
 pub(crate) fn make(options: &Options) -> Result<()> {
@@ -29,8 +32,8 @@ pub(crate) fn make(options: &Options) -> Result<()> {
     let copies = tempfile::tempdir()?;
     let copy = copies.path().join("swarm.key");
     std::fs::copy(&options.swarm_key, &copy).context("there is no swarm's key")?;
-    let certificate =
-        SwarmKey::load_or_create(&copy)?.certify(identity.peer(), MemberRole::Node, Clock::default().now());
+    let role = if options.gateway { MemberRole::Gateway } else { MemberRole::Node };
+    let certificate = SwarmKey::load_or_create(&copy)?.certify(identity.peer(), role, Clock::default().now());
     Membership { certificate, addresses: options.address.clone() }.save(&options.data.join("membership.cbor"))?;
     println!("member {}", identity.peer());
     Ok(())

@@ -1,0 +1,265 @@
+//! Two gateways of one swarm on one database, with a Redis between them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use starling_gateway::app::Running;
+use starling_tests::{Answer, Chat, PATIENCE, RedisServer, TestNode, TestSwarm, expected_text};
+
+/// Some six seconds for an answer.
+const STEADY: &str = "seed=1,tokens_per_second=100,answer_tokens=600,slots=4";
+
+/// A gateway that can be killed, another one beside it, and a node.
+struct Pair {
+    a: TestSwarm,
+    b: Running,
+    redis: RedisServer,
+    _node: TestNode,
+    _data: tempfile::TempDir,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        Self::with(RedisServer::start()).await
+    }
+
+    async fn with(redis: RedisServer) -> Self {
+        let url = redis.url();
+        let a = TestSwarm::start_killable_with(|config| config.redis = Some(url.parse().unwrap())).await;
+        let node = a.add_node(STEADY).await;
+        let (b, data) = a.beside(|config| config.redis = Some(url.parse().unwrap())).await;
+        let mut view = b.app().dispatch.view();
+        let seen = view.wait_for(|view| !view.models.is_empty());
+        tokio::time::timeout(PATIENCE, seen).await.expect("the other gateway never saw the node").unwrap();
+        Self { a, b, redis, _node: node, _data: data }
+    }
+
+    /// As [`start`](Self::start), and both have heard of each other.
+    async fn met() -> Self {
+        let pair = Self::start().await;
+        let met = || pair.a.gateway.app().cache.others() == 1 && pair.b.app().cache.others() == 1;
+        until("they met", met).await;
+        pair
+    }
+
+    /// A socket at the other gateway, of the same person.
+    async fn chat_at_b(&self) -> Chat {
+        at(&self.b, &self.a.cookie).await
+    }
+
+    async fn stored(&self, conversation: &Value) -> Vec<Value> {
+        messages(&self.a.http, &self.b, &self.a.cookie, conversation).await
+    }
+}
+
+async fn at(gateway: &Running, cookie: &str) -> Chat {
+    Chat::connect(&format!("ws://{}/api/chat", gateway.http()), cookie).await
+}
+
+async fn messages(http: &reqwest::Client, gateway: &Running, cookie: &str, conversation: &Value) -> Vec<Value> {
+    let url = format!("http://{}/api/conversations/{}", gateway.http(), conversation.as_str().unwrap());
+    let answer: Value = http.get(url).header("cookie", cookie).send().await.unwrap().json().await.unwrap();
+    answer["messages"].as_array().unwrap().clone()
+}
+
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < limit, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn begin(chat: &mut Chat, question: &str, bytes: usize) -> (Value, Answer) {
+    chat.ask(None, question).await;
+    let accepted = chat.wait_for(&["accepted"]).await;
+    let mut answer = Answer { turn: accepted["turn"].clone(), ..Answer::default() };
+    chat.read(&mut answer, bytes).await;
+    (accepted["conversation"]["id"].clone(), answer)
+}
+
+/// Joins from the beginning, or behind what is there, and reads on.
+async fn follow(chat: &mut Chat, conversation: &Value, answer: &mut Answer, bytes: usize) -> Option<Value> {
+    chat.join(conversation, answer).await;
+    chat.read(answer, bytes).await
+}
+
+#[track_caller]
+fn is_whole(question: &str, answer: &Answer, end: &Value, stored: &[Value]) {
+    assert_eq!((&end["type"], &end["message"]["status"]), (&json!("done"), &json!("complete")), "{end}");
+    assert_eq!(answer.text, expected_text(STEADY, question, None), "exactly once");
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    assert_eq!(stored[1]["text"], json!(answer.text));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_read_and_stopped_at_another_gateway_than_the_one_that_gives_it() {
+    let pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let mut seen = Answer::default();
+    assert!(follow(&mut there, &conversation, &mut seen, 900).await.is_none(), "it runs at the other one");
+    assert_eq!(pair.b.app().turns.running(), 0, "and was not taken away from it");
+    assert!(expected_text(STEADY, "go on", None).starts_with(&seen.text));
+    there.ask(conversation.as_str(), "and this?").await;
+    assert_eq!(there.wait_for(&["failed"]).await["error"]["code"], "turn_running");
+    there.send(&json!({"type": "stop", "turn": seen.turn})).await;
+    let end = here.read(&mut answer, usize::MAX).await.unwrap();
+    assert_eq!(end["message"]["status"], "partial", "{end}");
+    let end = there.read(&mut seen, usize::MAX).await.unwrap();
+    assert_eq!((&end["message"]["status"], &seen.text), (&json!("partial"), &answer.text));
+    // What is there is not said in the Redis.
+    let all = pair.redis.dump();
+    assert!(all.contains("starling:") && !all.contains(&answer.text[..20]) && !all.contains("go on"));
+
+    here.send(&json!({"type": "go_on", "request": "g", "conversation": conversation, "turn": answer.turn})).await;
+    let began = there.wait_for(&["began"]).await;
+    assert_eq!((&began["conversation"], &began["turn"]), (&conversation, &answer.turn));
+    let end = follow(&mut there, &conversation, &mut seen, usize::MAX).await.unwrap();
+    is_whole("go on", &seen, &end, &pair.stored(&conversation).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_at_two_gateways_stay_in_step() {
+    let pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 1).await;
+    let changed = there.wait_for(&["changed"]).await;
+    assert_eq!((&changed["conversation"]["id"], &changed["conversation"]["title"]), (&conversation, &json!("go on")));
+    assert_eq!(there.wait_for(&["began"]).await["turn"], answer.turn);
+    here.send(&json!({"type": "stop", "turn": answer.turn})).await;
+    here.read(&mut answer, usize::MAX).await;
+    assert_eq!(there.wait_for(&["ended"]).await["turn"], answer.turn);
+    let path = format!("/api/conversations/{}", conversation.as_str().unwrap());
+    let change = pair.a.http.patch(pair.a.url(&path)).header("cookie", &pair.a.cookie);
+    assert_eq!(change.json(&json!({"title": "Birds"})).send().await.unwrap().status(), 200);
+    for chat in [&mut here, &mut there] {
+        while chat.wait_for(&["changed"]).await["conversation"]["title"] != "Birds" {}
+    }
+    assert_eq!(pair.a.delete(&path).await, 204);
+    for chat in [&mut here, &mut there] {
+        assert_eq!(chat.wait_for(&["deleted"]).await["conversation"], conversation);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
+    let pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let mut seen = Answer::default();
+    follow(&mut there, &conversation, &mut seen, 300).await;
+    let Pair { a, b, redis: _redis, _node, _data } = pair;
+    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let told = Instant::now();
+    let stop = async {
+        let headless = a.stop_gateway_within(Duration::from_secs(20)).await;
+        (headless, told.elapsed())
+    };
+    let read_on = async {
+        // Until its socket closes, and then where the other gateway is.
+        while let Some(frame) = here.next().await {
+            if frame["type"] == "piece" {
+                answer.take(&frame);
+            }
+            assert_ne!(frame["type"], "failed", "{frame}");
+        }
+        let mut here = at(&b, &cookie).await;
+        let stood = answer.text.len();
+        follow(&mut here, &conversation, &mut answer, stood + 1).await;
+        let next = told.elapsed();
+        (here.read(&mut answer, usize::MAX).await.unwrap(), next)
+    };
+    let watch_on = there.read(&mut seen, usize::MAX);
+    let ((_headless, took), (end, next), seen_end) = tokio::join!(stop, read_on, watch_on);
+    println!("gone after {took:?}; the first new piece elsewhere after {next:?}");
+    assert!(took < Duration::from_secs(5), "it waited for its answers: {took:?}");
+    assert!(next < Duration::from_secs(5), "{next:?}");
+    let stored = messages(&http, &b, &cookie, &conversation).await;
+    is_whole("go on", &answer, &end, &stored);
+    is_whole("go on", &seen, &seen_end.unwrap(), &stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_dies_is_missed_and_its_answers_go_on() {
+    let pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 600).await;
+    let mut seen = Answer::default();
+    follow(&mut there, &conversation, &mut seen, 300).await;
+    let Pair { a, b, redis: _redis, _node, _data } = pair;
+    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let killed = Instant::now();
+    let _headless = a.kill_gateway().await;
+    let mut here = at(&b, &cookie).await;
+    let stood = answer.text.len();
+    follow(&mut here, &conversation, &mut answer, stood + 1).await;
+    println!("the first new piece elsewhere {:?} after the kill", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+    let end = here.read(&mut answer, usize::MAX).await.unwrap();
+    let seen_end = there.read(&mut seen, usize::MAX).await.unwrap();
+    let stored = messages(&http, &b, &cookie, &conversation).await;
+    is_whole("go on", &answer, &end, &stored);
+    is_whole("go on", &seen, &seen_end, &stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_redis_an_answer_is_followed_and_handed_over_all_the_same() {
+    let mut pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 100).await;
+    let mut seen = Answer::default();
+    follow(&mut there, &conversation, &mut seen, 100).await;
+    pair.redis.kill();
+    // From then on by the database.
+    let stood = seen.text.len();
+    assert!(there.read(&mut seen, stood + 300).await.is_none(), "it still runs");
+    here.read(&mut answer, 600).await;
+    let Pair { a, b, redis: _redis, _node, _data } = pair;
+    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let _headless = a.stop_gateway_within(Duration::from_millis(200)).await;
+    let end = there.read(&mut seen, usize::MAX).await.unwrap();
+    let mut here = at(&b, &cookie).await;
+    let again = follow(&mut here, &conversation, &mut answer, usize::MAX).await.unwrap();
+    let stored = messages(&http, &b, &cookie, &conversation).await;
+    is_whole("go on", &seen, &end, &stored);
+    assert_eq!(again["message"]["text"], json!(seen.text), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_or_forgets_fails_no_answer() {
+    let pair = Pair::met().await;
+    let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
+    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let mut seen = Answer::default();
+    follow(&mut there, &conversation, &mut seen, 300).await;
+    assert_eq!(pair.redis.ask(&["FLUSHALL"]), "OK");
+    assert!(there.read(&mut seen, 900).await.is_none(), "it goes on");
+    pair.redis.hang();
+    let asked = Instant::now();
+    let (other, mut short) = begin(&mut here, "and this", 1).await;
+    assert!(asked.elapsed() < Duration::from_secs(3), "nobody waits for it: {:?}", asked.elapsed());
+    here.send(&json!({"type": "stop", "turn": short.turn})).await;
+    while here.wait_for(&["piece", "done"]).await["conversation"] != other {}
+    pair.redis.wake();
+    let end = there.read(&mut seen, usize::MAX).await.unwrap();
+    is_whole("go on", &seen, &end, &pair.stored(&conversation).await);
+    follow(&mut here, &conversation, &mut answer, usize::MAX).await;
+    short.text.clear();
+}
+
+/// As after a long pause of a gateway, which does not know that it was taken for gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_taken_over_from_a_gateway_that_lives_has_one_owner_and_no_seam() {
+    let pair = Pair::met().await;
+    let mut here = pair.a.chat().await;
+    let (conversation, mut answer) = begin(&mut here, "go on", 900).await;
+    let (store, turns) = (pair.b.app().store.clone(), pair.b.app().turns.clone());
+    let owner = pair.a.gateway.peer().to_string();
+    let claimed = store.claim(Some(&owner), 9).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    turns.take_up(store.answers(&claimed).await.unwrap());
+    let end = here.read(&mut answer, usize::MAX).await.unwrap();
+    is_whole("go on", &answer, &end, &pair.stored(&conversation).await);
+    assert_eq!(pair.a.gateway.app().turns.running(), 0);
+}
