@@ -141,7 +141,7 @@ impl TestSwarm {
         config.swarm.bootstrap = vec![self.bootstrap.clone()];
         config.standing = Standing::Member(self.certify(config.swarm.peer(), MemberRole::Gateway));
         change(&mut config);
-        (Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap(), data)
+        (Box::pin(Gateway::start(config)).await.map_err(|exit| format!("{exit:?}")).unwrap(), data)
     }
 
     async fn run(
@@ -152,7 +152,7 @@ impl TestSwarm {
         listen: Vec<Multiaddr>,
         first: Option<DropGuard>,
     ) -> Self {
-        let gateway = Gateway::start(config).await.map_err(|exit| format!("{exit:?}")).unwrap();
+        let gateway = Box::pin(Gateway::start(config)).await.map_err(|exit| format!("{exit:?}")).unwrap();
         Self::with_gateway(gateway, swarm_key, bootstrap, data, listen, first).await
     }
 

@@ -55,7 +55,7 @@ mod code {
 /// What the writer is to do.
 enum Order {
     Say(Box<ServerFrame>),
-    Follow { turn: TurnId, conversation: ConversationId, follower: turn::Follower },
+    Follow { turn: TurnId, conversation: ConversationId, follower: Box<turn::Follower> },
     Ping,
     Close { code: u16, reason: &'static str },
 }

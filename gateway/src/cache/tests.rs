@@ -117,8 +117,8 @@ async fn two_gateways_count_together() {
     let tries = tries.map(|cache| async move { cache.take("many", RATE, 1).await.allowed });
     let allowed = futures::future::join_all(tries).await.into_iter().filter(|allowed| *allowed).count();
     assert_eq!(allowed, 5);
-    let expiry: i64 =
-        redis.ask(&["PTTL", &redis.ask(&["KEYS", "*rate*"]).lines().next().unwrap().to_owned()]).parse().unwrap();
+    let keys = redis.ask(&["KEYS", "*rate*"]);
+    let expiry: i64 = redis.ask(&["PTTL", keys.lines().next().unwrap()]).parse().unwrap();
     assert!((1..=5 * 3_600_000 + 2).contains(&expiry), "{expiry}");
 }
 

@@ -203,7 +203,7 @@ impl Reader {
         let (turn, conversation) = (begun.turn, begun.accepted.conversation.id);
         let (shown, message) = (begun.accepted.conversation.clone().into(), begun.accepted.question.clone().into());
         self.say(ServerFrame::Accepted { request, conversation: shown, message, turn }).await?;
-        let follower = self.app.turns.follow(self.by.user.id, begun, seen);
+        let follower = Box::new(self.app.turns.follow(self.by.user.id, begun, seen));
         self.order(Order::Follow { turn, conversation, follower }).await
     }
 

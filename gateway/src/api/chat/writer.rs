@@ -105,7 +105,7 @@ impl Writer {
     }
 }
 
-fn frames(turn: TurnId, conversation: ConversationId, follower: turn::Follower) -> Frames {
+fn frames(turn: TurnId, conversation: ConversationId, follower: Box<turn::Follower>) -> Frames {
     let news = stream::unfold(follower, |mut follower| async move { Some((follower.next().await?, follower)) });
     Box::pin(news.map(move |news| convert::frame(turn, conversation, news)))
 }
