@@ -17,6 +17,7 @@ use starling_gateway::{
     config::Config,
     dispatch::View,
     master::MasterKey,
+    store::Database,
 };
 use starling_inference::{Source, scripted};
 use starling_node::{Apart, Node, OnDemand};
@@ -135,7 +136,7 @@ impl TestSwarm {
     pub async fn beside(&self, change: impl FnOnce(&mut Config)) -> (Running, TempDir) {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config::loopback(data.path()).unwrap();
-        config.database = self.data.path().join("starling.db");
+        config.database = Database::Sqlite(self.data.path().join("starling.db"));
         config.master = MasterKey::load_or_create(&self.data.path().join("master.key")).unwrap();
         config.swarm.swarm = Some(self.swarm_key.id());
         config.swarm.bootstrap = vec![self.bootstrap.clone()];

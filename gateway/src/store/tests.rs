@@ -4,6 +4,7 @@
 
 mod branches;
 mod membership;
+mod owners;
 mod portable;
 mod progress;
 mod sessions;
