@@ -147,7 +147,13 @@ impl Followed {
 
     fn end(&self, message: Option<Message>) {
         let error = message.as_ref().and_then(|message| message.error.clone());
-        self.log.send_modify(|log| log.end(Ended { message, error }));
+        self.log.send_modify(|log| {
+            // The last of it came by no log.
+            if let Some(message) = &message {
+                grow(log, 0, message.text.0.clone());
+            }
+            log.end(Ended { message, error });
+        });
     }
 }
 
