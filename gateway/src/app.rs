@@ -116,7 +116,7 @@ impl App {
             turns,
             access: AccessTokens::new(&master.derive(access::PURPOSE), accounts.access_life()),
             sessions: Sessions::new(store.clone()),
-            limits: Limits::new(accounts.limits()),
+            limits: Limits::new(accounts.limits(), cache.clone()),
             accounts,
             passwords: Passwords::default(),
             doors: Doors::default(),

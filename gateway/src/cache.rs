@@ -77,6 +77,12 @@ impl Cache {
         self.change(bucket, rate, i64::from(cost)).await
     }
 
+    /// As [`take`](Self::take), but only together with the other gateways: `None` where there are none, or the Redis does
+    /// not answer.
+    pub async fn take_shared(&self, bucket: &str, rate: Rate, cost: u32) -> Option<Taken> {
+        self.link.as_ref()?.change(bucket, rate, i64::from(cost)).await
+    }
+
     /// Gives tries back that turned out to be good ones.
     pub async fn give_back(&self, bucket: &str, rate: Rate, cost: u32) {
         self.change(bucket, rate, -i64::from(cost)).await;

@@ -1,7 +1,7 @@
-//! How much each may ask for in a minute: rates by address, person and key, counted in this process.
+//! How much each may ask for in a minute: rates by address, person and key, counted in this process, or for several
+//! gateways at once where they share a Redis and it answers.
 //!
-//! [`Limits::take`] is all that the rest of the gateway knows of it. It is async so that the counting can be done
-//! elsewhere for several gateways at once.
+//! [`Limits::take`] is all that the rest of the gateway knows of it.
 
 mod rule;
 
@@ -14,6 +14,7 @@ use std::{
 pub use rule::Rule;
 
 use crate::{
+    cache::Cache,
     id::{KeyId, UserId},
     limiter::{Limiter, network},
 };
@@ -59,9 +60,9 @@ pub struct Taken {
 }
 
 /// The buckets. The lock is held for a look and never while anything is awaited.
-#[derive(Debug)]
 pub struct Limits {
     rules: Rules,
+    cache: Cache,
     address: Mutex<Limiter<IpAddr>>,
     user: Mutex<Limiter<UserId>>,
     key: Mutex<Limiter<KeyId>>,
@@ -91,12 +92,13 @@ impl Rules {
 impl Limits {
     /// Full buckets.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, cache: Cache) -> Self {
         fn limiter<K: std::hash::Hash + Eq + Clone>(rule: Rule) -> Mutex<Limiter<K>> {
             Mutex::new(Limiter::new(rule.rate()))
         }
         Self {
             rules,
+            cache,
             address: limiter(rules.address),
             user: limiter(rules.user),
             key: limiter(rules.key),
@@ -106,8 +108,10 @@ impl Limits {
     }
 
     /// Takes so many requests out of a bucket, or none when there are not so many.
-    #[expect(clippy::unused_async, reason = "counting for several gateways waits for an answer")]
     pub async fn take(&self, bucket: Bucket, cost: u32) -> Taken {
+        if let Some(taken) = self.take_shared(bucket, cost).await {
+            return taken;
+        }
         let now = Instant::now();
         match bucket {
             Bucket::Address(from) => take(&self.address, network(from), cost, now, ("address", self.rules.address)),
@@ -116,6 +120,28 @@ impl Limits {
             Bucket::SignIn(from) => take(&self.sign_in, network(from), cost, now, ("sign-in", self.rules.sign_in)),
             Bucket::SignUp(from) => take(&self.sign_up, network(from), cost, now, ("sign-up", self.rules.sign_up)),
         }
+    }
+}
+
+impl Limits {
+    /// With the other gateways; `None` where there are none, or nothing to count.
+    async fn take_shared(&self, bucket: Bucket, cost: u32) -> Option<Taken> {
+        if !self.cache.is_up() {
+            return None;
+        }
+        let (whose, name, rule) = match bucket {
+            Bucket::Address(from) => (network(from).to_string(), "address", self.rules.address),
+            Bucket::User(user) => (user.to_string(), "user", self.rules.user),
+            Bucket::Key(key) => (key.to_string(), "key", self.rules.key),
+            Bucket::SignIn(from) => (network(from).to_string(), "sign-in", self.rules.sign_in),
+            Bucket::SignUp(from) => (network(from).to_string(), "sign-up", self.rules.sign_up),
+        };
+        if rule == Rule::NONE {
+            return None;
+        }
+        let taken = self.cache.take_shared(&format!("{name} {whose}"), rule.rate(), cost).await?;
+        let reset = if taken.allowed { taken.reset } else { taken.retry_after };
+        Some(Taken { allowed: taken.allowed, remaining: taken.remaining, reset, rule: Some(rule), name })
     }
 }
 
@@ -142,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn each_is_counted_alone_and_told_what_is_left() {
         let rule = Rule { per_minute: 60, burst: 2 };
-        let limits = Limits::new(Rules { user: rule, ..Rules::NONE });
+        let limits = Limits::new(Rules { user: rule, ..Rules::NONE }, Cache::in_process());
         let (a, b) = (Bucket::User(UserId::generate()), Bucket::User(UserId::generate()));
         let first = limits.take(a, 1).await;
         assert_eq!((first.allowed, first.remaining, first.rule), (true, 1, Some(rule)));
@@ -158,7 +184,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_network_is_one() {
-        let limits = Limits::new(Rules { address: Rule { per_minute: 1, burst: 1 }, ..Rules::NONE });
+        let limits =
+            Limits::new(Rules { address: Rule { per_minute: 1, burst: 1 }, ..Rules::NONE }, Cache::in_process());
         let from = |text: &str| Bucket::Address(text.parse().unwrap());
         assert!(limits.take(from("2001:db8::1"), 1).await.allowed);
         assert!(!limits.take(from("2001:db8::ffff:1"), 1).await.allowed);

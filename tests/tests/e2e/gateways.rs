@@ -44,21 +44,21 @@ impl Pair {
 
     /// A socket at the other gateway, of the same person.
     async fn chat_at_b(&self) -> Chat {
-        at(&self.b, &self.a.cookie).await
+        at(&self.b, &self.a.access).await
     }
 
     async fn stored(&self, conversation: &Value) -> Vec<Value> {
-        messages(&self.a.http, &self.b, &self.a.cookie, conversation).await
+        messages(&self.a.http, &self.b, &self.a.access, conversation).await
     }
 }
 
-async fn at(gateway: &Running, cookie: &str) -> Chat {
-    Chat::connect(&format!("ws://{}/api/chat", gateway.http()), cookie).await
+async fn at(gateway: &Running, access: &str) -> Chat {
+    Chat::connect(&format!("ws://{}/api/chat", gateway.http()), access).await
 }
 
-async fn messages(http: &reqwest::Client, gateway: &Running, cookie: &str, conversation: &Value) -> Vec<Value> {
+async fn messages(http: &reqwest::Client, gateway: &Running, access: &str, conversation: &Value) -> Vec<Value> {
     let url = format!("http://{}/api/conversations/{}", gateway.http(), conversation.as_str().unwrap());
-    let answer: Value = http.get(url).header("cookie", cookie).send().await.unwrap().json().await.unwrap();
+    let answer: Value = http.get(url).bearer_auth(access).send().await.unwrap().json().await.unwrap();
     answer["messages"].as_array().unwrap().clone()
 }
 
@@ -131,7 +131,7 @@ async fn windows_at_two_gateways_stay_in_step() {
     here.read(&mut answer, usize::MAX).await;
     assert_eq!(there.wait_for(&["ended"]).await["turn"], answer.turn);
     let path = format!("/api/conversations/{}", conversation.as_str().unwrap());
-    let change = pair.a.http.patch(pair.a.url(&path)).header("cookie", &pair.a.cookie);
+    let change = pair.a.http.patch(pair.a.url(&path)).bearer_auth(&pair.a.access);
     assert_eq!(change.json(&json!({"title": "Birds"})).send().await.unwrap().status(), 200);
     for chat in [&mut here, &mut there] {
         while chat.wait_for(&["changed"]).await["conversation"]["title"] != "Birds" {}
@@ -150,7 +150,7 @@ async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 300).await;
     let Pair { a, b, redis: _redis, _node, _data } = pair;
-    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let (http, access) = (a.http.clone(), a.access.clone());
     let told = Instant::now();
     let stop = async {
         let headless = a.stop_gateway_within(Duration::from_secs(20)).await;
@@ -164,7 +164,7 @@ async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
             }
             assert_ne!(frame["type"], "failed", "{frame}");
         }
-        let mut here = at(&b, &cookie).await;
+        let mut here = at(&b, &access).await;
         let stood = answer.text.len();
         follow(&mut here, &conversation, &mut answer, stood + 1).await;
         let next = told.elapsed();
@@ -175,7 +175,7 @@ async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
     println!("gone after {took:?}; the first new piece elsewhere after {next:?}");
     assert!(took < Duration::from_secs(5), "it waited for its answers: {took:?}");
     assert!(next < Duration::from_secs(5), "{next:?}");
-    let stored = messages(&http, &b, &cookie, &conversation).await;
+    let stored = messages(&http, &b, &access, &conversation).await;
     is_whole("go on", &answer, &end, &stored);
     is_whole("go on", &seen, &seen_end.unwrap(), &stored);
 }
@@ -188,17 +188,17 @@ async fn a_gateway_that_dies_is_missed_and_its_answers_go_on() {
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 300).await;
     let Pair { a, b, redis: _redis, _node, _data } = pair;
-    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let (http, access) = (a.http.clone(), a.access.clone());
     let killed = Instant::now();
     let _headless = a.kill_gateway().await;
-    let mut here = at(&b, &cookie).await;
+    let mut here = at(&b, &access).await;
     follow(&mut here, &conversation, &mut answer, 1).await;
     until("it is taken over", || b.app().turns.running() == 1).await;
     println!("taken over {:?} after the kill", killed.elapsed());
     assert!((4..20).contains(&killed.elapsed().as_secs()), "{:?}", killed.elapsed());
     let end = here.read(&mut answer, usize::MAX).await.unwrap();
     let seen_end = there.read(&mut seen, usize::MAX).await.unwrap();
-    let stored = messages(&http, &b, &cookie, &conversation).await;
+    let stored = messages(&http, &b, &access, &conversation).await;
     is_whole("go on", &answer, &end, &stored);
     is_whole("go on", &seen, &seen_end, &stored);
 }
@@ -216,12 +216,12 @@ async fn without_the_redis_an_answer_is_followed_and_handed_over_all_the_same() 
     assert!(there.read(&mut seen, stood + 300).await.is_none(), "it still runs");
     here.read(&mut answer, 600).await;
     let Pair { a, b, redis: _redis, _node, _data } = pair;
-    let (http, cookie) = (a.http.clone(), a.cookie.clone());
+    let (http, access) = (a.http.clone(), a.access.clone());
     let _headless = a.stop_gateway_within(Duration::from_millis(200)).await;
     let end = there.read(&mut seen, usize::MAX).await.unwrap();
-    let mut here = at(&b, &cookie).await;
+    let mut here = at(&b, &access).await;
     let again = follow(&mut here, &conversation, &mut answer, usize::MAX).await.unwrap();
-    let stored = messages(&http, &b, &cookie, &conversation).await;
+    let stored = messages(&http, &b, &access, &conversation).await;
     is_whole("go on", &seen, &end, &stored);
     assert_eq!(again["message"]["text"], json!(seen.text), "{again}");
 }
