@@ -1,44 +1,12 @@
 // All conversations this page has touched, and which frame belongs to which. Knows the protocol's order
 // of events (ask, accept, join after a break); knows neither Vue nor WebSocket.
-import type { ClientFrame, Conversation, ErrorBody, Message, ServerFrame } from '../wire'
+import type { ClientFrame, Conversation, ServerFrame } from '../wire'
+import type { ChatsOutside } from './outside'
+import { GONE, LINE_DOWN, LINE_LOST, NOT_AGAIN, NOT_GONE_ON, told } from './trouble'
 import { emptyChat, isOpenEnded, reduce, type Chat, type ChatEvent } from './state'
 
 /** The key of the conversation that has no id yet. */
 export const NEW = 'new'
-
-export interface ChatsOutside {
-  send(frame: ClientFrame): boolean
-  load(id: string): Promise<{ conversation: Conversation; messages: Message[] }>
-  /** Shows the branch through a message. */
-  show(message: string): Promise<{ messages: Message[] }>
-  /** Something that is shown has changed. */
-  changed(): void
-  /** The gateway told of a conversation: a new one, or one that moved to the top. */
-  touched(conversation: Conversation, fromNew: boolean): void
-  /** A conversation was deleted, perhaps in another window. */
-  removed(id: string): void
-  /** There may be changes that this page was not told of. */
-  missed(): void
-  newRequest(): string
-}
-
-const LINE_DOWN: ErrorBody = {
-  code: 'not_connected',
-  message: 'There is no connection to the gateway, so nothing was sent. Your text is back in the box.',
-}
-const NOT_GONE_ON: ErrorBody = {
-  code: 'not_connected',
-  message: 'There is no connection to the gateway right now. The answer is kept and can go on later.',
-}
-const NOT_AGAIN: ErrorBody = {
-  code: 'not_connected',
-  message: 'There is no connection to the gateway right now. The answer is as it was.',
-}
-const GONE: ErrorBody = { code: 'no_such_conversation', message: 'The conversation was deleted.' }
-const LINE_LOST: ErrorBody = {
-  code: 'connection_lost',
-  message: 'The connection was lost before the gateway confirmed your message. Your text is back in the box.',
-}
 
 export class Chats {
   private readonly chats = new Map<string, Chat>()
@@ -319,10 +287,6 @@ export class Chats {
     this.chats.set(key, after)
     this.outside.changed()
   }
-}
-
-function told(cause: unknown): ErrorBody {
-  return (cause as { body?: ErrorBody }).body ?? { code: 'unknown', message: 'The conversation could not be loaded.' }
 }
 
 function statedConversation(frame: ServerFrame): string | undefined {
