@@ -7,6 +7,7 @@ mod engine;
 mod figures;
 mod flood;
 mod gateway;
+mod memory;
 mod schedule;
 mod site;
 mod swarm;
@@ -50,6 +51,8 @@ pub(crate) enum What {
     Flood(flood::Options),
     /// Our gateway beside LiteLLM's proxy and SMG, before the same scripted engine.
     Gateway(gateway::Options),
+    /// How well and how fast memories are found, on made-up vectors.
+    Memory(memory::Options),
     /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
     Schedule(schedule::Options),
 }
@@ -80,6 +83,7 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Swarm(options) => swarm::run(options, stop),
         What::Flood(options) => flood::run(options, stop),
         What::Gateway(options) => gateway::run(options, stop),
+        What::Memory(options) => memory::run(options, stop),
         What::Schedule(options) => schedule::run(options, stop),
     }
 }
