@@ -16,7 +16,7 @@ const rich = {
   nodes: [node('workshop', { models: ['Qwen3-8B-Q4_K_M'], device: 'CUDA: NVIDIA GeForce RTX 4070', gpus: [{ name: 'NVIDIA GeForce RTX 4070', memory: { total: 12.9e9, used: 8.1e9 }, utilization_percent: 87, temperature_celsius: 66, power_watts: 182 }], decode_tokens_per_second: 61, rtt_ms: 18.4 }), node('attic', { path: 'relayed', rtt_ms: 74, warning: 'this computer has a GPU that is not used: the program was built without CUDA and Vulkan' })],
   models: [model('Qwen3-8B-Q4_K_M', { context_tokens: 32768 }), model('swarm-demo-3M', { demo: true })],
 }
-const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], characters: [], turns: new Map(), sockets: new Set() }
+const state = { setup: true, user: null, signedIn: false, down: false, swarm: demo, conversations: new Map(), keys: [], characters: [], memories: [], remembers: true, turns: new Map(), sockets: new Set() }
 
 /** As the gateway does it: a running answer is there from its beginning, under the id of its turn. */
 function withRunning(id) {
@@ -92,6 +92,14 @@ const routes = {
   'POST /api/characters': (what) => { const character = { id: newId(), mine: true, has_picture: false, updated_at: now(), ...what }; state.characters.unshift(character); return ok({ character }, 201) },
   'PUT /api/characters/:id': (what, id) => { const character = state.characters.find((c) => c.id === id); Object.assign(character, what); return ok({ character }) },
   'DELETE /api/characters/:id': (_, id) => { state.characters = state.characters.filter((c) => c.id !== id); return { status: 204 } },
+  'GET /api/memories': () => ok({ memories: state.memories }),
+  'POST /api/memories': ({ text }) => { const memory = { id: newId(), kind: 'fact', text, conversation: null, created_at: now(), updated_at: now(), similarity: null }; state.memories.unshift(memory); return ok({ memory }, 201) },
+  'GET /api/memories/:id': (_, id) => ok({ memory: state.memories.find((m) => m.id === id) }),
+  'PATCH /api/memories/:id': ({ text }, id) => { const memory = state.memories.find((m) => m.id === id); Object.assign(memory, { text, updated_at: now() }); return ok({ memory }) },
+  'DELETE /api/memories/:id': (_, id) => { state.memories = state.memories.filter((m) => m.id !== id); return { status: 204 } },
+  'DELETE /api/memories': () => { state.memories = []; return { status: 204 } },
+  'GET /api/memory': () => ok({ enabled: state.remembers, facts: state.memories.length, max_facts: 1000, passages: 0, waiting: 0, model: 'all-MiniLM-L6-v2' }),
+  'PUT /api/memory': ({ enabled }) => { state.remembers = enabled; return { status: 204 } },
   'POST /api/conversations': ({ character: id }) => begin(state.characters.find((c) => c.id === id)),
   'GET /api/keys': () => ok({ keys: state.keys }),
   'POST /api/keys': ({ label }) => {
@@ -105,7 +113,7 @@ const routes = {
 const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /api/account', 'POST /mock'])
 
 function mockControl({ swarm, expire, down, reset, seed }) {
-  if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], characters: [], down: false, swarm: demo })
+  if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], characters: [], memories: [], remembers: true, down: false, swarm: demo })
   if (reset) state.conversations.clear()
   if (seed) for (const [title, daysAgo] of seed) addConversation(title, new Date(Date.now() - daysAgo * 86_400_000).toISOString())
   if (swarm) state.swarm = { demo, rich, none: { nodes: [], models: [] } }[swarm]
@@ -263,7 +271,7 @@ async function stream(turn, text, emit, kind) {
 function finish(turn, chat, by, kind, emit) {
   const broken = kind === 'lost' || kind === 'fail'
   const error = broken ? { code: 'node_lost', message: 'No other node with this model is here to go on with it. What had arrived is kept.' } : null
-  const answer = { node_name: by.name, node_peer: by.peer, nodes: turn.nodes, device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second }
+  const answer = { node_name: by.name, node_peer: by.peer, nodes: turn.nodes, device: by.device, model: by.models[0], finish_reason: broken ? 'error' : turn.stopped ? 'cancelled' : 'stop', prompt_tokens: 24, completion_tokens: turn.pieces.length, first_token_ms: 34.2, tokens_per_second: by.decode_tokens_per_second, memories: state.remembers ? state.memories.slice(0, 2).map(({ id, text }) => ({ id, text, similarity: 0.6 })) : [] }
   const message = { id: turn.id, role: 'assistant', text: turn.pieces.join(''), created_at: now(), status: broken ? (turn.pieces.length ? 'partial' : 'failed') : turn.stopped ? 'partial' : 'complete', error, answer, resumable: turn.pieces.length > 0 && (broken || turn.stopped), parent: null, versions: [turn.id] }
   place(chat, message)
   state.turns.delete(turn.id)

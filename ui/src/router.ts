@@ -31,6 +31,7 @@ export const router = createRouter({
         { path: '', redirect: '/c' },
         { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
         { path: 'characters', component: CharactersPage },
+        { path: 'memory', component: () => import('./pages/MemoryPage.vue') },
         { path: 'keys', component: KeysPage },
         { path: 'account', component: AccountPage },
         { path: 'people', component: PeoplePage },

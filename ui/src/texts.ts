@@ -1,6 +1,9 @@
 // Sentences the page says about what happened, by the gateway's stable codes. What is not here is said
 // in the gateway's own words.
-import type { Answer, ErrorBody, GpuView, LoadableView, MemoryView, ModelView, Nat, NetworkView, Path, UserRole } from './wire'
+import { shortDate } from './dates'
+import type {
+  Answer, ErrorBody, GpuView, LoadableView, Memory, MemoryStanding, MemoryView, ModelView, Nat, NetworkView, Path, UserRole,
+} from './wire'
 
 const titles: Record<string, string> = {
   no_node: 'No node is here to answer',
@@ -100,6 +103,23 @@ export function wentOn(nodes: readonly string[]): string {
 export function wentOnStory(nodes: readonly string[]): string {
   const [first, ...others] = nodes
   return `${first} began this answer. ${others.join(', then ')} went on with it from where it stood.`
+}
+
+/** An answer that was given with memories. */
+export function remembered(count: number): string {
+  return `remembered ${count}`
+}
+
+/** Where a memory is from, and in a search how near it is. */
+export function memoryFacts(memory: Memory): string {
+  const from = memory.kind === 'fact' ? `a fact, ${shortDate(memory.updated_at)}` : `said ${shortDate(memory.created_at)}, in`
+  return memory.similarity === null ? from : `${Math.round(memory.similarity * 100)} % alike · ${from}`
+}
+
+/** What no model has read yet; empty when nothing waits. */
+export function memoryWaits({ waiting, model }: MemoryStanding): string {
+  if (waiting === 0) return ''
+  return model ? `${waiting} being read` : `${waiting} wait for a node that makes vectors; until then they are not found`
 }
 
 /** Why an answer is shorter than it might be; null when it is simply complete. */

@@ -1,5 +1,5 @@
 // What an answer offers, drawn into a real document.
-import { createApp, h } from 'vue'
+import { createApp, defineComponent, h, type PropType } from 'vue'
 import { describe, expect, it } from 'vitest'
 import AnswerMessage from '../src/components/chat/AnswerMessage.vue'
 import RunningAnswer from '../src/components/chat/RunningAnswer.vue'
@@ -8,14 +8,21 @@ import { answered } from './frames'
 
 const answer: Answer = {
   node_name: 'cellar', node_peer: 'p', nodes: ['attic', 'cellar'], device: 'CPU', model: 'm', finish_reason: 'cancelled',
-  prompt_tokens: 1, completion_tokens: 2, first_token_ms: null, tokens_per_second: null,
+  prompt_tokens: 1, completion_tokens: 2, first_token_ms: null, tokens_per_second: null, memories: [],
 }
+/** A router link that says where it leads. */
+const link = defineComponent({
+  props: { to: { type: Object as PropType<{ query: { id: string } }>, required: true } },
+  setup: (props, { slots }) => () => h('a', { 'data-id': props.to.query.id }, slots['default']?.()),
+})
 const lost = { code: 'node_lost', message: 'Gone.' }
 
 function drawn(message: Message, canRetry = true) {
   const root = document.createElement('div')
   const clicks: string[] = []
-  createApp({ render: () => h(AnswerMessage, { message, path: null, canRetry, isLast: true, canChoose: true, onGoOn: () => clicks.push('go on'), onRetry: () => clicks.push('retry') }) }).mount(root)
+  const app = createApp({ render: () => h(AnswerMessage, { message, path: null, canRetry, isLast: true, canChoose: true, onGoOn: () => clicks.push('go on'), onRetry: () => clicks.push('retry') }) })
+  app.component('RouterLink', link)
+  app.mount(root)
   const button = () => [...root.querySelectorAll('button')].find((b) => b.textContent === 'Go on')
   return { root, clicks, button }
 }
@@ -42,6 +49,15 @@ describe('an answer', () => {
     expect(root.querySelector('details.went-on summary')?.textContent).toBe('went on on cellar')
     expect(root.querySelector('details.went-on p')?.textContent).toContain('attic began')
     expect(drawn(answered('m2', 'whole', { answer: { ...answer, nodes: ['cellar'] } })).root.querySelector('.went-on')).toBeNull()
+  })
+
+  it('shows what it was given with, and where to change that', () => {
+    const used = [{ id: 'm/1', text: 'likes tuna', similarity: 0.5 }, { id: 'm2', text: '<b>bold</b>', similarity: 0.4 }]
+    const { root } = drawn(answered('m2', 'whole', { answer: { ...answer, nodes: ['cellar'], memories: used } }))
+    expect(root.querySelector('details summary')?.textContent).toBe('remembered 2')
+    expect([...root.querySelectorAll('details li')].map((item) => item.textContent?.trim())).toEqual(['likes tuna Change', '<b>bold</b> Change'])
+    expect(root.querySelector('details a')?.getAttribute('data-id')).toBe('m/1')
+    expect(drawn(answered('m2', 'whole', { answer: { ...answer, nodes: ['cellar'] } })).root.querySelector('details')).toBeNull()
   })
 
   it('waits calmly while the gateway is away', () => {

@@ -1,7 +1,7 @@
 // The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
 import type {
-  ApiKey, ChangePerson, Character, Conversation, InvitationAnswer, Message, ModelView, NewCharacter, NodeView, Person,
-  PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
+  ApiKey, ChangePerson, Character, Conversation, InvitationAnswer, Memory, MemoryStanding, Message, ModelView,
+  NewCharacter, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
 } from '../wire'
 import { Access } from './access'
 import { ApiError, json, send, type Method } from './http'
@@ -90,6 +90,18 @@ export const api = {
     call<{ user: Person }>('PATCH', `/api/users/${id(key)}`, what).then((r) => r.user),
   removePerson: (key: string) => call<void>('DELETE', `/api/users/${id(key)}`),
   invitePerson: (role: UserRole) => call<InvitationAnswer>('POST', '/api/invitations', { role }),
+  memories: (limit: number, before: string | null) =>
+    call<{ memories: Memory[] }>('GET', `/api/memories?limit=${limit}${before ? `&before=${id(before)}` : ''}`).then((r) => r.memories),
+  findMemories: (words: string) =>
+    call<{ memories: Memory[] }>('GET', `/api/memories?limit=20&q=${id(words)}`).then((r) => r.memories),
+  memory: (key: string) => call<{ memory: Memory }>('GET', `/api/memories/${id(key)}`).then((r) => r.memory),
+  addMemory: (text: string) => call<{ memory: Memory }>('POST', '/api/memories', { text }).then((r) => r.memory),
+  changeMemory: (key: string, text: string) =>
+    call<{ memory: Memory }>('PATCH', `/api/memories/${id(key)}`, { text }).then((r) => r.memory),
+  removeMemory: (key: string) => call<void>('DELETE', `/api/memories/${id(key)}`),
+  removeMemories: () => call<void>('DELETE', '/api/memories'),
+  memoryStanding: () => call<MemoryStanding>('GET', '/api/memory'),
+  switchMemory: (enabled: boolean) => call<void>('PUT', '/api/memory', { enabled }),
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),
   makeKey: (label: string) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', { label }),
