@@ -20,6 +20,7 @@ mod invitations;
 mod invites;
 mod keys;
 mod members;
+mod memories;
 mod messages;
 mod metrics;
 mod models;
@@ -105,6 +106,14 @@ pub fn routes() -> Vec<Route> {
         delete("/api/characters/{id}", characters::delete),
         get("/api/characters/{id}/picture", characters::picture),
         put("/api/characters/{id}/picture", characters::set_picture),
+        get("/api/memories", memories::list),
+        post("/api/memories", memories::create),
+        delete("/api/memories", memories::delete_all),
+        get("/api/memories/{id}", memories::show),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/memories/{id}", memories::change),
+        delete("/api/memories/{id}", memories::delete),
+        get("/api/memory", memories::standing),
+        put("/api/memory", memories::switch),
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),

@@ -32,6 +32,7 @@ use crate::{
     limits::Limits,
     master::MasterKey,
     membership::{Joining, Network, Places},
+    memory::{self, Memory},
     metrics::Metrics,
     password::Passwords,
     sessions::Sessions,
@@ -65,6 +66,7 @@ pub struct Parts {
     pub passwords: Passwords,
     pub doors: Doors,
     pub setup: SetupDoor,
+    pub memory: Memory,
     pub turns: Turns,
     pub dispatch: Dispatch,
     pub metrics: Metrics,
@@ -86,6 +88,7 @@ pub struct Ingredients {
     pub network: Network,
     pub origin: Origin,
     pub titles: Titles,
+    pub memory: memory::Options,
     pub accounts: AccountOptions,
     pub master: MasterKey,
     pub shared: Shared,
@@ -97,12 +100,14 @@ impl App {
     /// # Errors
     /// When the database does not answer.
     pub async fn new(ingredients: Ingredients) -> Result<Self, StoreError> {
-        let Ingredients { store, dispatch, network, origin, titles, accounts, master, shared } = ingredients;
+        let Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared } = ingredients;
         let life = Life::default();
         let Shared { cache, events } = shared;
+        let memory = Memory::new(store.clone(), dispatch.clone(), memory, life.clone());
         let turns = Turns::new(Means {
             store: store.clone(),
             dispatch: dispatch.clone(),
+            memory: memory.clone(),
             life: life.clone(),
             cache: cache.clone(),
             events: events.clone(),
@@ -113,6 +118,7 @@ impl App {
         metrics.count_cache(&cache);
         Ok(Self(Arc::new(Parts {
             setup: SetupDoor::new(store.has_no_users().await?),
+            memory,
             turns,
             access: AccessTokens::new(&master.derive(access::PURPOSE), accounts.access_life()),
             sessions: Sessions::new(store.clone()),
@@ -273,8 +279,8 @@ impl Gateway {
         let origin = Origin { public: config.public_origin, tls: tls.is_some() };
         let over = config.redis.map(|redis| (redis, network.members.swarm()));
         let (shared, (link, carrier)) = Shared::new(&store, over, &config.master);
-        let (titles, accounts, master) = (config.titles, config.accounts, config.master);
-        let ingredients = Ingredients { store, dispatch, network, origin, titles, accounts, master, shared };
+        let (titles, memory, accounts, master) = (config.titles, config.memory, config.accounts, config.master);
+        let ingredients = Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared };
         let app = Box::pin(App::new(ingredients)).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
@@ -289,6 +295,7 @@ impl Gateway {
         let keeping = app.turns.clone().keep(stop());
         let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
+        let remembering = app.memory.clone().run(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
@@ -304,6 +311,7 @@ impl Gateway {
             parts.spawn("showing answers to other gateways", mirroring);
         }
         renewing.into_iter().for_each(|renewing| parts.spawn("keeping the certificate", renewing));
+        parts.spawn("memory", remembering.instrument(tracing::info_span!("memory")));
         parts.spawn("the HTTP server", http::serve(listener, tls, router, life));
         Ok(Running { app, http, parts, grace: config.grace })
     }

@@ -19,6 +19,7 @@ use crate::{
     cache::RedisUrl,
     master::MasterKey,
     membership::{self, Files},
+    memory,
     scheduler::Rules,
     store::{Database, DatabaseUrl},
     tls::TlsFiles,
@@ -58,6 +59,8 @@ pub struct Options {
     /// Private key of --tls-cert, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub memory: memory::Options,
     /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
     /// Gateways on one database share it. master.key in the data folder unless given.
     #[arg(long, value_name = "FILE")]
@@ -136,6 +139,8 @@ pub struct Config {
     pub grace: Duration,
     /// Who finds titles.
     pub titles: Titles,
+    /// How people's memory is used.
+    pub memory: memory::Options,
     /// What its other keys come from.
     pub master: MasterKey,
     /// The certificate it shows people; none for plain HTTP.
@@ -171,6 +176,7 @@ impl Config {
             rules: Rules { trials: options.trial_answers, warm_after: options.warm_after },
             grace: GRACE,
             titles: options.titles,
+            memory: options.memory.clone(),
             master: MasterKey::load_or_create(&master)?,
             tls: tls(options),
             accounts: options.accounts.clone(),
@@ -196,7 +202,8 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        let (titles, master_key, database, redis) = (Titles::Words, None, DatabaseOption::default(), None);
+        let (titles, memory) = (Titles::Words, memory::Options::default());
+        let (master_key, database, redis) = (None, DatabaseOption::default(), None);
         let (tls_cert, tls_key) = (None, None);
         Self::check(&Options {
             swarm,
@@ -208,6 +215,7 @@ impl Config {
             titles,
             tls_cert,
             tls_key,
+            memory,
             master_key,
             database,
             accounts: AccountOptions::unlimited(),

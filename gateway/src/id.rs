@@ -63,6 +63,22 @@ ids! {
     SessionId;
     /// An invitation to make an account, not its secret.
     InvitationId;
+    /// A fact or a passage that is remembered.
+    MemoryId;
+}
+
+impl MemoryId {
+    /// As the index knows it.
+    #[must_use]
+    pub fn key(self) -> starling_index::Key {
+        self.0.as_u128()
+    }
+
+    /// What [`key`](Self::key) gave.
+    #[must_use]
+    pub fn of_key(key: starling_index::Key) -> Self {
+        Self(Uuid::from_u128(key))
+    }
 }
 
 /// A turn is known by the message that its answer becomes.

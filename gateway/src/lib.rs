@@ -20,6 +20,7 @@ pub mod limiter;
 pub mod limits;
 pub mod master;
 pub mod membership;
+pub mod memory;
 pub mod metrics;
 pub mod password;
 pub mod prefix;

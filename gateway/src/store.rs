@@ -15,6 +15,7 @@ pub mod invitations;
 pub mod invites;
 pub mod keys;
 pub mod members;
+pub mod memories;
 pub mod messages;
 pub mod people;
 pub mod owners;

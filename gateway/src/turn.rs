@@ -34,6 +34,7 @@ use crate::{
     events::{Events, Order},
     id::{ConversationId, TurnId, UserId},
     life::Life,
+    memory::Memory,
     store::{Store, StoreError, branches::MAX_VERSIONS, messages::TurnError},
 };
 
@@ -123,6 +124,7 @@ pub struct Turns {
     seats: seats::Seats,
     store: Store,
     dispatch: Dispatch,
+    memory: Memory,
     life: Life,
     cache: Cache,
     events: Events,
@@ -136,6 +138,7 @@ pub struct Turns {
 pub struct Means {
     pub store: Store,
     pub dispatch: Dispatch,
+    pub memory: Memory,
     pub life: Life,
     pub cache: Cache,
     pub events: Events,
@@ -146,9 +149,9 @@ impl Turns {
     /// None runs yet.
     #[must_use]
     pub fn new(means: Means) -> Self {
-        let Means { store, dispatch, life, cache, events, titles } = means;
+        let Means { store, dispatch, memory, life, cache, events, titles } = means;
         let (leave, names) = (life.cancel.child_token(), titles == Titles::Model);
-        Self { seats: seats::Seats::default(), store, dispatch, life, cache, events, names, leave }
+        Self { seats: seats::Seats::default(), store, dispatch, memory, life, cache, events, names, leave }
     }
 
     /// Takes a question and begins to answer it. Runs to its end even when the caller is dropped: a

@@ -40,6 +40,9 @@ pub use self::{
 /// How long anything in a test may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a question waits for its memories: in a test that is not about this, for as long as it takes.
+const MEMORY_DEADLINE_MS: u64 = 20_000;
+
 /// Name and password of every test swarm's administrator.
 pub const ADMIN: (&str, &str) = ("admin", "correct horse");
 
@@ -115,6 +118,7 @@ impl TestSwarm {
         let (bootstrap, guard) = start_bootstrap().await;
         let mut config = Config::loopback(data.path()).unwrap();
         config.swarm.bootstrap = vec![bootstrap.clone()];
+        config.memory.memory_deadline_ms = MEMORY_DEADLINE_MS;
         let swarm_key = key_of(&config);
         change(&mut config);
         (config, swarm_key, bootstrap, data, guard)

@@ -16,10 +16,11 @@ use crate::{
     dispatch::{DispatchError, whole_seconds},
     doors::Closed,
     limits::Taken,
+    memory::SearchError,
     password::PasswordError,
     store::{
         StoreError, characters::MAX_CHARACTERS, invitations::MAX_INVITATIONS, invites::MAX_LIVE_INVITES,
-        keys::MAX_KEYS_PER_USER,
+        keys::MAX_KEYS_PER_USER, memories::MAX_FACTS,
     },
     turn::{self, TurnRefused},
 };
@@ -83,6 +84,12 @@ pub enum ApiError {
     NoSuchCharacter,
     #[error("{MAX_CHARACTERS} characters are as many as one may have: delete one first")]
     TooManyCharacters,
+    #[error("there is no such memory")]
+    NoSuchMemory,
+    #[error("{MAX_FACTS} facts are as many as one may have: delete one first")]
+    TooManyFacts,
+    #[error(transparent)]
+    Search(#[from] SearchError),
     #[error("there is no such invite")]
     NoSuchInvite,
     #[error("{MAX_LIVE_INVITES} invites are as many as may wait: revoke some first")]
@@ -139,9 +146,10 @@ impl ApiError {
     pub fn refusal(&self) -> Refusal {
         let (status, code) = self.kind();
         let message = match (self, status) {
-            (Self::Store(_) | Self::Turn(TurnRefused::Store(_)), StatusCode::SERVICE_UNAVAILABLE) => {
-                "the database is not available right now: try again in a moment".to_owned()
-            }
+            (
+                Self::Store(_) | Self::Turn(TurnRefused::Store(_)) | Self::Search(SearchError::Store(_)),
+                StatusCode::SERVICE_UNAVAILABLE,
+            ) => "the database is not available right now: try again in a moment".to_owned(),
             (_, StatusCode::INSUFFICIENT_STORAGE) => "the gateway's disk is full: tell its operator".to_owned(),
             (_, StatusCode::INTERNAL_SERVER_ERROR) => {
                 "something went wrong in the gateway: its log says what".to_owned()
@@ -181,6 +189,9 @@ impl ApiError {
             Self::TooManyKeys => (StatusCode::CONFLICT, "too_many_keys"),
             Self::NoSuchCharacter => (StatusCode::NOT_FOUND, "no_such_character"),
             Self::TooManyCharacters => (StatusCode::CONFLICT, "too_many_characters"),
+            Self::NoSuchMemory => (StatusCode::NOT_FOUND, "no_such_memory"),
+            Self::TooManyFacts => (StatusCode::CONFLICT, "too_many_facts"),
+            Self::Search(error) => of_search(error),
             Self::NoSuchInvite => (StatusCode::NOT_FOUND, "no_such_invite"),
             Self::TooManyInvites => (StatusCode::CONFLICT, "too_many_invites"),
             Self::NoSuchMember => (StatusCode::NOT_FOUND, "no_such_member"),
@@ -317,6 +328,15 @@ fn of_dispatch(error: &DispatchError) -> StatusCode {
         // No 5xx: clients repeat those by themselves.
         DispatchError::RequestCrashesEngines => StatusCode::UNPROCESSABLE_ENTITY,
         DispatchError::NodeFailed(_) | DispatchError::NodeLost => StatusCode::BAD_GATEWAY,
+    }
+}
+
+fn of_search(error: &SearchError) -> (StatusCode, &'static str) {
+    match error {
+        SearchError::NoModel => (StatusCode::SERVICE_UNAVAILABLE, "no_embedding_node"),
+        SearchError::Late => (StatusCode::SERVICE_UNAVAILABLE, "search_too_slow"),
+        SearchError::Dispatch(error) => (of_dispatch(error), turn::code(error)),
+        SearchError::Store(error) => of_store(error),
     }
 }
 

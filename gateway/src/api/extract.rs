@@ -81,6 +81,15 @@ impl FromRequestParts<App> for InPath<crate::id::CharacterId> {
     }
 }
 
+impl FromRequestParts<App> for InPath<crate::id::MemoryId> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = id_in_path(parts, app).await;
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or(ApiError::NoSuchMemory)
+    }
+}
+
 impl FromRequestParts<App> for InPath<crate::id::KeyId> {
     type Rejection = ApiError;
 

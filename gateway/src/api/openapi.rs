@@ -25,8 +25,8 @@ use utoipa::{
 };
 
 use super::{
-    account, audit, characters, chat, conversations, cookie, health, invitations, invites, keys, members, messages,
-    metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
+    account, audit, characters, chat, conversations, cookie, health, invitations, invites, keys, members, memories,
+    messages, metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
 };
 
 /// What people sign in with.
@@ -84,6 +84,14 @@ const KEY: &str = "key";
         characters::delete,
         characters::picture,
         characters::set_picture,
+        memories::list,
+        memories::create,
+        memories::delete_all,
+        memories::show,
+        memories::change,
+        memories::delete,
+        memories::standing,
+        memories::switch,
         keys::list,
         keys::create,
         keys::delete,

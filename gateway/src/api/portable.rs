@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use starling_protocol::{limits::MAX_PROMPT_BYTES, message::Role};
 use utoipa::ToSchema;
 
@@ -64,7 +64,7 @@ struct PortableMessage {
     text: String,
     created_at_ms: i64,
     status: MessageStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "without_memories")]
     answer: Option<wire::Answer>,
 }
 
@@ -158,6 +158,15 @@ impl PortableMessage {
     }
 }
 
+/// What was in its reader's memory is no part of what was said.
+fn without_memories<S: Serializer>(answer: &Option<wire::Answer>, to: S) -> Result<S::Ok, S::Error> {
+    let mut answer = serde_json::to_value(answer).map_err(S::Error::custom)?;
+    if let Some(fields) = answer.as_object_mut() {
+        fields.shift_remove("memories");
+    }
+    answer.serialize(to)
+}
+
 /// Checked as what a stranger says: nothing of it was made here for certain.
 fn read(portable: Portable) -> Result<Whole, ApiError> {
     if portable.format != FORMAT || portable.version != VERSION {
@@ -230,6 +239,7 @@ fn checked(
             parent: parent.map(|parent| parent.id),
             versions: vec![],
         },
+        recalled: vec![],
     })
 }
 

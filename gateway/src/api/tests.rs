@@ -9,6 +9,7 @@ mod forged;
 mod invites;
 mod limits;
 mod matrix;
+mod memories;
 mod metrics;
 mod operator;
 mod people;
@@ -40,6 +41,7 @@ use crate::{
     id::{TurnId, UserId},
     master::MasterKey,
     membership::{Network, Places},
+    memory,
     store::{self, tests::store, users},
 };
 
@@ -85,6 +87,7 @@ impl Site {
             network,
             origin: Origin { public: public_origin.map(str::to_owned), tls: false },
             titles: Titles::Words,
+            memory: memory::Options::default(),
             accounts,
             master,
             shared,

@@ -163,7 +163,12 @@ impl Store {
             }
         };
         branch.messages = self.texts(conversation, &tree.path(end)).await?;
-        branch.messages = branch.messages.into_iter().map(|message| tree.place(message)).collect();
+        let mut recalled = self.recalled_in(conversation).await?;
+        let place = |message: Message| {
+            let recalled = recalled.remove(&message.id).unwrap_or_default();
+            tree.place(Message { recalled, ..message })
+        };
+        branch.messages = branch.messages.into_iter().map(place).collect();
         Ok(Some(branch))
     }
 

@@ -6,6 +6,7 @@ use starling_protocol::message::{Private, Role};
 use super::{
     DbRow, Store, StoreError,
     branches::{Position, Tree},
+    memories::recalled::{self, Recalled},
     rows::{self, words},
 };
 use crate::{
@@ -74,6 +75,8 @@ pub struct Message {
     pub resumable: bool,
     /// Where it stands.
     pub position: Position,
+    /// What it was given with, from its reader's memory.
+    pub recalled: Vec<Recalled>,
 }
 
 /// What broke, in the words that the reader was told.
@@ -123,6 +126,7 @@ impl FromRow<'_, DbRow> for Message {
             resumable: rows::flag(row, "resumable")?,
             // Where else there are versions of it is in other rows.
             position: Position { number: row.try_get("position")?, ..Position::default() },
+            recalled: vec![],
         })
     }
 }
@@ -146,7 +150,8 @@ impl Store {
         .await?;
         let Some(message) = message else { return Ok(None) };
         let tree = Tree::read(&self.readers, &conversation.to_string()).await?;
-        Ok(Some(tree.place(message)))
+        let recalled = recalled::of(&self.readers, id).await?;
+        Ok(Some(tree.place(Message { recalled, ..message })))
     }
 }
 

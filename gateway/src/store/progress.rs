@@ -16,6 +16,7 @@ use starling_protocol::{
 use super::{
     DbRow, Store, StoreError,
     branches::Tree,
+    memories::recalled::{self, Recalled},
     messages::TurnError,
     rows::{self, words},
     turns::Accepted,
@@ -53,6 +54,8 @@ pub struct Progress {
     pub tokens: Vec<u32>,
     /// What these tokens say, thoughts and all.
     pub text: Private,
+    /// What its model was told from the person's memory; stored with the question, and never changed.
+    pub recalled: Vec<Recalled>,
 }
 
 /// A node that has given a part of an answer.
@@ -95,6 +98,7 @@ impl Progress {
             first_token_ms: None,
             tokens: vec![],
             text: Private::default(),
+            recalled: vec![],
         }
     }
 
@@ -137,6 +141,8 @@ impl FromRow<'_, DbRow> for Progress {
             first_token_ms: row.try_get("first_token_ms")?,
             tokens: tokens.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect(),
             text: Private(row.try_get("text")?),
+            // In rows of its own.
+            recalled: vec![],
         })
     }
 }
@@ -222,7 +228,7 @@ impl Store {
         let turn = unfinished.turn.to_string();
         let mut write = self.write().await?;
         let done = sqlx::query(
-            "UPDATE messages SET status = 'running', resumable = 0, error_code = NULL, error_message = NULL
+            "UPDATE messages SET status = 'running', resumable = 0, remembered = 0, error_code = NULL, error_message = NULL
              WHERE id = ? AND resumable = 1",
         )
         .bind(&turn)
@@ -249,7 +255,8 @@ impl Store {
 
     pub(super) async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
-        let progress = Progress::from_row(row)?;
+        let recalled = recalled::of(&self.readers, turn).await?;
+        let progress = Progress { recalled, ..Progress::from_row(row)? };
         let place = sqlx::query(
             "SELECT user_id, conversations.id FROM conversations JOIN messages ON conversations.id = conversation_id
              WHERE messages.id = ?",

@@ -4,6 +4,7 @@
 
 mod branches;
 mod membership;
+mod memories;
 mod owners;
 mod portable;
 mod progress;

@@ -9,6 +9,7 @@ use super::{
     branches::{Position, Tree},
     characters::Persona,
     conversations::{self, Conversation},
+    memories::recalled,
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
     rows::Word,
@@ -193,7 +194,8 @@ async fn ended(write: &mut Write, turn: TurnId) -> Result<Message, StoreError> {
     let sql = "SELECT * FROM messages WHERE id = ?";
     let row = sqlx::query(sql).bind(turn.to_string()).fetch_one(&mut **write).await?;
     let tree = Tree::read(&mut **write, row.try_get("conversation_id")?).await?;
-    Ok(tree.place(Message::from_row(&row)?))
+    let recalled = recalled::of(&mut **write, turn).await?;
+    Ok(tree.place(Message { recalled, ..Message::from_row(&row)? }))
 }
 
 /// The conversation that a question goes to, made or marked as used now. On a server it stays locked, so that two
@@ -261,6 +263,7 @@ pub(super) fn said(id: MessageId, role: Role, created_at: Timestamp) -> Message 
         answer: None,
         resumable: false,
         position: Position::default(),
+        recalled: vec![],
     }
 }
 

@@ -14,15 +14,17 @@ use tracing::Instrument;
 
 use super::{Log, Running, TurnRefused, Turns, run::Turn, seats::Seat};
 use crate::{
-    choice::choose,
+    choice::{Choice, choose},
     dispatch::{Answer, Job, Priority},
     events::{Event, Order},
     id::{ConversationId, MessageId, TurnId, UserId},
+    memory::{Room, Shown, write_into},
     secret,
     store::{
         StoreError,
         branches::{MAX_MESSAGES as MAX_STORED, MAX_VERSIONS, UpTo},
         characters::Defaults,
+        memories::recalled::Recalled,
         messages::{Message, TurnError},
         progress::Progress,
         turns::{Accepted, Place},
@@ -109,9 +111,16 @@ impl Turns {
         let id = question.conversation.unwrap_or_else(ConversationId::generate);
         let seat = self.seats.reserve(TurnId::generate(), question.user, id)?;
         let (before, max_tokens) = self.said_before_question(&question).await?;
-        let messages = prompt(before.iter().cloned().map(Into::into).chain(question.asked()))?;
+        let remembers = self.store.remembers(question.user).await?;
+        // Before anything is looked for: what is too long is refused at once.
+        let mut messages = prompt(said(&before, question.asked(), remembers.then_some(&[])))?;
+        let mut recalled = vec![];
+        if remembers {
+            recalled = self.recall(&question, &before, &model, size(&messages)).await;
+            messages = prompt(said(&before, question.asked(), Some(&recalled)))?;
+        }
         let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
-        let progress = Progress { max_tokens, ..progress };
+        let progress = Progress { max_tokens, recalled, ..progress };
         let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await;
         let accepted = accepted.map_err(given_elsewhere)?;
         self.events.tell(question.user, Event::Changed(Arc::new(accepted.conversation.clone())));
@@ -138,6 +147,24 @@ impl Turns {
             return Err(TurnRefused::ConversationFull);
         }
         Ok((branch.messages, conversation.sampling.max_tokens))
+    }
+
+    /// What fits the question from the person's memory.
+    async fn recall(&self, question: &Question, before: &[Message], model: &Choice, bytes: usize) -> Vec<Recalled> {
+        let asked = question.says.text().or_else(|| before.last().map(|last| &last.text));
+        let Some(asked) = asked else { return vec![] };
+        let context = self
+            .dispatch
+            .view()
+            .borrow()
+            .chat_models()
+            .find(|chat| chat.id == model.id)
+            .map(|chat| chat.context_tokens);
+        let shown = Shown {
+            messages: before.iter().map(|message| message.id).collect(),
+            memories: before.iter().flat_map(|message| &message.recalled).map(|recalled| recalled.memory).collect(),
+        };
+        self.memory.recall(question.user, asked, &shown, Room::behind(context.unwrap_or(0), bytes)).await
     }
 
     async fn accept(
@@ -185,6 +212,7 @@ impl Turns {
                 return turns.events.order(&Order::TakeUp);
             }
             turns.events.tell(user, Event::Ended(conversation, turn));
+            turns.memory.wake();
             turns.name(user, conversation, model).await;
         };
         self.life.tasks.spawn(whole.instrument(span));
@@ -224,6 +252,34 @@ pub(super) fn job(progress: &Progress, messages: Vec<ChatMessage>, sampling: Def
     Job { id: progress.job, attempts: progress.attempts, ..job }
 }
 
+/// A conversation as a model reads it, with what was put before its last question from memory; `None` where the person
+/// wants none of it. What was put before earlier questions stands there again, so that it begins as it did then.
+pub(super) fn said(
+    before: &[Message],
+    asked: Option<ChatMessage>,
+    recalled: Option<&[Recalled]>,
+) -> impl Iterator<Item = ChatMessage> {
+    let mut messages: Vec<ChatMessage> = Vec::with_capacity(before.len() + 1);
+    let tell = |messages: &mut Vec<ChatMessage>, recalled: &[Recalled]| {
+        if let Some(question) = messages.last_mut().filter(|last| last.role == Role::User) {
+            write_into(question, recalled);
+        }
+    };
+    for message in before {
+        if recalled.is_some() {
+            tell(&mut messages, &message.recalled);
+        }
+        messages.push(message.clone().into());
+    }
+    messages.extend(asked);
+    tell(&mut messages, recalled.unwrap_or_default());
+    messages.into_iter()
+}
+
+fn size(messages: &[ChatMessage]) -> usize {
+    messages.iter().map(|message| message.content.0.len()).sum()
+}
+
 impl From<Message> for ChatMessage {
     fn from(message: Message) -> Self {
         Self::new(message.role, message.text.0)
@@ -233,7 +289,7 @@ impl From<Message> for ChatMessage {
 /// What a model is given to read. Never cut: what is too long is refused.
 pub(super) fn prompt(said: impl Iterator<Item = ChatMessage>) -> Result<Vec<ChatMessage>, TurnRefused> {
     let messages = opened_by_a_person(alternating(said));
-    let bytes = messages.iter().map(|message| message.content.0.len()).sum();
+    let bytes = size(&messages);
     if bytes > MAX_PROMPT_BYTES || messages.len() > MAX_MESSAGES {
         return Err(TurnRefused::PromptTooLong { bytes });
     }

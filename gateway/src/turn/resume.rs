@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     Begun, TurnRefused, Turns,
-    begin::{job, prompt},
+    begin::{job, prompt, said},
     interrupted,
 };
 use crate::{
@@ -91,7 +91,9 @@ impl Turns {
         let Unfinished { turn, user, accepted, .. } = unfinished;
         let before = self.store.branch(*user, accepted.conversation.id, UpTo::Before(*turn)).await?;
         let before = before.ok_or(TurnRefused::NothingToGoOnFrom)?;
-        prompt(before.messages.into_iter().map(Into::into))
+        let remembers = self.store.remembers(*user).await?;
+        let recalled = remembers.then_some(&unfinished.progress.recalled[..]);
+        prompt(said(&before.messages, None, recalled))
     }
 
     fn is_served(&self, model: ModelId, name: &str) -> Result<(), NoModel> {

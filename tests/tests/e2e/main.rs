@@ -9,6 +9,7 @@ mod figures;
 mod flood;
 mod gateways;
 mod membership;
+mod memory;
 mod ondemand;
 mod openai;
 mod parts;

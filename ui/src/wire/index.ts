@@ -15,6 +15,8 @@ export type InviteId = string;
 
 export type AuditId = string;
 
+export type MemoryId = string;
+
 export type Timestamp = string;
 
 export type UserRole = "user" | "worker" | "admin";
@@ -51,6 +53,8 @@ parent: MessageId | null,
  */
 versions: Array<MessageId>, };
 
+export type UsedMemory = { id: MemoryId, text: string, similarity: number, };
+
 export type Answer = { 
 /**
  * The node that gave the last of it.
@@ -59,7 +63,11 @@ node_name: string, node_peer: string,
 /**
  * The names of all that gave a part of it, in order.
  */
-nodes: Array<string>, device: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, };
+nodes: Array<string>, device: string, model: string, finish_reason: FinishReason, prompt_tokens: number, completion_tokens: number, first_token_ms: number | null, tokens_per_second: number | null, 
+/**
+ * What it was given with, from its reader's memory.
+ */
+memories: Array<UsedMemory>, };
 
 export type ErrorBody = { code: string, message: string, field?: string, };
 
@@ -216,6 +224,40 @@ export type NewCharacter = { name: string, system_prompt: string, greeting: stri
 export type CharacterAnswer = { character: Character, };
 
 export type NewPicture = { base64: string | null, };
+
+export type MemoryKind = "fact" | "message";
+
+export type Memory = { id: MemoryId, kind: MemoryKind, text: string, 
+/**
+ * Where it was said; null of a fact.
+ */
+conversation: ConversationId | null, 
+/**
+ * When it was said, or written.
+ */
+created_at: Timestamp, updated_at: Timestamp, 
+/**
+ * In a search, how near it is to what was looked for: 1 is the same.
+ */
+similarity: number | null, };
+
+export type MemoryList = { memories: Array<Memory>, };
+
+export type MemoryText = { text: string, };
+
+export type MemoryAnswer = { memory: Memory, };
+
+export type MemoryStanding = { enabled: boolean, facts: number, max_facts: number, passages: number, 
+/**
+ * Facts and passages that no model has read yet, and that are not found so far.
+ */
+waiting: number, 
+/**
+ * The model that reads them; null while no node serves one.
+ */
+model: string | null, };
+
+export type MemorySwitch = { enabled: boolean, };
 
 export type NewConversation = { title?: string, 
 /**

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Guest, Site, answer_of, characters::character_of, conversation_of};
+use super::{Guest, Site, answer_of, characters::character_of, conversation_of, memories::memory_of};
 use crate::{api::routes, store::users::Role};
 
 /// The status that each gets. `owner` has made what the path names; `other` is another user.
@@ -73,6 +73,14 @@ fn rows() -> Vec<Row> {
         // 404: a private one, and it has no picture yet. `characters` has the rest.
         get("/api/characters/{id}/picture", [401, 404, 404, 401]),
         row(Method::PUT, "/api/characters/{id}/picture", Some(json!({"base64": null})), [401, 404, 204, 401]),
+        get("/api/memories", [401, 200, 200, 401]),
+        post("/api/memories", json!({"text": "t"}), [401, 201, 201, 401]),
+        get("/api/memories/{id}", [401, 404, 200, 401]),
+        row(Method::PATCH, "/api/memories/{id}", Some(json!({"text": "t"})), [401, 404, 200, 401]),
+        row(Method::DELETE, "/api/memories/{id}", Some(json!({})), [401, 404, 204, 401]),
+        row(Method::DELETE, "/api/memories", Some(json!({})), [401, 204, 204, 401]),
+        get("/api/memory", [401, 200, 200, 401]),
+        row(Method::PUT, "/api/memory", Some(json!({"enabled": true})), [401, 204, 204, 401]),
         get("/api/keys", [401, 200, 200, 401]),
         post("/api/keys", json!({"label": "l"}), [401, 201, 201, 401]),
         row(Method::DELETE, "/api/keys/{id}", Some(json!({})), [401, 404, 204, 401]),
@@ -137,6 +145,7 @@ async fn every_route_serves_those_it_is_for() {
         let id = match path {
             "/api/conversations/{id}" | "/api/conversations/{id}/export" => conversation_of(&site, &owner).await,
             path if path.starts_with("/api/characters/{id}") => character_of(&site, &owner).await,
+            "/api/memories/{id}" => memory_of(&site, &owner).await,
             path if path.starts_with("/api/messages/") => answer_of(&site, &owner).await,
             "/api/keys/{id}" => key(&site, &owner).await.0,
             "/api/sessions/{id}" => another_session(&site, "owner").await,

@@ -8,9 +8,9 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole,
-    MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView, OfferView,
-    Path, Person, SessionView, SignUpMode, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole, Memory,
+    MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView,
+    OfferView, Path, Person, SessionView, SignUpMode, UsedMemory, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -18,7 +18,12 @@ use crate::{
     dispatch::{self, Estimate, View},
     events::Event,
     id::{ConversationId, SessionId, TurnId},
-    store::{conversations, invitations, invites, keys, messages, people, sessions, users},
+    memory::Found,
+    store::{
+        conversations, invitations, invites, keys,
+        memories::{self, recalled::Recalled},
+        messages, people, sessions, users,
+    },
     turn::{Ended, News},
 };
 
@@ -151,10 +156,48 @@ impl From<messages::Message> for Message {
                 messages::Status::Failed => MessageStatus::Failed,
             },
             error: message.error.map(Into::into),
-            answer: message.answer.map(Into::into),
+            answer: message.answer.map(|answer| Answer { memories: used(message.recalled), ..answer.into() }),
             resumable: message.resumable,
             parent: message.position.parent,
             versions: message.position.versions,
+        }
+    }
+}
+
+/// As a reader is told; the similarity was a float of 32 bits.
+fn used(recalled: Vec<Recalled>) -> Vec<UsedMemory> {
+    let used = |one: Recalled| UsedMemory { id: one.memory, text: one.text.0, similarity: one.similarity as f32 };
+    recalled.into_iter().map(used).collect()
+}
+
+impl From<memories::Memory> for Memory {
+    fn from(memory: memories::Memory) -> Self {
+        Self {
+            id: memory.id,
+            kind: match memory.kind {
+                memories::Kind::Fact => MemoryKind::Fact,
+                memories::Kind::Message => MemoryKind::Message,
+            },
+            text: memory.text.0,
+            conversation: memory.conversation,
+            created_at: memory.created_at,
+            updated_at: memory.updated_at,
+            similarity: None,
+        }
+    }
+}
+
+impl From<Found> for Memory {
+    fn from(found: Found) -> Self {
+        Self { similarity: Some(found.similarity), ..found.memory.into() }
+    }
+}
+
+impl From<MemoryKind> for memories::Kind {
+    fn from(kind: MemoryKind) -> Self {
+        match kind {
+            MemoryKind::Fact => Self::Fact,
+            MemoryKind::Message => Self::Message,
         }
     }
 }
@@ -183,6 +226,7 @@ impl From<messages::Answer> for Answer {
             completion_tokens: answer.completion_tokens,
             first_token_ms: answer.first_token_ms,
             tokens_per_second: answer.tokens_per_second,
+            memories: vec![],
         }
     }
 }

@@ -10,7 +10,7 @@ use ts_rs::{Config, TS};
 use super::{frames, *};
 use crate::{
     clock::Timestamp,
-    id::{AuditId, CharacterId, ConversationId, InvitationId, InviteId, KeyId, MessageId, SessionId, UserId},
+    id::{AuditId, CharacterId, ConversationId, InvitationId, InviteId, KeyId, MemoryId, MessageId, SessionId, UserId},
 };
 
 const HEAD: &str = "// Made of the Rust types in gateway/src/api/wire; do not edit.\n\
@@ -40,6 +40,7 @@ fn parts(config: &Config) -> Vec<String> {
         KeyId,
         InviteId,
         AuditId,
+        MemoryId,
         Timestamp,
         UserRole,
         User,
@@ -48,6 +49,7 @@ fn parts(config: &Config) -> Vec<String> {
         MessageStatus,
         FinishReason,
         Message,
+        UsedMemory,
         Answer,
         ErrorBody,
         super::Path,
@@ -90,6 +92,13 @@ fn answers(config: &Config) -> Vec<String> {
         NewCharacter,
         CharacterAnswer,
         NewPicture,
+        MemoryKind,
+        super::Memory,
+        MemoryList,
+        MemoryText,
+        MemoryAnswer,
+        MemoryStanding,
+        MemorySwitch,
         NewConversation,
         ChangeConversation,
         ConversationAnswer,

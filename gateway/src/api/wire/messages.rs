@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::{Conversation, ErrorBody};
+use super::{Conversation, ErrorBody, UsedMemory};
 use crate::{clock::Timestamp, id::MessageId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
@@ -51,7 +51,7 @@ pub struct Message {
 }
 
 /// Who gave an answer, and how fast.
-#[derive(Clone, Debug, Serialize, Deserialize, TS, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct Answer {
     /// The node that gave the last of it.
     pub node_name: String,
@@ -65,6 +65,9 @@ pub struct Answer {
     pub completion_tokens: u32,
     pub first_token_ms: Option<f64>,
     pub tokens_per_second: Option<f64>,
+    /// What it was given with, from its reader's memory.
+    #[serde(default)]
+    pub memories: Vec<UsedMemory>,
 }
 
 /// The answer to `POST /api/messages/{id}/go-on`.

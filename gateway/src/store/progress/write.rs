@@ -4,7 +4,7 @@ use super::Progress;
 use crate::store::Write;
 use crate::{
     id::{ConversationId, TurnId},
-    store::rows::Word,
+    store::{memories::recalled, rows::Word},
 };
 
 /// The progress of a question that was just taken.
@@ -28,8 +28,8 @@ pub(in crate::store) async fn insert(
     .bind(progress.reasoning.word())
     .bind(owner)
     .execute(&mut **write)
-    .await
-    .map(drop)
+    .await?;
+    recalled::insert(write, turn, &progress.recalled).await
 }
 
 /// Whether it was its `owner`'s to write. Never less than is there, and nothing of an answer that does not run: a write
