@@ -4,12 +4,13 @@
 
 mod chat;
 pub mod figures;
+pub mod mariadb;
 mod peer;
 #[path = "../../gateway/src/cache/tests/server.rs"]
 mod redis_server;
 mod restart;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use starling_gateway::{
@@ -119,6 +120,7 @@ impl TestSwarm {
         let mut config = Config::loopback(data.path()).unwrap();
         config.swarm.bootstrap = vec![bootstrap.clone()];
         config.memory.memory_deadline_ms = MEMORY_DEADLINE_MS;
+        config.database = database(data.path(), &config.database).await;
         let swarm_key = key_of(&config);
         change(&mut config);
         (config, swarm_key, bootstrap, data, guard)
@@ -328,6 +330,16 @@ pub async fn start_bootstrap() -> (Multiaddr, DropGuard) {
     let mut addresses = handle.addresses();
     let address = addresses.wait_for(|addresses| !addresses.is_empty()).await.unwrap()[0].clone();
     (address, stop.drop_guard())
+}
+
+/// The gateway's own, or one on the server that `STARLING_TEST_DATABASE` names: the same at each call with a folder.
+async fn database(data: &Path, own: &Database) -> Database {
+    let Ok(server) = std::env::var("STARLING_TEST_DATABASE") else { return own.clone() };
+    let note = data.join("database");
+    if !note.exists() {
+        std::fs::write(&note, mariadb::new_database(&server).await).unwrap();
+    }
+    Database::MySql(std::fs::read_to_string(note).unwrap().parse().unwrap())
 }
 
 fn key_of(config: &Config) -> SwarmKey {

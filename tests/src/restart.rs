@@ -99,6 +99,7 @@ impl Headless {
         config.swarm.listen = listen;
         config.swarm.bootstrap = vec![bootstrap];
         config.memory.memory_deadline_ms = crate::MEMORY_DEADLINE_MS;
+        config.database = crate::database(&data, &config.database).await;
         let swarm_key = crate::key_of(&config);
         let (gateway, runtime) = Own::start(config).await;
         (self.rest)(gateway, swarm_key, runtime)

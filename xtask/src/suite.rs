@@ -7,6 +7,7 @@
 mod client_tests;
 mod deploy;
 mod error_lines;
+mod mariadb;
 mod steps;
 mod tools;
 

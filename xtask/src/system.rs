@@ -28,6 +28,8 @@ pub(crate) enum Need {
     Python,
     /// The browser of the browser test.
     Chromium,
+    /// The server of the database's tests, which they start themselves.
+    MariaDb,
     /// What natlab makes its networks with.
     Networks,
     /// What gateways share.
@@ -51,6 +53,7 @@ impl Need {
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
             Self::Redis => &["redis-server"],
+            Self::MariaDb => &["mariadb-server"],
             Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
         }
     }
@@ -65,6 +68,7 @@ impl Need {
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
             Self::Redis => has("redis-server"),
+            Self::MariaDb => ["mariadbd", "mariadb-install-db", "setpriv"].iter().all(|name| has(name)),
             Self::Networks => {
                 ["nft", "ip", "tc", "conntrack", "miniupnpd", "sysctl", "python3"].iter().all(|name| has(name))
             }

@@ -8,6 +8,7 @@ mod failover;
 mod figures;
 mod flood;
 mod gateways;
+mod mariadb;
 mod membership;
 mod memory;
 mod ondemand;

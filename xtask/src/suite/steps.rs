@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::tools::{self, Tool};
 use super::{Context, Passed, client_tests, deploy, error_lines};
+use super::{Context, Passed, client_tests, error_lines, mariadb};
 use crate::binaries;
 use crate::embedding_model;
 use crate::lab;
@@ -24,6 +25,7 @@ pub(super) struct Step {
 /// The gateway carries the built UI inside, so Node.js belongs to building.
 const BUILD: &[Tool] = &[Tool::Compilers, Tool::Node];
 const EMBEDDINGS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python];
+const MARIADB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::MariaDb];
 const BROWSER: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Chromium];
 /// Tests start servers of their own.
 const RUST: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Redis];
@@ -31,13 +33,14 @@ const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 14] = [
+pub(super) const STEPS: [Step; 15] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
     Step { name: "clippy", about: "clippy on everything, no warning", needs: BUILD, run: clippy },
     Step { name: "build", about: "the three programs, dev profile", needs: BUILD, run: build },
     Step { name: "rust", about: "unit and end-to-end tests", needs: RUST, run: rust },
+    Step { name: "mariadb", about: "the store and its gateway on a real MariaDB server", needs: MARIADB, run: mariadb::run },
     Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "deploy", about: "units, image and compose file against the programs", needs: BUILD, run: deploy::run },

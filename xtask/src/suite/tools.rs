@@ -30,6 +30,8 @@ pub(super) enum Tool {
     Python,
     /// The server that gateways share things over.
     Redis,
+    /// The server of the database's tests.
+    MariaDb,
     /// What the NAT lab is made of.
     Networks,
     /// A Python environment with the official client.
@@ -43,6 +45,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::OpenAi | Tool::Python => &[Need::Python],
         Tool::Networks => &[Need::Networks],
         Tool::Redis => &[Need::Redis],
+        Tool::MariaDb => &[Need::MariaDb],
         Tool::Node => NodeJs::needs(),
         Tool::CargoDeny => &[],
     });

@@ -7,6 +7,7 @@ mod proxy;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tokio::io::AsyncReadExt;
 
 #[derive(Parser)]
 struct Options {
@@ -24,6 +25,8 @@ enum What {
     Lock(database::File),
     /// Makes a user in a gateway's database and prints `key KEY`.
     Person(database::Person),
+    /// Runs a MariaDB server until stdin ends; prints `url URL`.
+    Mariadb,
     /// Makes a folder one of a member of the swarm, without an invite.
     Member(member::Options),
 }
@@ -36,5 +39,11 @@ async fn main() -> Result<()> {
         What::Lock(file) => database::lock(&file).await,
         What::Person(person) => database::person(&person).await,
         What::Member(options) => member::make(&options),
+        What::Mariadb => {
+            let server = starling_tests::mariadb::MariaDb::start().await;
+            println!("url {}", server.url());
+            tokio::io::stdin().read_to_end(&mut vec![]).await?;
+            Ok(())
+        }
     }
 }

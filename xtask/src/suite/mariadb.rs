@@ -1,0 +1,28 @@
+//! The tests that have been run on SQLite, on a real MariaDB server, and those that need one.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+
+use super::{Context, Passed};
+use crate::binaries;
+use crate::process::{self, Running};
+
+pub(super) fn run(context: &Context) -> Result<Passed> {
+    let mut rig = process::command(context.programs()?.join("rig"));
+    rig.arg("mariadb").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = Running::start(rig)?;
+    let lines = BufReader::new(server.stdout().context("its stdout is ours")?).lines();
+    let url = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("url ").map(str::to_owned));
+    let url = url.context("the MariaDB server did not start")?;
+    // The whole workspace, so that nothing is built again with other features.
+    let store = ["--lib", "--", "--include-ignored", "store::tests::", "api::tests::"];
+    let gateway = ["--test", "e2e", "--", "--include-ignored", "restart::", "mariadb::"];
+    for tests in [&store[..], &gateway[..]] {
+        let mut cargo = binaries::cargo(&context.places);
+        cargo.args(["test", "--workspace", "--no-fail-fast"]).args(tests).env("STARLING_TEST_DATABASE", &url);
+        process::run(cargo, &context.stop)?;
+    }
+    Ok(Passed::Plainly)
+}
