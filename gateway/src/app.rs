@@ -38,7 +38,7 @@ use crate::{
     sessions::Sessions,
     setup::{SetupCode, SetupDoor},
     store::{
-        OpenError, Store, StoreError,
+        OpenError, Sealing, Store, StoreError,
         audit::{Action, Entry},
         progress::Unfinished,
         users::User,
@@ -255,7 +255,8 @@ impl Gateway {
     /// # Errors
     /// A mistake that the operator can correct, mostly.
     pub async fn start(config: Config) -> Result<Running, Exit> {
-        let store = Store::open(&config.database).await.map_err(|error| exit_of(&error))?;
+        let sealing = Sealing { master: config.master.clone(), cipher: config.cipher };
+        let store = Store::open(&config.database, &sealing).await.map_err(|error| exit_of(&error))?;
         let store = store.of_gateway(&config.swarm.peer().to_string());
         let (tls, renewal) = config.tls.map(secure).transpose()?.unzip();
         let listener = http::listen(config.http).map_err(|error| {
@@ -296,6 +297,7 @@ impl Gateway {
         let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         let remembering = app.memory.clone().run(stop());
+        let sealing = app.store.clone().seal_old(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
@@ -303,6 +305,7 @@ impl Gateway {
         parts.spawn("keeping its addresses", whereabouts);
         parts.spawn("the count of upgrades", counting);
         parts.spawn("which nodes are drained", draining);
+        parts.spawn("sealing", sealing.instrument(tracing::info_span!("seal")));
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
         parts.spawn("carrying events", carrying);

@@ -23,6 +23,7 @@ use crate::{
     scheduler::Rules,
     store::{Database, DatabaseUrl},
     tls::TlsFiles,
+    vault::Cipher,
 };
 
 /// How long answers may go on when the gateway is told to stop. What then still runs is kept, and goes on after the next
@@ -61,10 +62,11 @@ pub struct Options {
     pub tls_key: Option<PathBuf>,
     #[command(flatten)]
     pub memory: memory::Options,
-    /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
-    /// Gateways on one database share it. master.key in the data folder unless given.
-    #[arg(long, value_name = "FILE")]
-    pub master_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub master: MasterOption,
+    /// How what people say is sealed at rest. What another one has sealed stays readable.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Cipher::default())]
+    pub cipher: Cipher,
     #[command(flatten)]
     pub database: DatabaseOption,
     #[command(flatten)]
@@ -83,6 +85,25 @@ pub struct DatabaseOption {
     /// SQLite file in the data folder. One with a password belongs into the environment or the configuration file.
     #[arg(long, value_name = "URL", env = "STARLING_DATABASE", hide_env_values = true, value_parser = unchecked)]
     pub database: Option<Private>,
+}
+
+/// Where the master key is.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct MasterOption {
+    /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
+    /// Gateways on one database share it. master.key in the data folder unless given.
+    #[arg(long, value_name = "FILE")]
+    pub master_key: Option<PathBuf>,
+}
+
+impl MasterOption {
+    /// The master key of the gateway in that folder.
+    ///
+    /// # Errors
+    /// When it can be neither read nor made.
+    pub fn of(&self, data: &Path) -> Result<MasterKey, Exit> {
+        MasterKey::load_or_create(self.master_key.as_deref().unwrap_or(&data.join("master.key")))
+    }
 }
 
 /// Checked later: clap would show what it refuses, and with it a password.
@@ -143,6 +164,8 @@ pub struct Config {
     pub memory: memory::Options,
     /// What its other keys come from.
     pub master: MasterKey,
+    /// How what people say is sealed.
+    pub cipher: Cipher,
     /// The certificate it shows people; none for plain HTTP.
     pub tls: Option<TlsFiles>,
     /// How accounts are handled.
@@ -161,7 +184,6 @@ impl Config {
         let alone = options.swarm.swarm_config(Role::Gateway, &data, options.relay)?;
         let files = Files::new(&data);
         let standing = membership::load(&files)?;
-        let master = options.master_key.clone().unwrap_or_else(|| data.join("master.key"));
         let (swarm, addresses) = match &standing {
             Standing::Authority { key, .. } => (key.id(), vec![]),
             Standing::Member(member) => (swarm_of(member)?, member.addresses.clone()),
@@ -177,7 +199,8 @@ impl Config {
             grace: GRACE,
             titles: options.titles,
             memory: options.memory.clone(),
-            master: MasterKey::load_or_create(&master)?,
+            master: options.master.of(&data)?,
+            cipher: options.cipher,
             tls: tls(options),
             accounts: options.accounts.clone(),
             redis: redis(options)?,
@@ -202,8 +225,8 @@ impl Config {
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);
-        let (titles, memory) = (Titles::Words, memory::Options::default());
-        let (master_key, database, redis) = (None, DatabaseOption::default(), None);
+        let (titles, memory, cipher) = (Titles::Words, memory::Options::default(), Cipher::default());
+        let (master, database, redis) = (MasterOption::default(), DatabaseOption::default(), None);
         let (tls_cert, tls_key) = (None, None);
         Self::check(&Options {
             swarm,
@@ -216,7 +239,8 @@ impl Config {
             tls_cert,
             tls_key,
             memory,
-            master_key,
+            master,
+            cipher,
             database,
             accounts: AccountOptions::unlimited(),
             redis,

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use clap::{Parser, Subcommand};
 use starling_gateway::{
     app::{Gateway, Running},
+    command::{self, BackupOptions, RestoreOptions, RotateOptions},
     config::{Config, Options},
     dispatch::{NodeView, View},
     membership::{self, InviteOptions, JoinOptions},
@@ -37,6 +38,13 @@ enum Command {
     User(UserOptions),
     /// Make an invite and print it: with `starling-node join` it makes a computer a node of this gateway's swarm.
     Invite(InviteOptions),
+    /// Write the SQLite database, as it is at one moment, into a file; the gateway may run. Without the master key, which
+    /// is not in it, nobody can read what people say there.
+    Backup(BackupOptions),
+    /// Put such a file in the place of the database, while no gateway runs.
+    Restore(RestoreOptions),
+    /// Take another master key; gateways may run. When it is done, start them with the new one.
+    RotateMaster(RotateOptions),
     /// Join another gateway's swarm, with an invite made there by `invite --gateway`. Then `run`.
     Join(JoinOptions),
 }
@@ -51,6 +59,9 @@ async fn main() -> ExitCode {
         }
         Command::User(options) => user_command::user(&options).await,
         Command::Invite(options) => membership::invite(&options).await,
+        Command::Backup(options) => command::backup(&options).await,
+        Command::Restore(options) => command::restore(&options).await,
+        Command::RotateMaster(options) => command::rotate_master(&options).await,
         Command::Join(options) => membership::join(&options).await,
     })
 }

@@ -5,6 +5,7 @@
 //! table. What is counted before a write is locked first ([`Write::lock`](pool::Write)).
 
 pub mod audit;
+mod backup;
 pub mod branches;
 pub mod characters;
 pub mod conversations;
@@ -13,6 +14,7 @@ mod drained;
 mod error;
 pub mod invitations;
 pub mod invites;
+mod keyring;
 pub mod keys;
 pub mod members;
 pub mod memories;
@@ -22,7 +24,9 @@ pub mod owners;
 mod pool;
 pub mod portable;
 pub mod progress;
+mod reseal;
 mod rows;
+mod seal;
 pub mod sessions;
 pub mod turns;
 pub mod users;
@@ -33,10 +37,13 @@ use sqlx::{Any, any::AnyRow, migrate::Migrator};
 use thiserror::Error;
 
 use database::Dialect;
+use keyring::Keyring;
 use pool::{DbConnection, Lock, Pool, Write, repeat};
 
+pub use backup::restore;
 pub use database::{Database, DatabaseUrl};
 pub use error::StoreError;
+pub use keyring::Sealing;
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static MYSQL: Migrator = sqlx::migrate!("../migrations/mysql");
@@ -54,6 +61,7 @@ pub struct Store {
     readers: Pool,
     /// The gateway that writes: running answers are kept and ended by their owner only.
     owner: Arc<str>,
+    keyring: Arc<Keyring>,
 }
 
 /// Why there is no database.
@@ -83,6 +91,15 @@ pub enum OpenError {
         /// What is wrong.
         source: Box<sqlx::migrate::MigrateError>,
     },
+    /// What people have said there is sealed, and not for this key.
+    #[error("this is not the master key of the database")]
+    OtherMasterKey,
+    /// Which master key it has cannot be read.
+    #[error("cannot read the keys in the database: {source}")]
+    Keys {
+        /// What it said.
+        source: sqlx::Error,
+    },
 }
 
 impl OpenError {
@@ -104,6 +121,10 @@ impl OpenError {
             Self::Migrate { .. } => {
                 "a newer release has used this database: run that release, or restore a backup".to_owned()
             }
+            Self::OtherMasterKey => "give the key that the database was used with to --master-key, or restore master.key; \
+                                     without it nothing that was said can be read"
+                .to_owned(),
+            Self::Keys { .. } => "check that the database can be written, and try again".to_owned(),
         }
     }
 }
@@ -113,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`]; each has a [`hint`](OpenError::hint).
-    pub async fn open(database: &Database) -> Result<Self, OpenError> {
+    pub async fn open(database: &Database, sealing: &Sealing) -> Result<Self, OpenError> {
         if let Some(file) = database.file() {
             database::create(file).map_err(|source| OpenError::File { database: database.clone(), source })?;
         }
@@ -123,7 +144,10 @@ impl Store {
             .await
             .map_err(|source| OpenError::Migrate { database: database.clone(), source: Box::new(source) })?;
         let readers = database.readers().await.map_err(refused)?;
-        Ok(Self { writer, readers, owner: Arc::default() })
+        let keyring = Arc::new(Keyring::new(sealing));
+        let store = Self { writer, readers, owner: Arc::default(), keyring };
+        store.check_master().await?;
+        Ok(store)
     }
 
     /// Whether the database answers, on both sides.

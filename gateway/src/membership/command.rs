@@ -1,6 +1,9 @@
 //! `starling-gateway invite` and `starling-gateway join`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use starling_protocol::{
     join,
@@ -11,9 +14,9 @@ use starling_protocol::{
 
 use super::{Files, make_invite};
 use crate::{
-    config::DatabaseOption,
+    config::{DatabaseOption, MasterOption},
     store::{
-        Database, OpenError, Store,
+        Database, OpenError, Sealing, Store,
         invites::{MAX_USES, NewInvite},
     },
 };
@@ -26,6 +29,8 @@ pub struct InviteOptions {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseOption,
+    #[command(flatten)]
+    pub master: MasterOption,
     /// How many machines may join with it.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_USES)))]
     pub uses: u32,
@@ -49,6 +54,8 @@ pub struct JoinOptions {
     pub swarm: SwarmOptions,
     #[command(flatten)]
     pub database: DatabaseOption,
+    #[command(flatten)]
+    pub master: MasterOption,
     /// What the other gateway calls this one in its list of members.
     #[arg(long, value_name = "NAME", default_value = "gateway")]
     pub name: String,
@@ -69,7 +76,8 @@ pub async fn invite(options: &InviteOptions) -> Result<(), Exit> {
         let hint = "run this on the gateway that founded the swarm, or copy its swarm.key here";
         return Err(Exit::usage("this gateway has joined a swarm and does not hold its key", hint));
     }
-    let store = Store::open(&database).await.map_err(|error| exit_of(&error))?;
+    let sealing = Sealing::with(options.master.of(&data)?);
+    let store = Store::open(&database, &sealing).await.map_err(|error| exit_of(&error))?;
     let at = store.whereabouts().await.map_err(Exit::failed)?.ok_or_else(never_ran)?;
     let role = if options.gateway { MemberRole::Gateway } else { MemberRole::Node };
     let new = NewInvite {
@@ -98,7 +106,7 @@ pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
     let invite: Invite = options.invite.parse()?;
     let data = options.swarm.data_dir("gateway")?;
     let files = Files::new(&data);
-    refuse_founder(&options.database.of(&data)?, &files).await?;
+    refuse_founder(options, &data, &files).await?;
     let config = options.swarm.swarm_config(Role::Gateway, &data, false)?;
     let membership = join::join(config, &invite, &options.name, Clock::default()).await?;
     let claims = membership.certificate.claims().ok_or_else(|| Exit::failed("the certificate cannot be read"))?;
@@ -117,11 +125,13 @@ pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
 }
 
 /// A swarm with members is not left by mistake.
-async fn refuse_founder(database: &Database, files: &Files) -> Result<(), Exit> {
-    if !files.key.exists() || is_missing(database) {
+async fn refuse_founder(options: &JoinOptions, data: &Path, files: &Files) -> Result<(), Exit> {
+    let database = options.database.of(data)?;
+    if !files.key.exists() || is_missing(&database) {
         return Ok(());
     }
-    let store = Store::open(database).await.map_err(|error| exit_of(&error))?;
+    let store =
+        Store::open(&database, &Sealing::with(options.master.of(data)?)).await.map_err(|error| exit_of(&error))?;
     let founder = store.has_members(None).await.map_err(Exit::failed)?;
     store.close().await;
     if founder {

@@ -162,7 +162,7 @@ impl Store {
                 node.parent
             }
         };
-        branch.messages = self.texts(conversation, &tree.path(end)).await?;
+        branch.messages = self.texts(user, conversation, &tree.path(end)).await?;
         let mut recalled = self.recalled_in(conversation).await?;
         let place = |message: Message| {
             let recalled = recalled.remove(&message.id).unwrap_or_default();
@@ -200,18 +200,25 @@ impl Store {
         Ok(write.commit().await?)
     }
 
-    async fn texts(&self, conversation: ConversationId, path: &[i64]) -> Result<Vec<Message>, StoreError> {
+    async fn texts(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        path: &[i64],
+    ) -> Result<Vec<Message>, StoreError> {
         if path.is_empty() {
             return Ok(vec![]);
         }
-        let mut query = QueryBuilder::new("SELECT * FROM messages WHERE conversation_id = ");
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM messages WHERE conversation_id = ");
         query.push_bind(conversation.to_string()).push(" AND status <> 'running' AND position IN (");
         let mut numbers = query.separated(", ");
         for number in path {
             numbers.push_bind(*number);
         }
         query.push(") ORDER BY position");
-        Ok(query.build_query_as().fetch_all(&self.readers).await?)
+        let rows = query.build().fetch_all(&self.readers).await?;
+        let keys = self.keys_of(user).await?;
+        Ok(rows.iter().map(|row| Message::read(row, &keys)).collect::<Result<_, _>>()?)
     }
 }
 

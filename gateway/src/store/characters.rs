@@ -1,12 +1,13 @@
 //! Characters: a person's own, and those that others share. A private one of another's is not there.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use starling_protocol::message::Private;
 
 use super::{
     DbRow, Store, StoreError, Write, repeat,
     rows::{self, Word, words},
+    seal::{Table, UserKeys},
 };
 use crate::{
     clock::Timestamp,
@@ -72,15 +73,21 @@ pub enum PictureKind {
 
 words!(PictureKind { PictureKind::Png = "png", PictureKind::Jpeg = "jpeg", PictureKind::Webp = "webp" });
 
-impl FromRow<'_, DbRow> for Character {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Character {
+    fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
+        let [name, system_prompt, greeting] = match row.try_get::<Option<&[u8]>, _>("sealed")? {
+            Some(sealed) => serde_json::from_slice(&keys.open(Table::Characters, id, sealed)?)
+                .map_err(|_| rows::unreadable("sealed"))?,
+            None => [row.try_get("name")?, row.try_get("system_prompt")?, row.try_get("greeting")?],
+        };
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
+            id: rows::parse("id", id)?,
             owner: rows::parse("user_id", row.try_get("user_id")?)?,
             persona: Persona {
-                name: Private(row.try_get("name")?),
-                system_prompt: Private(row.try_get("system_prompt")?),
-                greeting: Private(row.try_get("greeting")?),
+                name: Private(name),
+                system_prompt: Private(system_prompt),
+                greeting: Private(greeting),
                 sampling: serde_json::from_str(row.try_get("sampling")?).map_err(|_| rows::unreadable("sampling"))?,
                 shared: rows::flag(row, "shared")?,
             },
@@ -101,14 +108,16 @@ impl Store {
                       FROM characters WHERE shared = 1 AND user_id <> ? ORDER BY created_at DESC, id DESC LIMIT ?";
         let mut all = vec![];
         for (sql, limit) in [(own, MAX_CHARACTERS), (shared, MAX_SHARED)] {
-            all.extend(sqlx::query_as(sql).bind(user.to_string()).bind(limit).fetch_all(&self.readers).await?);
+            for row in sqlx::query(sql).bind(user.to_string()).bind(limit).fetch_all(&self.readers).await? {
+                all.push(self.read_character(&row).await?);
+            }
         }
         Ok(all)
     }
 
     /// One that a person may talk to.
     pub async fn character(&self, user: UserId, id: CharacterId) -> Result<Option<Character>, StoreError> {
-        let found = sqlx::query_as(
+        let found = sqlx::query(
             "SELECT *, EXISTS (SELECT 1 FROM character_pictures WHERE character_id = characters.id) AS has_picture
              FROM characters WHERE id = ? AND (user_id = ? OR shared = 1)",
         )
@@ -116,11 +125,21 @@ impl Store {
         .bind(user.to_string())
         .fetch_optional(&self.readers)
         .await?;
-        Ok(found)
+        match found {
+            Some(row) => Ok(Some(self.read_character(&row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whoever may read one reads it with its owner's key.
+    async fn read_character(&self, row: &DbRow) -> Result<Character, StoreError> {
+        let keys = self.keys_of(rows::parse("user_id", row.try_get("user_id")?)?).await?;
+        Ok(Character::read(row, &keys)?)
     }
 
     /// A new one; `None` when the person has as many as may be.
     pub async fn create_character(&self, user: UserId, persona: &Persona) -> Result<Option<Character>, StoreError> {
+        let keys = self.sealing_keys(user).await?;
         repeat(|| async {
             let (id, now) = (CharacterId::generate(), Timestamp::now());
             let mut write = self.write().await?;
@@ -130,7 +149,7 @@ impl Store {
             if count >= MAX_CHARACTERS {
                 return Ok(None);
             }
-            insert(&mut write, user, id, persona, now).await?;
+            insert(&mut write, user, id, persona, now, &keys).await?;
             write.commit().await?;
             Ok(Some(Character { id, owner: user, persona: persona.clone(), has_picture: false, updated_at: now }))
         })
@@ -139,13 +158,12 @@ impl Store {
 
     /// Writes one of a person's own anew; false when the person has none of that id.
     pub async fn change_character(&self, user: UserId, id: CharacterId, persona: &Persona) -> Result<bool, StoreError> {
+        let keys = self.sealing_keys(user).await?;
         let done = sqlx::query(
-            "UPDATE characters SET name = ?, system_prompt = ?, greeting = ?, sampling = ?, shared = ?, updated_at = ?
+            "UPDATE characters SET sealed = ?, name = '', system_prompt = '', greeting = '', sampling = ?, shared = ?, updated_at = ?
              WHERE id = ? AND user_id = ?",
         )
-        .bind(&persona.name.0)
-        .bind(&persona.system_prompt.0)
-        .bind(&persona.greeting.0)
+        .bind(sealed(persona, id, &keys)?)
         .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
         .bind(persona.shared)
         .bind(Timestamp::now().0)
@@ -173,6 +191,7 @@ impl Store {
         id: CharacterId,
         picture: Option<(PictureKind, Vec<u8>)>,
     ) -> Result<bool, StoreError> {
+        let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
         let done = sqlx::query("UPDATE characters SET updated_at = ? WHERE id = ? AND user_id = ?")
             .bind(Timestamp::now().0)
@@ -186,10 +205,10 @@ impl Store {
         let delete = sqlx::query("DELETE FROM character_pictures WHERE character_id = ?").bind(id.to_string());
         delete.execute(&mut *write).await?;
         if let Some((kind, bytes)) = picture {
-            sqlx::query("INSERT INTO character_pictures (character_id, kind, bytes) VALUES (?, ?, ?)")
+            sqlx::query("INSERT INTO character_pictures (character_id, kind, bytes, sealed) VALUES (?, ?, x'', ?)")
                 .bind(id.to_string())
                 .bind(kind.word())
-                .bind(bytes)
+                .bind(keys.seal(Table::Pictures, id, &bytes)?)
                 .execute(&mut *write)
                 .await?;
         }
@@ -200,7 +219,7 @@ impl Store {
     /// The picture of one that a person may talk to.
     pub async fn picture(&self, user: UserId, id: CharacterId) -> Result<Option<(PictureKind, Vec<u8>)>, StoreError> {
         let row = sqlx::query(
-            "SELECT kind, bytes FROM character_pictures JOIN characters ON characters.id = character_id
+            "SELECT user_id, kind, bytes, character_pictures.sealed AS sealed FROM character_pictures JOIN characters ON characters.id = character_id
              WHERE character_id = ? AND (user_id = ? OR shared = 1)",
         )
         .bind(id.to_string())
@@ -208,7 +227,14 @@ impl Store {
         .fetch_optional(&self.readers)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some((rows::word("kind", row.try_get("kind")?)?, row.try_get("bytes")?)))
+        let bytes = match row.try_get::<Option<&[u8]>, _>("sealed")? {
+            Some(sealed) => {
+                let owner = self.keys_of(rows::parse("user_id", row.try_get("user_id")?)?).await?;
+                owner.open(Table::Pictures, id, sealed)?
+            }
+            None => row.try_get("bytes")?,
+        };
+        Ok(Some((rows::word("kind", row.try_get("kind")?)?, bytes)))
     }
 }
 
@@ -218,16 +244,16 @@ async fn insert(
     id: CharacterId,
     persona: &Persona,
     now: Timestamp,
+    keys: &UserKeys,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO characters (id, user_id, name, system_prompt, greeting, sampling, shared, created_at, updated_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO characters
+             (id, user_id, name, system_prompt, greeting, sealed, sampling, shared, created_at, updated_at)
+         VALUES (?, ?, '', '', '', ?, ?, ?, ?, ?)",
     )
     .bind(id.to_string())
     .bind(user.to_string())
-    .bind(&persona.name.0)
-    .bind(&persona.system_prompt.0)
-    .bind(&persona.greeting.0)
+    .bind(sealed(persona, id, keys)?)
     .bind(serde_json::to_string(&persona.sampling).unwrap_or_default())
     .bind(persona.shared)
     .bind(now.0)
@@ -235,4 +261,14 @@ async fn insert(
     .execute(&mut **write)
     .await
     .map(drop)
+}
+
+fn sealed(persona: &Persona, id: CharacterId, keys: &UserKeys) -> Result<Vec<u8>, sqlx::Error> {
+    let Persona { name, system_prompt, greeting, .. } = persona;
+    keys.seal(Table::Characters, id, &words(&name.0, &system_prompt.0, &greeting.0))
+}
+
+/// What is sealed of a character.
+pub(super) fn words(name: &str, system_prompt: &str, greeting: &str) -> Vec<u8> {
+    serde_json::to_vec(&[name, system_prompt, greeting]).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! Conversations. Each function takes the user: one who asks for another's finds nothing.
 
-use sqlx::{FromRow, QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row};
 use starling_protocol::message::Private;
 
 use super::{
     Db, DbRow, Store, StoreError, Write,
     characters::{Character, Defaults},
     rows::{self, Word, words},
+    seal::{Table, UserKeys},
     turns,
 };
 use crate::{
@@ -60,11 +61,12 @@ pub struct Change {
     pub pinned: Option<bool>,
 }
 
-impl FromRow<'_, DbRow> for Conversation {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Conversation {
+    pub(super) fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
-            title: Private(row.try_get("title")?),
+            id: rows::parse("id", id)?,
+            title: Private(keys.text(Table::Conversations, row, id, "title")?),
             created_at: Timestamp(row.try_get("created_at")?),
             updated_at: Timestamp(row.try_get("updated_at")?),
             pinned: rows::flag(row, "pinned")?,
@@ -116,8 +118,8 @@ impl Store {
             query.push(" AND id < ").push_bind(id.to_string()).push("))))");
         }
         query.push(" ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
-        let page = query.build_query_as().fetch_all(&self.readers).await?;
-        Ok(page)
+        let (page, keys) = (query.build().fetch_all(&self.readers).await?, self.keys_of(user).await?);
+        Ok(page.iter().map(|row| Conversation::read(row, &keys)).collect::<Result<_, _>>()?)
     }
 
     /// A new conversation, empty but for what its character says first.
@@ -137,10 +139,11 @@ impl Store {
             sampling: with.map(|with| with.persona.sampling).unwrap_or_default(),
             ..Conversation::new(id, title.unwrap_or_else(name), now)
         };
+        let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
-        insert(&mut *write, user, &conversation).await?;
+        insert(&mut write, user, &conversation, &keys).await?;
         if let Some(with) = with {
-            turns::open_with(&mut write, id, &with.persona, now).await?;
+            turns::open_with(&mut write, id, &with.persona, now, &keys).await?;
         }
         write.commit().await?;
         Ok(conversation)
@@ -148,12 +151,13 @@ impl Store {
 
     /// One of a user's conversations.
     pub async fn conversation(&self, user: UserId, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
-        let found = sqlx::query_as("SELECT * FROM conversations WHERE id = ? AND user_id = ?")
+        let found = sqlx::query("SELECT * FROM conversations WHERE id = ? AND user_id = ?")
             .bind(id.to_string())
             .bind(user.to_string())
             .fetch_optional(&self.readers)
             .await?;
-        Ok(found)
+        let Some(row) = found else { return Ok(None) };
+        Ok(Some(Conversation::read(&row, &*self.keys_of(user).await?)?))
     }
 
     /// Gives it another title, or another place in the list; `None` when the user has none of that id.
@@ -163,12 +167,14 @@ impl Store {
         id: ConversationId,
         change: &Change,
     ) -> Result<Option<Conversation>, StoreError> {
-        let title = change.title.as_ref().map(|title| &title.0);
-        let sql = "UPDATE conversations SET title = COALESCE(?, title), titled_by = COALESCE(?, titled_by),
+        let keys = self.sealing_keys(user).await?;
+        let title = change.title.as_ref().map(|title| keys.seal(Table::Conversations, id, title.0.as_bytes()));
+        // NULL changes nothing.
+        let sql = "UPDATE conversations SET sealed = COALESCE(?, sealed), titled_by = COALESCE(?, titled_by),
                        pinned = COALESCE(?, pinned) WHERE id = ? AND user_id = ?";
         sqlx::query(sql)
-            .bind(title)
-            .bind(title.map(|_| TitledBy::Person.word()))
+            .bind(title.transpose()?)
+            .bind(change.title.as_ref().map(|_| TitledBy::Person.word()))
             .bind(change.pinned.map(i64::from))
             .bind(id.to_string())
             .bind(user.to_string())
@@ -183,13 +189,21 @@ impl Store {
         id: ConversationId,
         title: &Private,
     ) -> Result<Option<Conversation>, StoreError> {
+        let owner: Option<String> = sqlx::query_scalar("SELECT user_id FROM conversations WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(owner) = owner else { return Ok(None) };
+        let keys = self.sealing_keys(rows::parse("user_id", &owner)?).await?;
         let mut write = self.write().await?;
-        let sql = "UPDATE conversations SET title = ?, titled_by = 'model' WHERE id = ? AND titled_by = 'words'";
-        let done = sqlx::query(sql).bind(&title.0).bind(id.to_string()).execute(&mut *write).await?;
+        let sql = "UPDATE conversations SET sealed = ?, title = '', titled_by = 'model'
+                   WHERE id = ? AND titled_by = 'words'";
+        let sealed = keys.seal(Table::Conversations, id, title.0.as_bytes())?;
+        let done = sqlx::query(sql).bind(sealed).bind(id.to_string()).execute(&mut *write).await?;
         if done.rows_affected() == 0 {
             return Ok(None);
         }
-        let named = read(&mut write, id).await?;
+        let named = read(&mut write, id, &keys).await?;
         write.commit().await?;
         Ok(named)
     }
@@ -206,29 +220,36 @@ impl Store {
 }
 
 /// As it is in this transaction.
-pub(super) async fn read(write: &mut Write, id: ConversationId) -> Result<Option<Conversation>, sqlx::Error> {
+pub(super) async fn read(
+    write: &mut Write,
+    id: ConversationId,
+    keys: &UserKeys,
+) -> Result<Option<Conversation>, sqlx::Error> {
     let sql = "SELECT * FROM conversations WHERE id = ?";
-    sqlx::query_as(sql).bind(id.to_string()).fetch_optional(&mut **write).await
+    let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut **write).await?;
+    row.map(|row| Conversation::read(&row, keys)).transpose()
 }
 
-pub(super) async fn insert<'e>(
-    to: impl sqlx::Executor<'e, Database = Db>,
+pub(super) async fn insert(
+    write: &mut Write,
     user: UserId,
     conversation: &Conversation,
+    keys: &UserKeys,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO conversations (id, user_id, title, created_at, updated_at, titled_by, character_id, sampling)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations
+             (id, user_id, title, sealed, created_at, updated_at, titled_by, character_id, sampling)
+         VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)",
     )
     .bind(conversation.id.to_string())
     .bind(user.to_string())
-    .bind(conversation.title.0.clone())
+    .bind(keys.seal(Table::Conversations, conversation.id, conversation.title.0.as_bytes())?)
     .bind(conversation.created_at.0)
     .bind(conversation.updated_at.0)
     .bind(conversation.titled_by.word())
     .bind(conversation.character.map(|id| id.to_string()))
     .bind(serde_json::to_string(&conversation.sampling).unwrap_or_default())
-    .execute(to)
+    .execute(&mut **write)
     .await
     .map(drop)
 }

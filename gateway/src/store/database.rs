@@ -35,7 +35,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// not only a crash of this process. It costs a disk flush for each write, 4 ms instead of 0.02 on the machine this was
 /// tried on; there are two writes for an answer that takes seconds.
 const SQLITE: &str = "PRAGMA busy_timeout = 3000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL";
-const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL";
+/// What is deleted is overwritten: it may be what an earlier release has left in the clear.
+const SQLITE_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON";
 /// What every connection to a server begins with. READ COMMITTED: each statement sees what is there, so that what was
 /// counted behind a lock is right; nothing here reads one thing twice in a transaction. Who waits for a row longer than
 /// seconds is told to come again. Strict: what does not fit is an error and never cut.

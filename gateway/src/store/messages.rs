@@ -1,6 +1,6 @@
 //! What was said in a conversation.
 
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use starling_protocol::message::{Private, Role};
 
 use super::{
@@ -8,6 +8,7 @@ use super::{
     branches::{Position, Tree},
     memories::recalled::{self, Recalled},
     rows::{self, words},
+    seal::{Table, UserKeys},
 };
 use crate::{
     clock::Timestamp,
@@ -113,12 +114,13 @@ pub struct Answer {
     pub tokens_per_second: Option<f64>,
 }
 
-impl FromRow<'_, DbRow> for Message {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Message {
+    pub(super) fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
+            id: rows::parse("id", id)?,
             role: rows::word("role", row.try_get("role")?)?,
-            text: Private(row.try_get("text")?),
+            text: Private(keys.text(Table::Messages, row, id, "text")?),
             status: rows::word("status", row.try_get("status")?)?,
             created_at: Timestamp(row.try_get("created_at")?),
             error: error(row)?,
@@ -139,7 +141,7 @@ impl Store {
         conversation: ConversationId,
         id: MessageId,
     ) -> Result<Option<Message>, StoreError> {
-        let message: Option<Message> = sqlx::query_as(
+        let row = sqlx::query(
             "SELECT messages.* FROM messages JOIN conversations ON conversations.id = conversation_id
              WHERE messages.id = ? AND conversation_id = ? AND user_id = ?",
         )
@@ -148,7 +150,8 @@ impl Store {
         .bind(user.to_string())
         .fetch_optional(&self.readers)
         .await?;
-        let Some(message) = message else { return Ok(None) };
+        let Some(row) = row else { return Ok(None) };
+        let message = Message::read(&row, &*self.keys_of(user).await?)?;
         let tree = Tree::read(&self.readers, &conversation.to_string()).await?;
         let recalled = recalled::of(&self.readers, id).await?;
         Ok(Some(tree.place(Message { recalled, ..message })))

@@ -75,6 +75,15 @@ impl Pool {
         self.connections.acquire().await
     }
 
+    /// Empties SQLite's log.
+    pub(super) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
+        if self.dialect == Dialect::Sqlite {
+            let mut connection = self.plain().await?;
+            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         self.connections.close().await;
     }

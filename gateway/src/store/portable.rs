@@ -1,13 +1,16 @@
 //! A conversation as a whole, to be taken elsewhere and back, and looking for words in all of them.
 
-use sqlx::FromRow;
+use std::sync::Arc;
+
+use sqlx::Row;
 
 use super::{
-    Store, StoreError, Write,
+    DbRow, Store, StoreError, Write,
     branches::Tree,
     conversations::{self, Conversation},
     messages::Message,
     rows::Word,
+    seal::{Table, UserKeys},
 };
 use crate::id::{ConversationId, MessageId, UserId};
 
@@ -38,17 +41,19 @@ impl Store {
         let tree = Tree::read(&self.readers, &id.to_string()).await?;
         let sql = "SELECT * FROM messages WHERE conversation_id = ? AND status <> 'running' ORDER BY position";
         let rows = sqlx::query(sql).bind(id.to_string()).fetch_all(&self.readers).await?;
-        let messages: Result<Vec<_>, _> = rows.iter().map(|row| Ok(tree.place(Message::from_row(row)?))).collect();
+        let keys = self.keys_of(user).await?;
+        let messages: Result<Vec<_>, _> = rows.iter().map(|row| Ok(tree.place(Message::read(row, &keys)?))).collect();
         messages.map(|messages| Some(Whole { conversation, messages, leaf })).map_err(StoreError::Broken)
     }
 
     /// Stores a conversation that was made elsewhere, all of it or nothing. What each message follows is named by the
     /// ids that they have, and comes before it.
     pub async fn import(&self, user: UserId, whole: &Whole) -> Result<(), StoreError> {
+        let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
-        conversations::insert(&mut *write, user, &whole.conversation).await?;
+        conversations::insert(&mut write, user, &whole.conversation, &keys).await?;
         for message in &whole.messages {
-            insert(&mut write, whole.conversation.id, message, &whole.messages).await?;
+            insert(&mut write, whole.conversation.id, message, &whole.messages, &keys).await?;
         }
         sqlx::query("UPDATE conversations SET leaf = ? WHERE id = ?")
             .bind(whole.leaf)
@@ -61,43 +66,56 @@ impl Store {
     /// Those of a user's conversations in whose title or messages these words stand, in capitals or not, the last used
     /// first. It reads in this process, a piece at a time: no database can look into what is sealed.
     pub async fn search(&self, user: UserId, words: &str, limit: u32) -> Result<Vec<Conversation>, StoreError> {
-        let recent: Vec<Conversation> =
-            sqlx::query_as("SELECT * FROM conversations WHERE user_id = ? ORDER BY updated_at DESC, id DESC LIMIT ?")
-                .bind(user.to_string())
-                .bind(SEARCHED)
-                .fetch_all(&self.readers)
-                .await?;
-        let (words, mut found) = (words.to_lowercase(), vec![]);
-        for conversation in recent {
+        let sql = "SELECT * FROM conversations WHERE user_id = ? ORDER BY updated_at DESC, id DESC LIMIT ?";
+        let recent = sqlx::query(sql).bind(user.to_string()).bind(SEARCHED).fetch_all(&self.readers).await?;
+        let (keys, words, mut found) = (self.keys_of(user).await?, Arc::new(words.to_lowercase()), vec![]);
+        for row in recent {
             if found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
                 break;
             }
-            if holds(&conversation.title.0, &words) || self.is_said(conversation.id, &words).await? {
+            let conversation = Conversation::read(&row, &keys)?;
+            if holds(&conversation.title.0, &words) || self.is_said(&keys, conversation.id, &words).await? {
                 found.push(conversation);
             }
         }
         Ok(found)
     }
 
-    async fn is_said(&self, id: ConversationId, words: &str) -> Result<bool, StoreError> {
+    async fn is_said(&self, keys: &Arc<UserKeys>, id: ConversationId, words: &Arc<String>) -> Result<bool, StoreError> {
         let mut after = 0_i64;
         loop {
-            let page: Vec<(i64, String)> = sqlx::query_as(
-                "SELECT position, text FROM messages WHERE conversation_id = ? AND position > ? AND role <> 'system'
-                 ORDER BY position LIMIT ?",
+            let page = sqlx::query(
+                "SELECT id, position, text, sealed FROM messages
+                 WHERE conversation_id = ? AND position > ? AND role <> 'system' ORDER BY position LIMIT ?",
             )
             .bind(id.to_string())
             .bind(after)
             .bind(SEARCHED_AT_ONCE)
             .fetch_all(&self.readers)
             .await?;
-            if page.iter().any(|(_, text)| holds(text, words)) {
+            let Some(last) = page.last() else { return Ok(false) };
+            after = last.try_get("position")?;
+            let full = i64::try_from(page.len()).is_ok_and(|rows| rows == SEARCHED_AT_ONCE);
+            let (keys, words) = (keys.clone(), words.clone());
+            // Opening takes the processor: answers that stream beside it are not to wait.
+            let looked = tokio::task::spawn_blocking(move || is_in(&page, &keys, &words)).await;
+            if looked.map_err(|_| StoreError::Broken(sqlx::Error::WorkerCrashed))?? {
                 return Ok(true);
             }
-            let Some((last, _)) = page.last() else { return Ok(false) };
-            after = *last;
+            if !full {
+                return Ok(false);
+            }
         }
     }
+}
+
+fn is_in(page: &[DbRow], keys: &UserKeys, words: &str) -> Result<bool, sqlx::Error> {
+    for row in page {
+        if holds(&keys.text(Table::Messages, row, row.try_get("id")?, "text")?, words) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn holds(text: &str, lower: &str) -> bool {
@@ -109,21 +127,22 @@ async fn insert(
     conversation: ConversationId,
     message: &Message,
     all: &[Message],
+    keys: &UserKeys,
 ) -> Result<(), sqlx::Error> {
     let answer = message.answer.as_ref();
     let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
     sqlx::query(
-        "INSERT INTO messages (id, conversation_id, position, parent, role, text, status, created_at, error_code,
+        "INSERT INTO messages (id, conversation_id, position, parent, role, text, sealed, status, created_at, error_code,
              error_message, node_name, node_peer, device, model, finish_reason, prompt_tokens, completion_tokens,
              first_token_ms, tokens_per_second, nodes)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(message.id.to_string())
     .bind(conversation.to_string())
     .bind(message.position.number)
     .bind(number_of(message.position.parent, all))
     .bind(message.role.word())
-    .bind(&message.text.0)
+    .bind(keys.seal(Table::Messages, message.id, message.text.0.as_bytes())?)
     .bind(message.status.word())
     .bind(message.created_at.0)
     .bind(message.error.as_ref().map(|error| &error.code))

@@ -5,8 +5,10 @@
 
 pub(super) mod write;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row};
+use sqlx::{QueryBuilder, Row};
 use starling_protocol::{
     JobId, ModelId,
     limits::MAX_CONTINUE_TOKENS,
@@ -14,11 +16,12 @@ use starling_protocol::{
 };
 
 use super::{
-    DbRow, Store, StoreError,
+    Db, DbRow, Store, StoreError,
     branches::Tree,
     memories::recalled::{self, Recalled},
     messages::TurnError,
     rows::{self, words},
+    seal::{self, Table, UserKeys},
     turns::Accepted,
 };
 use crate::{
@@ -120,11 +123,14 @@ impl Progress {
     }
 }
 
-impl FromRow<'_, DbRow> for Progress {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Progress {
+    fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
         let unreadable = rows::unreadable;
         let model: Vec<u8> = row.try_get("model_id")?;
-        let tokens: Vec<u8> = row.try_get("tokens")?;
+        let (tokens, text) = match row.try_get::<Option<&[u8]>, _>("sealed")? {
+            Some(sealed) => split(&keys.open(Table::Progress, row.try_get::<&str, _>("message_id")?, sealed)?)?,
+            None => (row.try_get("tokens")?, row.try_get("text")?),
+        };
         let (tokens, rest) = tokens.as_chunks::<4>();
         if !rest.is_empty() {
             return Err(unreadable("tokens"));
@@ -140,7 +146,7 @@ impl FromRow<'_, DbRow> for Progress {
             nodes: serde_json::from_str(row.try_get("nodes")?).map_err(|_| unreadable("nodes"))?,
             first_token_ms: row.try_get("first_token_ms")?,
             tokens: tokens.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect(),
-            text: Private(row.try_get("text")?),
+            text: Private(text),
             // In rows of its own.
             recalled: vec![],
         })
@@ -151,14 +157,48 @@ impl Store {
     /// Keeps how far running answers have come, all or none. One that has ended meanwhile is left as it is, and so is
     /// one that another gateway gives now; these are given back.
     pub async fn keep(&self, batch: &[(TurnId, Progress)]) -> Result<Vec<TurnId>, StoreError> {
+        let turns: Vec<TurnId> = batch.iter().map(|(turn, _)| *turn).collect();
+        let people = self.people_of(&turns).await?;
+        let mut keys = HashMap::new();
+        for person in people.values() {
+            keys.insert(person, self.sealing_keys(*person).await?);
+        }
         let (mut transaction, mut not_kept) = (self.write().await?, vec![]);
         for (turn, progress) in batch {
-            if !write::update(&mut transaction, *turn, progress, &self.owner, Some(&self.owner)).await? {
+            // Of nobody: it was deleted.
+            let kept = match people.get(turn).and_then(|person| keys.get(person)) {
+                Some(keys) => {
+                    write::update(&mut transaction, *turn, progress, keys, &self.owner, Some(&self.owner)).await?
+                }
+                None => false,
+            };
+            if !kept {
                 not_kept.push(*turn);
             }
         }
         transaction.commit().await?;
         Ok(not_kept)
+    }
+
+    /// Whose these messages are.
+    pub(super) async fn people_of(&self, messages: &[TurnId]) -> Result<HashMap<TurnId, UserId>, StoreError> {
+        if messages.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT messages.id AS id, user_id FROM messages
+             JOIN conversations ON conversations.id = conversation_id WHERE messages.id IN (",
+        );
+        let mut ids = query.separated(", ");
+        for id in messages {
+            ids.push_bind(id.to_string());
+        }
+        query.push(")");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        let person = |row: &DbRow| -> Result<_, sqlx::Error> {
+            Ok((rows::parse("id", row.try_get("id")?)?, rows::parse("user_id", row.try_get("user_id")?)?))
+        };
+        Ok(rows.iter().map(person).collect::<Result<_, _>>()?)
     }
 
     /// At the start: the answers that an earlier process of this gateway left running, with what it takes to go on, the
@@ -256,7 +296,6 @@ impl Store {
     pub(super) async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
         let recalled = recalled::of(&self.readers, turn).await?;
-        let progress = Progress { recalled, ..Progress::from_row(row)? };
         let place = sqlx::query(
             "SELECT user_id, conversations.id FROM conversations JOIN messages ON conversations.id = conversation_id
              WHERE messages.id = ?",
@@ -265,6 +304,7 @@ impl Store {
         .fetch_one(&self.readers)
         .await?;
         let user: UserId = rows::parse("user_id", place.try_get("user_id")?)?;
+        let progress = Progress { recalled, ..Progress::read(row, &*self.keys_of(user).await?)? };
         let id: ConversationId = rows::parse("id", place.try_get("id")?)?;
         let missing = || StoreError::Broken(sqlx::Error::RowNotFound);
         let conversation = self.conversation(user, id).await?.ok_or_else(missing)?;
@@ -272,4 +312,26 @@ impl Store {
         let question = self.message(user, id, question).await?.ok_or_else(missing)?;
         Ok(Unfinished { turn, user, accepted: Accepted { conversation, question }, progress })
     }
+}
+
+/// What is sealed of an answer so far: the length of its tokens in bytes, the tokens, and what they say.
+pub(super) fn words(tokens: &[u8], text: &str) -> Vec<u8> {
+    if tokens.is_empty() && text.is_empty() {
+        return vec![];
+    }
+    let mut words = u32::try_from(tokens.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+    words.extend_from_slice(tokens);
+    words.extend_from_slice(text.as_bytes());
+    words
+}
+
+fn split(words: &[u8]) -> Result<(Vec<u8>, String), sqlx::Error> {
+    if words.is_empty() {
+        return Ok(Default::default());
+    }
+    let unreadable = || rows::unreadable("sealed");
+    let (length, rest) = words.split_first_chunk().ok_or_else(unreadable)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| unreadable())?;
+    let (tokens, text) = rest.split_at_checked(length).ok_or_else(unreadable)?;
+    Ok((tokens.to_vec(), seal::utf8(text.to_vec())?))
 }

@@ -8,10 +8,11 @@ mod memories;
 mod owners;
 mod portable;
 mod progress;
+mod sealed;
 mod sessions;
 mod sqlite;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use sqlx::Connection;
 use starling_protocol::{JobId, ModelId, message::Private};
@@ -28,14 +29,25 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{ConversationId, TurnId},
+    master::MasterKey,
     secret::{Digest, Token},
 };
 
 /// A store with nothing in it; a file goes away with the folder.
 pub(crate) async fn store() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&database(&dir).await).await.unwrap();
+    let store = open(&dir).await;
     (store, dir)
+}
+
+/// The folder's database, with the master key of all tests.
+pub(crate) async fn open(dir: &tempfile::TempDir) -> Store {
+    Store::open(&database(dir).await, &sealing()).await.unwrap()
+}
+
+pub(crate) fn sealing() -> Sealing {
+    static MASTER: LazyLock<MasterKey> = LazyLock::new(MasterKey::generate);
+    Sealing::with(MASTER.clone())
 }
 
 /// The folder's database, a new one at the first call.

@@ -1,7 +1,7 @@
 //! A turn's first write and its last: the question before anything is computed, the answer when it has ended. What is
 //! kept between the two is `progress`.
 
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use starling_protocol::message::{Private, Role};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
     rows::Word,
+    seal::{Table, UserKeys},
 };
 use crate::{
     clock::Timestamp,
@@ -93,16 +94,16 @@ impl Store {
         text: &Private,
         progress: &Progress,
     ) -> Result<Option<Accepted>, StoreError> {
-        let now = Timestamp::now();
+        let (now, keys) = (Timestamp::now(), self.sealing_keys(user).await?);
         let mut write = self.write().await?;
-        let Some(conversation) = enter(&mut write, user, place, now).await? else { return Ok(None) };
+        let Some(conversation) = enter(&mut write, user, place, now, &keys).await? else { return Ok(None) };
         let question = Message { text: text.clone(), ..said(MessageId::generate(), Role::User, now) };
         let conversation = match place {
-            Place::In { .. } => name(&mut write, conversation, text).await?,
+            Place::In { .. } => name(&mut write, conversation, text, &keys).await?,
             Place::New { .. } => conversation,
         };
-        let number = insert(&mut write, conversation.id, &question, place.after()).await?;
-        self.begin_answer(&mut write, conversation.id, turn, number, progress).await?;
+        let number = insert(&mut write, conversation.id, &question, place.after(), &keys).await?;
+        self.begin_answer(&mut write, conversation.id, turn, number, progress, &keys).await?;
         let tree = Tree::read(&mut *write, &conversation.id.to_string()).await?;
         write.commit().await?;
         Ok(Some(Accepted { conversation, question: tree.place(question) }))
@@ -118,10 +119,11 @@ impl Store {
         progress: &Progress,
     ) -> Result<Option<Accepted>, StoreError> {
         let after = question.position.number;
+        let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
-        let entered = enter(&mut write, user, &Place::In { id, after }, Timestamp::now()).await?;
+        let entered = enter(&mut write, user, &Place::In { id, after }, Timestamp::now(), &keys).await?;
         let Some(conversation) = entered else { return Ok(None) };
-        self.begin_answer(&mut write, id, turn, after, progress).await?;
+        self.begin_answer(&mut write, id, turn, after, progress, &keys).await?;
         write.commit().await?;
         Ok(Some(Accepted { conversation, question: question.clone() }))
     }
@@ -130,21 +132,23 @@ impl Store {
     pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
         let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
+        let Some(person) = self.people_of(&[turn]).await?.remove(&turn) else { return Ok(None) };
+        let keys = self.sealing_keys(person).await?;
         let mut transaction = self.write().await?;
         let ours = match &ending.progress {
-            Some(progress) => write::update(&mut transaction, turn, progress, &self.owner, None).await?,
+            Some(progress) => write::update(&mut transaction, turn, progress, &keys, &self.owner, None).await?,
             None => write::forget(&mut transaction, turn, &self.owner).await?,
         };
         if !ours {
             return Ok(None);
         }
         let done = sqlx::query(
-            "UPDATE messages SET text = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
+            "UPDATE messages SET text = '', sealed = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
                  node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
                  first_token_ms = ?, tokens_per_second = ?, nodes = ?, resumable = ?
              WHERE id = ? AND status = 'running'",
         )
-        .bind(&ending.text.0)
+        .bind(keys.seal(Table::Messages, turn, ending.text.0.as_bytes())?)
         .bind(ending.status.word())
         .bind(error.map(|error| &error.code))
         .bind(error.map(|error| &error.message))
@@ -164,7 +168,7 @@ impl Store {
         .await?;
         let message = match done.rows_affected() {
             0 => None,
-            _ => Some(ended(&mut transaction, turn).await?),
+            _ => Some(ended(&mut transaction, turn, &keys).await?),
         };
         transaction.commit().await?;
         Ok(message)
@@ -178,24 +182,25 @@ impl Store {
         turn: TurnId,
         after: i64,
         progress: &Progress,
+        keys: &UserKeys,
     ) -> Result<(), StoreError> {
         if write::is_taken(write, conversation, &self.owner).await? {
             return Err(StoreError::Conflict);
         }
         let answer = Message { status: Status::Running, ..said(turn, Role::Assistant, Timestamp::now()) };
         write::close_earlier(write, conversation).await?;
-        insert(write, conversation, &answer, after).await?;
+        insert(write, conversation, &answer, after, keys).await?;
         Ok(write::insert(write, turn, progress, &self.owner).await?)
     }
 }
 
 /// A message as it is now, in its place.
-async fn ended(write: &mut Write, turn: TurnId) -> Result<Message, StoreError> {
+async fn ended(write: &mut Write, turn: TurnId, keys: &UserKeys) -> Result<Message, StoreError> {
     let sql = "SELECT * FROM messages WHERE id = ?";
     let row = sqlx::query(sql).bind(turn.to_string()).fetch_one(&mut **write).await?;
     let tree = Tree::read(&mut **write, row.try_get("conversation_id")?).await?;
     let recalled = recalled::of(&mut **write, turn).await?;
-    Ok(tree.place(Message { recalled, ..Message::from_row(&row)? }))
+    Ok(tree.place(Message { recalled, ..Message::read(&row, keys)? }))
 }
 
 /// The conversation that a question goes to, made or marked as used now. On a server it stays locked, so that two
@@ -205,33 +210,39 @@ async fn enter(
     user: UserId,
     place: &Place,
     now: Timestamp,
+    keys: &UserKeys,
 ) -> Result<Option<Conversation>, StoreError> {
     match place {
         Place::In { id, .. } => {
             let sql = "UPDATE conversations SET updated_at = ?, leaf = NULL WHERE id = ? AND user_id = ?";
             let done =
                 sqlx::query(sql).bind(now.0).bind(id.to_string()).bind(user.to_string()).execute(&mut **write).await?;
-            Ok(if done.rows_affected() == 0 { None } else { conversations::read(write, *id).await? })
+            Ok(if done.rows_affected() == 0 { None } else { conversations::read(write, *id, keys).await? })
         }
         Place::New { id, title } => {
             let new = Conversation::new(*id, title.clone(), now);
-            conversations::insert(&mut **write, user, &new).await?;
+            conversations::insert(write, user, &new, keys).await?;
             Ok(Some(new))
         }
     }
 }
 
 /// The first question is what a conversation is called that nobody has named.
-async fn name(write: &mut Write, conversation: Conversation, question: &Private) -> Result<Conversation, StoreError> {
+async fn name(
+    write: &mut Write,
+    conversation: Conversation,
+    question: &Private,
+    keys: &UserKeys,
+) -> Result<Conversation, StoreError> {
     sqlx::query(
-        "UPDATE conversations SET title = ? WHERE id = ? AND titled_by = 'words'
+        "UPDATE conversations SET sealed = ?, title = '' WHERE id = ? AND titled_by = 'words'
              AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = conversations.id AND role = 'user')",
     )
-    .bind(first_words(&question.0).0)
+    .bind(keys.seal(Table::Conversations, conversation.id, first_words(&question.0).0.as_bytes())?)
     .bind(conversation.id.to_string())
     .execute(&mut **write)
     .await?;
-    Ok(conversations::read(write, conversation.id).await?.unwrap_or(conversation))
+    Ok(conversations::read(write, conversation.id, keys).await?.unwrap_or(conversation))
 }
 
 /// What a character says at the beginning of a conversation, as it is then.
@@ -240,12 +251,13 @@ pub(super) async fn open_with(
     conversation: ConversationId,
     persona: &Persona,
     now: Timestamp,
+    keys: &UserKeys,
 ) -> Result<(), StoreError> {
     let mut after = 0;
     for (role, text) in [(Role::System, &persona.system_prompt), (Role::Assistant, &persona.greeting)] {
         if !text.0.is_empty() {
             let message = Message { text: text.clone(), ..said(MessageId::generate(), role, now) };
-            after = insert(write, conversation, &message, after).await?;
+            after = insert(write, conversation, &message, after, keys).await?;
         }
     }
     Ok(())
@@ -273,19 +285,20 @@ async fn insert(
     conversation: ConversationId,
     message: &Message,
     after: i64,
+    keys: &UserKeys,
 ) -> Result<i64, StoreError> {
     let last = "SELECT COALESCE(MAX(position), 0) FROM messages WHERE conversation_id = ?";
     let last: i64 = sqlx::query_scalar(last).bind(conversation.to_string()).fetch_one(&mut **write).await?;
     sqlx::query(
-        "INSERT INTO messages (id, conversation_id, position, parent, role, text, status, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages (id, conversation_id, position, parent, role, text, sealed, status, created_at)
+         VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
     )
     .bind(message.id.to_string())
     .bind(conversation.to_string())
     .bind(last + 1)
     .bind(after)
     .bind(message.role.word())
-    .bind(&message.text.0)
+    .bind(keys.seal(Table::Messages, message.id, message.text.0.as_bytes())?)
     .bind(message.status.word())
     .bind(message.created_at.0)
     .execute(&mut **write)

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod at_rest;
 mod branches;
 mod embeddings;
 mod failover;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::tools::{self, Tool};
-use super::{Context, Passed, client_tests, deploy, error_lines};
-use super::{Context, Passed, client_tests, error_lines, mariadb};
+use super::{Context, Passed, client_tests, deploy, error_lines, mariadb};
 use crate::binaries;
 use crate::embedding_model;
 use crate::lab;

@@ -4,7 +4,11 @@ use super::Progress;
 use crate::store::Write;
 use crate::{
     id::{ConversationId, TurnId},
-    store::{memories::recalled, rows::Word},
+    store::{
+        memories::recalled,
+        rows::Word,
+        seal::{Table, UserKeys},
+    },
 };
 
 /// The progress of a question that was just taken.
@@ -38,24 +42,26 @@ pub(in crate::store) async fn update(
     write: &mut Write,
     turn: TurnId,
     progress: &Progress,
+    keys: &UserKeys,
     owner: &str,
     then: Option<&str>,
 ) -> Result<bool, sqlx::Error> {
     let tokens: Vec<u8> = progress.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    let sealed = keys.seal(Table::Progress, turn, &super::words(&tokens, &progress.text.0))?;
     sqlx::query(
-        "UPDATE progress SET attempts = ?, reasoning = ?, nodes = ?, first_token_ms = ?, tokens = ?, text = ?, owner = ?
-         WHERE message_id = ? AND length(tokens) <= length(?) AND owner = ?
+        "UPDATE progress SET attempts = ?, reasoning = ?, nodes = ?, first_token_ms = ?, sealed = ?, tokens = x'', text = '',
+             owner = ?
+         WHERE message_id = ? AND COALESCE(length(sealed), 0) <= length(?) AND owner = ?
              AND EXISTS (SELECT 1 FROM messages WHERE id = message_id AND status = 'running')",
     )
     .bind(i64::from(progress.attempts))
     .bind(progress.reasoning.word())
     .bind(serde_json::to_string(&progress.nodes).unwrap_or_default())
     .bind(progress.first_token_ms)
-    .bind(&tokens)
-    .bind(&progress.text.0)
+    .bind(&sealed)
     .bind(then)
     .bind(turn.to_string())
-    .bind(&tokens)
+    .bind(&sealed)
     .bind(owner)
     .execute(&mut **write)
     .await

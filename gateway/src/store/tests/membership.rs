@@ -161,7 +161,7 @@ async fn where_the_gateway_is_can_be_read_beside_it() {
     for addresses in [vec![address(1)], vec![address(2), address(3)], vec![]] {
         let here = Whereabouts { peer: PeerId::random(), swarm, addresses };
         store.set_whereabouts(&here).await.unwrap();
-        let beside = Store::open(&database(&dir).await).await.unwrap();
+        let beside = open(&dir).await;
         assert_eq!(beside.whereabouts().await.unwrap(), Some(here));
     }
 }

@@ -38,7 +38,7 @@ async fn a_running_answer_is_found_again_as_it_was_kept() {
     store.keep(&[(turn, progress.clone())]).await.unwrap();
     store.close().await;
 
-    let store = Store::open(&database(&dir).await).await.unwrap();
+    let store = open(&dir).await;
     let unfinished = found(&store).await.remove(0);
     assert_eq!((unfinished.turn, unfinished.user), (turn, user.id));
     assert_eq!(unfinished.accepted.conversation.id, conversation);
@@ -153,7 +153,9 @@ async fn a_database_of_the_release_before_is_taken_over() {
         sqlx::raw_sql(migration.sql.clone()).execute(&mut *old).await.unwrap();
     }
     drop(old);
-    let store = Store { writer, readers: database.readers().await.unwrap(), owner: std::sync::Arc::default() };
+    let keyring = Arc::new(Keyring::new(&sealing()));
+    let store = Store { writer, readers: database.readers().await.unwrap(), owner: Arc::default(), keyring };
+    store.check_master().await.unwrap();
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);
     let user = "019ac000-0000-7000-8000-000000000001".parse().unwrap();

@@ -6,7 +6,7 @@ use super::*;
 
 async fn file() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&Database::Sqlite(dir.path().join("starling.db"))).await.unwrap();
+    let store = Store::open(&Database::Sqlite(dir.path().join("starling.db")), &sealing()).await.unwrap();
     (store, dir)
 }
 
@@ -56,7 +56,7 @@ async fn a_file_that_is_no_database_is_refused_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.db");
     std::fs::write(&path, "not a database, and long enough to be looked at as one".repeat(40)).unwrap();
-    let error = Store::open(&Database::Sqlite(path)).await.unwrap_err();
+    let error = Store::open(&Database::Sqlite(path), &sealing()).await.unwrap_err();
     assert!(matches!(error, OpenError::Refused { .. }), "{error}");
     assert!(error.hint().contains("--data"));
 }
@@ -71,4 +71,31 @@ async fn the_database_is_its_owners_alone() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_made_while_people_write_and_comes_back_whole() {
+    let (store, dir) = file().await;
+    let user = user(&store, "a").await;
+    let (id, turn) = ask(&store, &user, new_place()).await;
+    store.finish(turn, &whole("kept")).await.unwrap();
+    let (backup, path) = (dir.path().join("a backup.db"), dir.path().join("starling.db"));
+    let writing = async {
+        for _ in 0..20 {
+            ask(&store, &user, new_place()).await;
+        }
+    };
+    let (made, ()) = tokio::join!(store.backup(&backup), writing);
+    made.unwrap();
+    assert!(store.backup(&backup).await.is_err(), "what is there is not overwritten");
+    store.delete_conversation(user.id, id).await.unwrap();
+    let running = restore(&path, &backup).await.unwrap_err();
+    assert!(running.to_string().contains("runs"), "{running}");
+    store.close().await;
+    std::fs::write(dir.path().join("none"), "nonsense").unwrap();
+    assert!(restore(&path, &dir.path().join("none")).await.is_err());
+    restore(&path, &backup).await.unwrap();
+    let store = Store::open(&Database::Sqlite(path), &sealing()).await.unwrap();
+    assert_eq!(texts(&shown(&store, &user, id).await), ["question", "kept"]);
+    assert!(dir.path().join("starling.db.before-restore").exists());
 }

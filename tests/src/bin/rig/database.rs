@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 use sqlx::{
     Connection, Row,
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
 use starling_gateway::{
+    master::MasterKey,
     secret::{KEY_PREFIX, Token},
-    store::{Store, users::Role},
+    store::{Sealing, Store, users::Role},
 };
 use tokio::io::AsyncReadExt;
 
@@ -31,20 +32,31 @@ pub(crate) struct Person {
 }
 
 pub(crate) async fn messages(file: &File) -> Result<()> {
-    let mut connection = open(&file.file, true).await?;
-    let sql =
-        "SELECT conversation_id, id, role, text, status, error_code FROM messages ORDER BY conversation_id, position";
+    let (store, mut connection) = (store(&file.file).await?, open(&file.file, true).await?);
+    let sql = "SELECT user_id, conversation_id, messages.id AS id, role, status, error_code
+               FROM messages JOIN conversations ON conversations.id = conversation_id ORDER BY conversation_id, position";
     for row in sqlx::query(sql).fetch_all(&mut connection).await? {
         let text = |name: &str| row.try_get::<Option<String>, _>(name);
+        let id = |name: &str| row.try_get::<&str, _>(name);
+        let message =
+            store.message(id("user_id")?.parse()?, id("conversation_id")?.parse()?, id("id")?.parse()?).await?;
         println!(
             "{}",
             json!({
                 "conversation": text("conversation_id")?, "id": text("id")?, "role": text("role")?,
-                "text": text("text")?, "status": text("status")?, "error": text("error_code")?,
+                "text": message.map(|message| message.text.0), "status": text("status")?, "error": text("error_code")?,
             })
         );
     }
+    store.close().await;
     Ok(())
+}
+
+/// What was said is sealed: the gateway's key, beside its database, opens it.
+async fn store(file: &Path) -> Result<Store> {
+    let master = MasterKey::load_or_create(&file.with_file_name("master.key"));
+    let master = master.map_err(|exit| anyhow!("{exit:?}"))?;
+    Ok(Store::open(&file.into(), &Sealing::with(master)).await?)
 }
 
 pub(crate) async fn lock(file: &File) -> Result<()> {
@@ -58,7 +70,7 @@ pub(crate) async fn lock(file: &File) -> Result<()> {
 
 /// Only the first person is made over HTTP so far.
 pub(crate) async fn person(person: &Person) -> Result<()> {
-    let store = Store::open(&person.file.as_path().into()).await?;
+    let store = store(&person.file).await?;
     let user = store.create_user(&person.name, "nobody signs in as this one", Role::User).await?;
     let key = Token::generate(KEY_PREFIX);
     store.create_key(user.id, "faults", &key.digest()).await?.context("no room for a key")?;
