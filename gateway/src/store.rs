@@ -25,6 +25,7 @@ mod pool;
 pub mod portable;
 pub mod progress;
 mod reseal;
+mod rotate;
 mod rows;
 mod seal;
 pub mod sessions;

@@ -24,11 +24,7 @@ use crate::{
 /// Users whose keys are in memory at one time.
 const REMEMBERED: usize = 4_096;
 /// How long they are: what another gateway has changed is seen after this.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
-/// How long a key that was replaced stays: longer than any gateway may still seal with it.
-const RETIRED_FOR: Duration = Duration::from_secs(6 * 600);
-/// Keys that are wrapped anew in one transaction.
-const BATCH: i64 = 100;
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
 /// How a store seals.
 #[derive(Clone, Debug)]
@@ -50,15 +46,15 @@ impl Sealing {
 /// Owner of the keys in memory.
 pub(super) struct Keyring {
     cipher: Cipher,
-    own: Master,
+    pub(super) own: Master,
     state: Mutex<State>,
 }
 
 /// A key that wraps keys, and its id.
 #[derive(Clone)]
-struct Master {
-    id: String,
-    key: Key,
+pub(super) struct Master {
+    pub(super) id: String,
+    pub(super) key: Key,
 }
 
 #[derive(Default)]
@@ -71,7 +67,7 @@ struct State {
 }
 
 impl Master {
-    fn of(master: &MasterKey) -> Self {
+    pub(super) fn of(master: &MasterKey) -> Self {
         let id = master.derive("master key id")[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Self { id, key: Key::new(master.derive("data keys")) }
     }
@@ -113,16 +109,23 @@ impl Keyring {
     }
 
     /// The newest master key that we know.
-    fn newest(&self) -> Master {
+    pub(super) fn newest(&self) -> Master {
         let id = self.state().newest.clone();
         id.and_then(|id| self.master(&id)).unwrap_or_else(|| self.own.clone())
     }
 
-    fn master(&self, id: &str) -> Option<Master> {
+    pub(super) fn master(&self, id: &str) -> Option<Master> {
         if id == self.own.id {
             return Some(self.own.clone());
         }
         self.state().others.iter().find(|other| other.id == id).cloned()
+    }
+
+    /// From now on that one wraps.
+    pub(super) fn take(&self, new: &Master) {
+        let mut state = self.state();
+        state.newest = Some(new.id.clone());
+        state.others.push(new.clone());
     }
 
     /// Learns the other master keys that ours opens; an error when ours is not one of this database's.
@@ -239,7 +242,7 @@ impl Store {
 
     /// A key for a user behind those up to `last`, if nobody else has made it: from now on it seals. Nothing when the user
     /// is gone.
-    async fn add_key(&self, user: UserId, last: u32) -> Result<(), StoreError> {
+    pub(super) async fn add_key(&self, user: UserId, last: u32) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         // Nobody wraps by an old master key behind the back of one who replaces it.
         write.lock(Lock::Users).await?;
@@ -251,98 +254,10 @@ impl Store {
         add(&mut write, user, i64::from(last), &self.keyring.newest()).await?;
         Ok(write.commit().await?)
     }
-
-    /// Gives a user a new key and seals everything with it. Others go on reading and writing meanwhile; killed, it goes
-    /// on when it is called again. Keys that nothing is sealed with any more are destroyed.
-    pub async fn rotate_key(&self, user: UserId) -> Result<(), StoreError> {
-        let last = self.sealing_keys(user).await?.generation();
-        repeat(|| self.add_key(user, last)).await?;
-        self.keyring.forget(user);
-        self.reseal(user).await?;
-        let newest = self.keys_of(user).await?.generation();
-        let replaced = Timestamp::now().before(RETIRED_FOR);
-        let sql =
-            "SELECT generation FROM data_keys WHERE user_id = ? AND created_at < ? ORDER BY generation DESC LIMIT 1";
-        let in_use: Option<i64> =
-            sqlx::query_scalar(sql).bind(user.to_string()).bind(replaced.0).fetch_optional(&self.readers).await?;
-        // What one is older than has been replaced for so long that no gateway seals with it.
-        let before = in_use.unwrap_or(0).min(i64::from(newest));
-        let delete = sqlx::query("DELETE FROM data_keys WHERE user_id = ? AND generation < ?");
-        delete.bind(user.to_string()).bind(before).execute(&self.writer).await?;
-        self.keyring.forget(user);
-        Ok(())
-    }
-
-    /// Wraps every key by another master key; how many it were. Gateways may run: from the first moment on either master
-    /// key opens everything. Killed, it goes on when it is called again.
-    pub async fn rotate_master(&self, new: &MasterKey) -> Result<u64, StoreError> {
-        let new = Master::of(new);
-        let mut write = self.write().await?;
-        write.lock(Lock::Users).await?;
-        let own = &self.keyring.own;
-        for (one, by) in [(&new, &new), (&new, own), (own, &new)] {
-            know(&mut write, one, by).await?;
-        }
-        write.commit().await?;
-        {
-            let mut state = self.keyring.state();
-            state.newest = Some(new.id.clone());
-            state.others.push(new.clone());
-        }
-        let mut done = 0;
-        loop {
-            match repeat(|| self.wrap_some(&new)).await? {
-                0 => return Ok(done),
-                more => done += more,
-            }
-        }
-    }
-
-    async fn wrap_some(&self, new: &Master) -> Result<u64, StoreError> {
-        let mut write = self.write().await?;
-        write.lock(Lock::Users).await?;
-        let sql = "SELECT user_id, generation, master, wrapped FROM data_keys WHERE master <> ? LIMIT ?";
-        let rows = sqlx::query(sql).bind(&new.id).bind(BATCH).fetch_all(&mut *write).await?;
-        for row in &rows {
-            let (owner, generation): (&str, i64) = (row.try_get("user_id")?, row.try_get("generation")?);
-            let number = generation.to_string();
-            let place = Place { table: "data_keys", row: &number, owner };
-            let by = self.keyring.master(row.try_get("master")?).ok_or_else(|| rows::unreadable("master"))?;
-            let key = by.key.unwrap(row.try_get("wrapped")?, place).map_err(|_| rows::unreadable("wrapped"))?;
-            sqlx::query("UPDATE data_keys SET master = ?, wrapped = ? WHERE user_id = ? AND generation = ?")
-                .bind(&new.id)
-                .bind(key.wrapped_by(&new.key, place))
-                .bind(owner)
-                .bind(generation)
-                .execute(&mut *write)
-                .await?;
-        }
-        write.commit().await?;
-        Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
-    }
-
-    /// Forgets the master keys that ours has replaced, when nothing is wrapped by them any more.
-    pub(super) async fn retire_masters(&self) -> Result<(), StoreError> {
-        let own = &self.keyring.own.id;
-        if self.keyring.newest().id != *own {
-            return Ok(());
-        }
-        let mut write = self.write().await?;
-        write.lock(Lock::Users).await?;
-        let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM data_keys WHERE master <> ?")
-            .bind(own)
-            .fetch_one(&mut *write)
-            .await?;
-        if left == 0 {
-            let delete = sqlx::query("DELETE FROM master_keys WHERE id <> ? OR known_by <> ?");
-            delete.bind(own).bind(own).execute(&mut *write).await?;
-        }
-        Ok(write.commit().await?)
-    }
 }
 
 /// Whoever has `by` knows `one`.
-async fn know(write: &mut Write, one: &Master, by: &Master) -> Result<(), sqlx::Error> {
+pub(super) async fn know(write: &mut Write, one: &Master, by: &Master) -> Result<(), sqlx::Error> {
     let there: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM master_keys WHERE id = ? AND known_by = ?")
         .bind(&one.id)
         .bind(&by.id)
