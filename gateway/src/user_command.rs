@@ -13,10 +13,10 @@ use starling_protocol::{
 
 use crate::{
     api::auth::{check_password, check_username},
-    config::DatabaseOption,
+    config::{DatabaseOption, MasterOption},
     password::Passwords,
     store::{
-        Store, StoreError,
+        Sealing, Store, StoreError,
         people::{Changed, Person, PersonChange},
         users::Role,
     },
@@ -36,6 +36,8 @@ pub struct UserOptions {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseOption,
+    #[command(flatten)]
+    pub master: MasterOption,
 }
 
 /// What to do with an account.
@@ -71,7 +73,8 @@ pub enum What {
 pub async fn user(options: &UserOptions) -> Result<(), Exit> {
     let data = program::data_dir(options.data.clone(), "gateway")?;
     let database = options.database.of(&data)?;
-    let store = Store::open(&database).await.map_err(|error| Exit::usage(&error, error.hint()))?;
+    let sealing = Sealing::with(options.master.of(&data)?);
+    let store = Store::open(&database, &sealing).await.map_err(|error| Exit::usage(&error, error.hint()))?;
     let done = change(&store, &options.what).await;
     store.close().await;
     program::say(done?);

@@ -82,8 +82,11 @@ impl Store {
 
     /// Keeps what there is of a running answer, which is nobody's then.
     pub async fn let_go(&self, turn: TurnId, progress: &Progress) -> Result<(), StoreError> {
+        // Of nobody: it was deleted.
+        let Some(person) = self.people_of(&[turn]).await?.remove(&turn) else { return Ok(()) };
+        let keys = self.sealing_keys(person).await?;
         let mut transaction = self.write().await?;
-        write::update(&mut transaction, turn, progress, &self.owner, None).await?;
+        write::update(&mut transaction, turn, progress, &keys, &self.owner, None).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -8,9 +8,9 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole, Memory,
-    MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView, NodeView,
-    OfferView, Path, Person, SessionView, SignUpMode, UsedMemory, User, UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole,
+    Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView,
+    NodeView, OfferView, Path, Person, SessionView, SignUpMode, UsedMemory, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{

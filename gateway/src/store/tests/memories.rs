@@ -64,7 +64,7 @@ async fn what_has_no_vector_of_the_present_model_is_due_and_facts_go_first() {
     fact(&store, &user, "fact").await;
     assert_eq!(due(&store, MODEL).await, ["fact", "answer", "question"]);
     store.close().await;
-    let store = Store::open(&database(&dir).await).await.unwrap();
+    let store = open(&dir).await;
     assert_eq!(due(&store, MODEL).await.len(), 3, "a restart loses nothing");
     embed(&store, MODEL).await;
     assert!(due(&store, MODEL).await.is_empty());
