@@ -38,23 +38,22 @@ fn with_notes(notes: &[&str], question: &str) -> String {
     question.content.0
 }
 
-/// The session of another person.
+/// The access token of another person.
 async fn person(swarm: &TestSwarm, name: &str) -> String {
     let app = swarm.gateway.app();
     let hash = app.passwords.hash("a good password".to_owned().into()).await.unwrap();
     app.store.create_user(name, &hash, starling_gateway::store::users::Role::User).await.unwrap();
     let body = json!({"username": name, "password": "a good password"});
     let response = swarm.http.post(swarm.url("/api/session")).json(&body).send().await.unwrap();
-    let cookie = response.headers()["set-cookie"].to_str().unwrap();
-    cookie.split(';').next().unwrap().to_owned()
+    response.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn get(swarm: &TestSwarm, cookie: &str, path: &str) -> Value {
-    swarm.http.get(swarm.url(path)).header("cookie", cookie).send().await.unwrap().json().await.unwrap()
+async fn get(swarm: &TestSwarm, access: &str, path: &str) -> Value {
+    swarm.http.get(swarm.url(path)).bearer_auth(access).send().await.unwrap().json().await.unwrap()
 }
 
 async fn put(swarm: &TestSwarm, path: &str, body: &Value) {
-    let request = swarm.http.put(swarm.url(path)).header("cookie", &swarm.cookie).json(body);
+    let request = swarm.http.put(swarm.url(path)).bearer_auth(&swarm.access).json(body);
     assert_eq!(request.send().await.unwrap().status(), 204);
 }
 
@@ -69,7 +68,7 @@ async fn is_read(swarm: &TestSwarm, facts: i64, passages: i64) {
             return;
         }
         assert!(Instant::now() < limit, "{standing}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -159,8 +158,8 @@ async fn nobody_gets_anothers_memory_in_a_list_a_search_a_prompt_or_an_answer() 
     is_read(&swarm, 1, 2).await;
     let anna = end["conversation"].as_str().unwrap().to_owned();
 
-    let cookie = person(&swarm, "ben").await;
-    let mut ben = Chat::connect(&format!("ws://{}/api/chat", swarm.gateway.http()), &cookie).await;
+    let access = person(&swarm, "ben").await;
+    let mut ben = Chat::connect(&format!("ws://{}/api/chat", swarm.gateway.http()), &access).await;
     for attempt in ["before", "after the first one has deleted all of it"] {
         for question in [QUESTION, FACT] {
             let (text, end) = ask(&mut ben, None, question).await;
@@ -168,14 +167,14 @@ async fn nobody_gets_anothers_memory_in_a_list_a_search_a_prompt_or_an_answer() 
             assert!(used(&end).is_empty(), "{end}");
             let conversation = end["conversation"].as_str().unwrap();
             let request = swarm.http.delete(swarm.url(&format!("/api/conversations/{conversation}")));
-            request.header("cookie", &cookie).json(&json!({})).send().await.unwrap();
+            request.bearer_auth(&access).json(&json!({})).send().await.unwrap();
         }
         let ids = swarm.get("/api/memories").await;
         let first = ids["memories"][0]["id"].as_str().unwrap_or("01890a5d-ac96-774b-bcce-b302099a8057").to_owned();
         for path in
             ["/api/memories", &format!("/api/memories?before={first}"), "/api/memories?q=my%20cat%20is%20called"]
         {
-            assert_eq!(get(&swarm, &cookie, path).await["memories"], json!([]), "{attempt}: {path}");
+            assert_eq!(get(&swarm, &access, path).await["memories"], json!([]), "{attempt}: {path}");
         }
         // A question in another's conversation is none.
         ben.ask(Some(&anna), QUESTION).await;
@@ -214,7 +213,7 @@ async fn an_answer_goes_on_after_a_restart_with_the_same_memories() {
     let mut answer = starling_tests::Answer { turn: accepted["turn"].clone(), ..Default::default() };
     chat.read(&mut answer, 400).await;
     let swarm = swarm.kill_gateway().await.start().await;
-    let mut chat = Chat::connect_again(&format!("ws://{}/api/chat", swarm.gateway.http()), &swarm.cookie).await;
+    let mut chat = Chat::connect_again(&format!("ws://{}/api/chat", swarm.gateway.http()), &swarm.access).await;
     chat.join(&accepted["conversation"]["id"], &answer).await;
     let end = chat.read(&mut answer, usize::MAX).await.unwrap();
     assert_eq!(answer.text, answer_to(STEADY, &[(Role::User, with_notes(&[FACT], QUESTION))]));
