@@ -22,7 +22,6 @@ macro_rules! declare {
     };
 }
 
-#[expect(clippy::too_many_lines, reason = "it is a list of names")]
 fn typescript() -> String {
     // Every number here is far below 2^53: JSON.parse gives numbers, never bigints.
     let config = Config::new().with_large_int("number");
