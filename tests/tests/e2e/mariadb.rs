@@ -17,7 +17,7 @@ const LONG: &str = "seed=1,tokens_per_second=50,answer_tokens=1000,slots=2";
 const REFUSED_WITHIN: Duration = Duration::from_secs(9);
 
 async fn status(swarm: &TestSwarm, path: &str) -> StatusCode {
-    let response = swarm.http.get(swarm.url(path)).header("cookie", &swarm.cookie).send().await.unwrap();
+    let response = swarm.http.get(swarm.url(path)).bearer_auth(&swarm.access).send().await.unwrap();
     let status = response.status();
     let again = response.headers().contains_key("retry-after");
     assert!(status != StatusCode::SERVICE_UNAVAILABLE || again || path == "/readyz", "{path}: when to come again");

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 use starling_gateway::{
     app::Gateway,
-    config::{Config, DatabaseOption},
+    config::{Config, DatabaseOption, MasterOption},
     membership::{JoinOptions, join as gateway_join},
 };
 use starling_node::{
@@ -229,6 +229,7 @@ async fn a_second_gateway_of_the_swarm_has_the_same_node() {
         swarm: options(data.path()),
         name: "second".to_owned(),
         database: DatabaseOption::default(),
+        master: MasterOption::default(),
     };
     gateway_join(&joining).await.map_err(|exit| format!("{exit:?}")).unwrap();
     let config = Config::loopback(data.path()).unwrap();
@@ -274,6 +275,7 @@ async fn a_founder_with_members_does_not_leave_its_swarm_by_mistake() {
         swarm: options(data),
         name: "g".to_owned(),
         database: DatabaseOption::default(),
+        master: MasterOption::default(),
     };
     gateway_join(&joining(data.path())).await.map_err(|exit| format!("{exit:?}")).unwrap();
     assert!(data.path().join("swarm.key.unused").exists() && !data.path().join("swarm.key").exists());
