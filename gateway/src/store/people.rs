@@ -92,8 +92,14 @@ impl Store {
         .await
     }
 
-    /// Deletes an account and all that is its own.
+    /// Deletes an account and all that is its own, the key of its words among it.
     pub async fn delete_person(&self, user: UserId) -> Result<Changed, StoreError> {
+        let changed = self.delete_account(user).await?;
+        self.keyring.forget(user);
+        Ok(changed)
+    }
+
+    async fn delete_account(&self, user: UserId) -> Result<Changed, StoreError> {
         repeat(|| async {
             let mut write = self.write().await?;
             write.lock(Lock::Users).await?;

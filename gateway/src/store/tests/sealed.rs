@@ -241,9 +241,10 @@ async fn with_an_account_its_key_is_gone() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
     say_everything(&store, &user, 1).await;
-    sqlx::query("DELETE FROM users WHERE id = ?").bind(user.id.to_string()).execute(&store.writer).await.unwrap();
+    store.delete_person(user.id).await.unwrap();
     let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM data_keys").fetch_one(&store.readers).await.unwrap();
     assert_eq!(left, 0);
+    assert_eq!(store.keys_of(user.id).await.unwrap().generation(), 0, "nor in memory");
 }
 
 /// `cargo test -p starling-gateway --lib figures_of_the_store -- --ignored --nocapture`
