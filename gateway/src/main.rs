@@ -31,7 +31,7 @@ enum Command {
     /// is no administrator, `invite STRING` while there is no node, `ready URL`, `nodes N` whenever the number
     /// of nodes in sight changes, and `node PEER direct` or `node PEER relayed` when one comes into sight or its
     /// path changes.
-    Run(Options),
+    Run(Box<Options>),
     /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
     Config,
     /// Make an administrator or another account, or give one another password or role, without the web.

@@ -6,10 +6,12 @@ CREATE TABLE memories (
     user_id    VARCHAR(36)  NOT NULL,
     kind       VARCHAR(16)  NOT NULL CHECK (kind IN ('fact', 'message')),
     message_id VARCHAR(36),
-    text       MEDIUMTEXT   NOT NULL,
+    -- What it says, sealed as in other tables.
+    sealed     MEDIUMBLOB   NOT NULL,
     created_at BIGINT       NOT NULL,
     updated_at BIGINT       NOT NULL,
     model      VARBINARY(32),
+    -- Sealed too: who has a vector knows nearly what it was made of.
     vector     MEDIUMBLOB,
     -- Counts up with each vector of this person: who has read up to one reads on behind it.
     place      BIGINT       NOT NULL DEFAULT 0,
@@ -33,12 +35,13 @@ CREATE TABLE memory_settings (
 -- Which memories an answer was given with, in the order in which the model read them, and in the words of that time.
 -- When a memory is deleted, so is this.
 CREATE TABLE recalled (
+    id         VARCHAR(36) NOT NULL PRIMARY KEY,
     message_id VARCHAR(36) NOT NULL,
     number     BIGINT      NOT NULL,
     memory_id  VARCHAR(36) NOT NULL,
-    text       MEDIUMTEXT  NOT NULL,
+    sealed     MEDIUMBLOB  NOT NULL,
     similarity DOUBLE      NOT NULL,
-    PRIMARY KEY (message_id, number),
+    UNIQUE (message_id, number),
     INDEX recalled_memory (memory_id),
     FOREIGN KEY (message_id) REFERENCES messages (id) ON DELETE CASCADE,
     FOREIGN KEY (memory_id) REFERENCES memories (id) ON DELETE CASCADE

@@ -6,10 +6,12 @@ CREATE TABLE memories (
     user_id    TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     kind       TEXT    NOT NULL CHECK (kind IN ('fact', 'message')),
     message_id TEXT    REFERENCES messages (id) ON DELETE CASCADE,
-    text       TEXT    NOT NULL,
+    -- What it says, sealed as in other tables.
+    sealed     BLOB    NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     model      BLOB,
+    -- Sealed too: who has a vector knows nearly what it was made of.
     vector     BLOB,
     -- Counts up with each vector of this person: who has read up to one reads on behind it.
     place      INTEGER NOT NULL DEFAULT 0
@@ -30,12 +32,13 @@ CREATE TABLE memory_settings (
 -- Which memories an answer was given with, in the order in which the model read them, and in the words of that time.
 -- When a memory is deleted, so is this.
 CREATE TABLE recalled (
+    id         TEXT    NOT NULL PRIMARY KEY,
     message_id TEXT    NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
     number     INTEGER NOT NULL,
     memory_id  TEXT    NOT NULL REFERENCES memories (id) ON DELETE CASCADE,
-    text       TEXT    NOT NULL,
+    sealed     BLOB    NOT NULL,
     similarity REAL    NOT NULL,
-    PRIMARY KEY (message_id, number)
+    UNIQUE (message_id, number)
 ) STRICT;
 CREATE INDEX recalled_memory ON recalled (memory_id);
 

@@ -163,7 +163,7 @@ impl Store {
             }
         };
         branch.messages = self.texts(user, conversation, &tree.path(end)).await?;
-        let mut recalled = self.recalled_in(conversation).await?;
+        let mut recalled = self.recalled_in(user, conversation).await?;
         let place = |message: Message| {
             let recalled = recalled.remove(&message.id).unwrap_or_default();
             tree.place(Message { recalled, ..message })

@@ -7,12 +7,13 @@
 pub mod recalled;
 pub mod work;
 
-use sqlx::{FromRow, QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row};
 use starling_protocol::{ModelId, message::Private};
 
 use super::{
-    DbRow, Store, StoreError, Write, repeat,
+    Db, DbRow, Store, StoreError, Write, repeat,
     rows::{self, Word, words},
+    seal::{self, Table, UserKeys},
 };
 use crate::{
     clock::Timestamp,
@@ -67,14 +68,15 @@ pub struct Standing {
     pub waiting: i64,
 }
 
-impl FromRow<'_, DbRow> for Memory {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Memory {
+    fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
         let message: Option<String> = row.try_get("message_id")?;
         let conversation: Option<String> = row.try_get("conversation_id")?;
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
+            id: rows::parse("id", id)?,
             kind: rows::word("kind", row.try_get("kind")?)?,
-            text: Private(row.try_get("text")?),
+            text: Private(seal::utf8(keys.open(Table::Memories, id, row.try_get("sealed")?)?)?),
             message: message.map(|id| rows::parse("message_id", &id)).transpose()?,
             conversation: conversation.map(|id| rows::parse("conversation_id", &id)).transpose()?,
             created_at: Timestamp(row.try_get("created_at")?),
@@ -84,7 +86,7 @@ impl FromRow<'_, DbRow> for Memory {
 }
 
 /// All columns of a [`Memory`].
-const SELECT: &str = "SELECT memories.id, kind, memories.text, message_id, conversation_id, \
+const SELECT: &str = "SELECT memories.id, kind, memories.sealed, message_id, conversation_id, \
                       memories.created_at, memories.updated_at FROM memories LEFT JOIN messages ON messages.id = message_id \
                       WHERE memories.user_id = ";
 
@@ -106,7 +108,7 @@ impl Store {
             query.push(" AND memories.id < ").push_bind(before.to_string());
         }
         query.push(" ORDER BY memories.id DESC LIMIT ").push_bind(limit);
-        Ok(query.build_query_as().fetch_all(&self.readers).await?)
+        self.read_memories(user, query).await
     }
 
     /// Those of a user's memories that have these ids, in any order.
@@ -121,19 +123,26 @@ impl Store {
             list.push_bind(id.to_string());
         }
         query.push(")");
-        Ok(query.build_query_as().fetch_all(&self.readers).await?)
+        self.read_memories(user, query).await
+    }
+
+    async fn read_memories(&self, user: UserId, mut query: QueryBuilder<Db>) -> Result<Vec<Memory>, StoreError> {
+        let rows = query.build().fetch_all(&self.readers).await?;
+        let keys = self.keys_of(user).await?;
+        Ok(rows.iter().map(|row| Memory::read(row, &keys)).collect::<Result<_, _>>()?)
     }
 
     /// A new fact; `None` when the person has as many as may be.
     pub async fn add_fact(&self, user: UserId, text: &Private) -> Result<Option<Memory>, StoreError> {
         let (id, now) = (MemoryId::generate(), Timestamp::now());
+        let sealed = self.sealing_keys(user).await?.seal(Table::Memories, id, text.0.as_bytes())?;
         let added = repeat(|| async {
             let mut write = self.write().await?;
             write.lock_user(user).await?;
             let count = "SELECT COUNT(*) FROM memories WHERE user_id = ? AND kind = 'fact'";
             let count: i64 = sqlx::query_scalar(count).bind(user.to_string()).fetch_one(&mut *write).await?;
             if count < MAX_FACTS {
-                insert_fact(&mut write, user, id, text, now).await?;
+                insert_fact(&mut write, user, id, &sealed, now).await?;
                 write.commit().await?;
             }
             Ok(count < MAX_FACTS)
@@ -160,10 +169,11 @@ impl Store {
         id: MemoryId,
         text: &Private,
     ) -> Result<Option<Memory>, StoreError> {
+        let sealed = self.sealing_keys(user).await?.seal(Table::Memories, id, text.0.as_bytes())?;
         sqlx::query(
-            "UPDATE memories SET text = ?, updated_at = ?, model = NULL, vector = NULL WHERE id = ? AND user_id = ?",
+            "UPDATE memories SET sealed = ?, updated_at = ?, model = NULL, vector = NULL WHERE id = ? AND user_id = ?",
         )
-        .bind(&text.0)
+        .bind(sealed)
         .bind(Timestamp::now().0)
         .bind(id.to_string())
         .bind(user.to_string())
@@ -284,18 +294,20 @@ async fn insert_fact(
     write: &mut Write,
     user: UserId,
     id: MemoryId,
-    text: &Private,
+    sealed: &[u8],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO memories (id, user_id, kind, text, created_at, updated_at) VALUES (?, ?, 'fact', ?, ?, ?)")
-        .bind(id.to_string())
-        .bind(user.to_string())
-        .bind(&text.0)
-        .bind(now.0)
-        .bind(now.0)
-        .execute(&mut **write)
-        .await
-        .map(drop)
+    sqlx::query(
+        "INSERT INTO memories (id, user_id, kind, sealed, created_at, updated_at) VALUES (?, ?, 'fact', ?, ?, ?)",
+    )
+    .bind(id.to_string())
+    .bind(user.to_string())
+    .bind(sealed)
+    .bind(now.0)
+    .bind(now.0)
+    .execute(&mut **write)
+    .await
+    .map(drop)
 }
 
 /// Makes the row of a person's settings where there is none.

@@ -151,9 +151,10 @@ impl Store {
         .fetch_optional(&self.readers)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let message = Message::read(&row, &*self.keys_of(user).await?)?;
+        let keys = self.keys_of(user).await?;
+        let message = Message::read(&row, &keys)?;
         let tree = Tree::read(&self.readers, &conversation.to_string()).await?;
-        let recalled = recalled::of(&self.readers, id).await?;
+        let recalled = recalled::of(&self.readers, id, &keys).await?;
         Ok(Some(tree.place(Message { recalled, ..message })))
     }
 }

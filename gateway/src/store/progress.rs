@@ -295,7 +295,6 @@ impl Store {
 
     pub(super) async fn unfinished_of(&self, row: &DbRow) -> Result<Unfinished, StoreError> {
         let turn: TurnId = rows::parse("message_id", row.try_get("message_id")?)?;
-        let recalled = recalled::of(&self.readers, turn).await?;
         let place = sqlx::query(
             "SELECT user_id, conversations.id FROM conversations JOIN messages ON conversations.id = conversation_id
              WHERE messages.id = ?",
@@ -304,7 +303,9 @@ impl Store {
         .fetch_one(&self.readers)
         .await?;
         let user: UserId = rows::parse("user_id", place.try_get("user_id")?)?;
-        let progress = Progress { recalled, ..Progress::read(row, &*self.keys_of(user).await?)? };
+        let keys = self.keys_of(user).await?;
+        let recalled = recalled::of(&self.readers, turn, &keys).await?;
+        let progress = Progress { recalled, ..Progress::read(row, &keys)? };
         let id: ConversationId = rows::parse("id", place.try_get("id")?)?;
         let missing = || StoreError::Broken(sqlx::Error::RowNotFound);
         let conversation = self.conversation(user, id).await?.ok_or_else(missing)?;

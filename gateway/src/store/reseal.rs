@@ -13,7 +13,16 @@ use crate::{id::UserId, vault};
 
 /// Rows that are read at one time.
 const BATCH: i64 = 64;
-const TABLES: [Table; 5] = [Table::Conversations, Table::Messages, Table::Progress, Table::Characters, Table::Pictures];
+const TABLES: [Table; 8] = [
+    Table::Conversations,
+    Table::Messages,
+    Table::Progress,
+    Table::Characters,
+    Table::Pictures,
+    Table::Memories,
+    Table::Vectors,
+    Table::Recalled,
+];
 
 impl Table {
     /// A user's rows behind an id, in order of their ids.
@@ -42,6 +51,16 @@ impl Table {
                  FROM character_pictures JOIN characters ON characters.id = character_id
                  WHERE user_id = ? AND character_id > ? ORDER BY character_id LIMIT ?"
             }
+            Self::Memories => "SELECT id, sealed FROM memories WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?",
+            Self::Vectors => {
+                "SELECT id, vector AS sealed FROM memories
+                 WHERE user_id = ? AND id > ? AND vector IS NOT NULL ORDER BY id LIMIT ?"
+            }
+            Self::Recalled => {
+                "SELECT recalled.id AS id, recalled.sealed AS sealed
+                 FROM recalled JOIN memories ON memories.id = memory_id
+                 WHERE user_id = ? AND recalled.id > ? ORDER BY recalled.id LIMIT ?"
+            }
         }
     }
 
@@ -60,6 +79,10 @@ impl Table {
             Self::Pictures => {
                 "UPDATE character_pictures SET sealed = ?, bytes = x'' WHERE character_id = ? AND sealed IS NULL"
             }
+            // Sealed from the beginning.
+            Self::Memories => "UPDATE memories SET sealed = ? WHERE id = ? AND sealed IS NULL",
+            Self::Vectors => "UPDATE memories SET vector = ? WHERE id = ? AND vector IS NULL",
+            Self::Recalled => "UPDATE recalled SET sealed = ? WHERE id = ? AND sealed IS NULL",
         }
     }
 
@@ -70,6 +93,9 @@ impl Table {
             Self::Progress => "UPDATE progress SET sealed = ? WHERE message_id = ? AND sealed = ?",
             Self::Characters => "UPDATE characters SET sealed = ? WHERE id = ? AND sealed = ?",
             Self::Pictures => "UPDATE character_pictures SET sealed = ? WHERE character_id = ? AND sealed = ?",
+            Self::Memories => "UPDATE memories SET sealed = ? WHERE id = ? AND sealed = ?",
+            Self::Vectors => "UPDATE memories SET vector = ? WHERE id = ? AND vector = ?",
+            Self::Recalled => "UPDATE recalled SET sealed = ? WHERE id = ? AND sealed = ?",
         }
     }
 
@@ -82,6 +108,7 @@ impl Table {
             Self::Progress => progress::words(row.try_get("tokens")?, &text("text")?),
             Self::Characters => characters::words(&text("name")?, &text("system_prompt")?, &text("greeting")?),
             Self::Pictures => row.try_get("bytes")?,
+            Self::Memories | Self::Vectors | Self::Recalled => vec![],
         })
     }
 }

@@ -18,6 +18,9 @@ pub(super) enum Table {
     Progress,
     Characters,
     Pictures,
+    Memories,
+    Vectors,
+    Recalled,
 }
 
 impl Table {
@@ -28,6 +31,9 @@ impl Table {
             Self::Progress => "progress",
             Self::Characters => "characters",
             Self::Pictures => "character_pictures",
+            Self::Memories => "memories",
+            Self::Vectors => "memories.vector",
+            Self::Recalled => "recalled",
         }
     }
 }

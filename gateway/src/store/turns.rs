@@ -190,7 +190,7 @@ impl Store {
         let answer = Message { status: Status::Running, ..said(turn, Role::Assistant, Timestamp::now()) };
         write::close_earlier(write, conversation).await?;
         insert(write, conversation, &answer, after, keys).await?;
-        Ok(write::insert(write, turn, progress, &self.owner).await?)
+        Ok(write::insert(write, turn, progress, keys, &self.owner).await?)
     }
 }
 
@@ -199,7 +199,7 @@ async fn ended(write: &mut Write, turn: TurnId, keys: &UserKeys) -> Result<Messa
     let sql = "SELECT * FROM messages WHERE id = ?";
     let row = sqlx::query(sql).bind(turn.to_string()).fetch_one(&mut **write).await?;
     let tree = Tree::read(&mut **write, row.try_get("conversation_id")?).await?;
-    let recalled = recalled::of(&mut **write, turn).await?;
+    let recalled = recalled::of(&mut **write, turn, keys).await?;
     Ok(tree.place(Message { recalled, ..Message::read(&row, keys)? }))
 }
 

@@ -35,12 +35,10 @@ impl Row {
 fn rows() -> Vec<Row> {
     let get = |path, expected| row(Method::GET, path, None, expected);
     let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
-    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
-    let texts = json!({"model": "m", "input": "hi"});
     let person = json!({"username": "nobody", "password": "wrong password"});
     let passwords = json!({"old": "wrong password", "new": "a good password"});
     let setup = json!({"code": "x", "username": "nobody", "password": "wrong password"});
-    vec![
+    let mut rows = vec![
         get("/healthz", [200, 200, 200, 200]),
         // 503: this swarm does not listen. What counts is that everybody may ask.
         get("/readyz", [503, 503, 503, 503]),
@@ -104,11 +102,28 @@ fn rows() -> Vec<Row> {
         get("/api/invitations", [401, 403, 403, 401]).staff(403, 200),
         post("/api/invitations", json!({}), [401, 403, 403, 401]).staff(403, 201),
         row(Method::DELETE, "/api/invitations/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
+        // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
+        get("/api/chat", [426, 426, 426, 426]),
+    ];
+    rows.extend(programs());
+    rows.extend([
+        // These end the sessions of whoever asks.
+        row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
+        row(Method::DELETE, "/api/sessions", Some(json!({})), [401, 204, 204, 401]),
+    ]);
+    rows
+}
+
+/// What programs ask for, and its description.
+fn programs() -> Vec<Row> {
+    let get = |path, expected| row(Method::GET, path, None, expected);
+    let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let texts = json!({"model": "m", "input": "hi"});
+    vec![
         get("/api/openapi.json", [200, 200, 200, 200]),
         get("/api/docs", [200, 200, 200, 200]),
         get("/api/docs.css", [200, 200, 200, 200]),
-        // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
-        get("/api/chat", [426, 426, 426, 426]),
         // 503: let in, and then there is no node.
         get("/v1/models", [401, 200, 200, 200]),
         get("/v1/models/{*id}", [401, 503, 503, 503]),
@@ -117,9 +132,6 @@ fn rows() -> Vec<Row> {
         post("/v1/completions", json!({"model": "m", "prompt": "hi"}), [401, 503, 503, 503]),
         post("/v1/responses", json!({"model": "m", "input": "hi"}), [401, 503, 503, 503]),
         post("/v1/embeddings", texts, [401, 503, 503, 503]),
-        // These end the sessions of whoever asks.
-        row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
-        row(Method::DELETE, "/api/sessions", Some(json!({})), [401, 204, 204, 401]),
     ]
 }
 

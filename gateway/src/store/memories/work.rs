@@ -1,7 +1,9 @@
 //! What the memory's worker reads and writes. The database is its queue: what has no vector of the present model waits
 //! for one, and what was said and is not cut yet waits for that. Nothing here is lost by a restart.
 
-use sqlx::{FromRow, Row};
+use std::collections::HashMap;
+
+use sqlx::Row;
 use starling_index::Vector;
 use starling_protocol::{
     ModelId,
@@ -12,7 +14,10 @@ use super::settings;
 use crate::{
     clock::Timestamp,
     id::{MemoryId, MessageId, UserId},
-    store::{DbRow, Store, StoreError, Write, repeat, rows},
+    store::{
+        DbRow, Store, StoreError, Write, repeat, rows,
+        seal::{self, Table, UserKeys},
+    },
 };
 
 /// What was said and is not cut into passages yet.
@@ -53,27 +58,29 @@ pub struct Placed {
     pub vector: Vector,
 }
 
-impl FromRow<'_, DbRow> for Said {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Said {
+    fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
         let role: Role = rows::word("role", row.try_get("role")?)?;
         let status: String = row.try_get("status")?;
         let enabled: Option<i64> = row.try_get("enabled")?;
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
+            id: rows::parse("id", id)?,
             user: rows::parse("user_id", row.try_get("user_id")?)?,
             counts: enabled != Some(0) && status != "failed" && matches!(role, Role::User | Role::Assistant),
-            text: Private(row.try_get("text")?),
+            text: Private(keys.text(Table::Messages, row, id, "text")?),
             created_at: Timestamp(row.try_get("created_at")?),
         })
     }
 }
 
-impl FromRow<'_, DbRow> for Unread {
-    fn from_row(row: &DbRow) -> Result<Self, sqlx::Error> {
+impl Unread {
+    fn read(row: &DbRow, keys: &UserKeys) -> Result<Self, sqlx::Error> {
+        let id: &str = row.try_get("id")?;
         Ok(Self {
-            id: rows::parse("id", row.try_get("id")?)?,
+            id: rows::parse("id", id)?,
             user: rows::parse("user_id", row.try_get("user_id")?)?,
-            text: Private(row.try_get("text")?),
+            text: Private(seal::utf8(keys.open(Table::Memories, id, row.try_get("sealed")?)?)?),
             updated_at: Timestamp(row.try_get("updated_at")?),
         })
     }
@@ -82,8 +89,9 @@ impl FromRow<'_, DbRow> for Unread {
 impl Store {
     /// What was said, of all people, and is not cut yet, the oldest first.
     pub async fn said_and_uncut(&self, limit: i64) -> Result<Vec<Said>, StoreError> {
-        let found = sqlx::query_as(
-            "SELECT messages.id, conversations.user_id, role, status, text, messages.created_at, enabled FROM messages
+        let rows = sqlx::query(
+            "SELECT messages.id, conversations.user_id, role, status, text, messages.sealed, messages.created_at, enabled
+             FROM messages
                  JOIN conversations ON conversations.id = conversation_id
                  LEFT JOIN memory_settings ON memory_settings.user_id = conversations.user_id
              WHERE remembered = 0 AND status <> 'running' ORDER BY messages.id LIMIT ?",
@@ -91,16 +99,37 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
-        Ok(found)
+        self.read_of_all(&rows, Said::read).await
+    }
+
+    /// Rows of several people, each read with its owner's keys.
+    async fn read_of_all<T>(
+        &self,
+        rows: &[DbRow],
+        read: fn(&DbRow, &UserKeys) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            let keys = self.keys_of(rows::parse("user_id", row.try_get("user_id")?)?).await?;
+            all.push(read(row, &keys)?);
+        }
+        Ok(all)
     }
 
     /// Keeps what a message was cut into, in place of what it was cut into before. A user's passages are at most
     /// `most`: the oldest make room.
     pub async fn keep_passages(&self, said: &Said, passages: &[String], most: i64) -> Result<(), StoreError> {
-        repeat(|| self.keep_passages_now(said, passages, most)).await
+        let keys = self.sealing_keys(said.user).await?;
+        repeat(|| self.keep_passages_now(said, passages, most, &keys)).await
     }
 
-    async fn keep_passages_now(&self, said: &Said, passages: &[String], most: i64) -> Result<(), StoreError> {
+    async fn keep_passages_now(
+        &self,
+        said: &Said,
+        passages: &[String],
+        most: i64,
+        keys: &UserKeys,
+    ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         write.lock_user(said.user).await?;
         let done =
@@ -114,14 +143,15 @@ impl Store {
         let delete = sqlx::query("DELETE FROM memories WHERE message_id = ?").bind(said.id.to_string());
         delete.execute(&mut *write).await?;
         for passage in passages {
+            let id = MemoryId::generate();
             sqlx::query(
-                "INSERT INTO memories (id, user_id, kind, message_id, text, created_at, updated_at)
+                "INSERT INTO memories (id, user_id, kind, message_id, sealed, created_at, updated_at)
                  VALUES (?, ?, 'message', ?, ?, ?, ?)",
             )
-            .bind(MemoryId::generate().to_string())
+            .bind(id.to_string())
             .bind(said.user.to_string())
             .bind(said.id.to_string())
-            .bind(passage)
+            .bind(keys.seal(Table::Memories, id, passage.as_bytes())?)
             .bind(said.created_at.0)
             .bind(said.created_at.0)
             .execute(&mut *write)
@@ -139,17 +169,17 @@ impl Store {
         let which = ["model IS NULL", "model < ?", "model > ?"];
         for (at, which) in which.into_iter().enumerate() {
             let sql = format!(
-                "SELECT memories.id, memories.user_id, text, updated_at FROM memories
+                "SELECT memories.id, memories.user_id, sealed, updated_at FROM memories
                      LEFT JOIN memory_settings ON memory_settings.user_id = memories.user_id
                  WHERE {which} AND COALESCE(enabled, 1) = 1 ORDER BY model, kind, memories.id LIMIT ?"
             );
-            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
             if at > 0 {
                 query = query.bind(&model.as_bytes()[..]);
             }
-            let found: Vec<Unread> = query.bind(limit).fetch_all(&self.readers).await?;
+            let found = query.bind(limit).fetch_all(&self.readers).await?;
             if !found.is_empty() {
-                return Ok(found);
+                return self.read_of_all(&found, Unread::read).await;
             }
         }
         Ok(vec![])
@@ -158,14 +188,24 @@ impl Store {
     /// Keeps what a model made of some memories; `None` where it can make nothing of it. What was changed meanwhile, or
     /// is gone, is left as it is.
     pub async fn keep_vectors(&self, model: ModelId, made: &[(Unread, Option<Vector>)]) -> Result<(), StoreError> {
-        repeat(|| self.keep_vectors_now(model, made)).await
+        let mut keys = HashMap::new();
+        for (unread, _) in made {
+            keys.insert(unread.user, self.sealing_keys(unread.user).await?);
+        }
+        // In one order everywhere, so that no two of these wait for each other.
+        let mut sealed = made
+            .iter()
+            .map(|(unread, vector)| {
+                let seal = |vector: &Vector| keys[&unread.user].seal(Table::Vectors, unread.id, &vector.to_bytes());
+                Ok((unread, vector.as_ref().map(seal).transpose()?))
+            })
+            .collect::<Result<Vec<_>, sqlx::Error>>()?;
+        sealed.sort_by_key(|(unread, _)| unread.user);
+        repeat(|| self.keep_vectors_now(model, &sealed)).await
     }
 
-    async fn keep_vectors_now(&self, model: ModelId, made: &[(Unread, Option<Vector>)]) -> Result<(), StoreError> {
+    async fn keep_vectors_now(&self, model: ModelId, made: &[(&Unread, Option<Vec<u8>>)]) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        // In one order everywhere, so that no two of these wait for each other.
-        let mut made: Vec<_> = made.iter().collect();
-        made.sort_by_key(|(unread, _)| unread.user);
         for (unread, vector) in made {
             settings(&mut write, unread.user).await?;
             let user = unread.user.to_string();
@@ -175,7 +215,7 @@ impl Store {
             let place: i64 = place.fetch_one(&mut *write).await?;
             sqlx::query("UPDATE memories SET model = ?, vector = ?, place = ? WHERE id = ? AND updated_at = ?")
                 .bind(&model.as_bytes()[..])
-                .bind(vector.as_ref().map(Vector::to_bytes))
+                .bind(vector.as_deref())
                 .bind(place)
                 .bind(unread.id.to_string())
                 .bind(unread.updated_at.0)
@@ -203,10 +243,12 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
+        let keys = self.keys_of(user).await?;
         let placed = |row: &DbRow| {
-            let bytes: Vec<u8> = row.try_get("vector")?;
+            let id: &str = row.try_get("id")?;
+            let bytes = keys.open(Table::Vectors, id, row.try_get("vector")?)?;
             Ok(Placed {
-                id: rows::parse("id", row.try_get("id")?)?,
+                id: rows::parse("id", id)?,
                 place: row.try_get("place")?,
                 vector: Vector::from_bytes(&bytes).ok_or_else(|| rows::unreadable("vector"))?,
             })

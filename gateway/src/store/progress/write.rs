@@ -16,6 +16,7 @@ pub(in crate::store) async fn insert(
     write: &mut Write,
     turn: TurnId,
     progress: &Progress,
+    keys: &UserKeys,
     owner: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -33,7 +34,7 @@ pub(in crate::store) async fn insert(
     .bind(owner)
     .execute(&mut **write)
     .await?;
-    recalled::insert(write, turn, &progress.recalled).await
+    recalled::insert(write, turn, &progress.recalled, keys).await
 }
 
 /// Whether it was its `owner`'s to write. Never less than is there, and nothing of an answer that does not run: a write
