@@ -8,13 +8,14 @@ mod figures;
 mod flood;
 mod gateway;
 mod memory;
+pub(crate) mod people;
 mod schedule;
 mod site;
 mod swarm;
 mod usage;
 
 use std::io::Seek as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ use crate::stop::Stop;
 use crate::system::{self, Consent};
 use crate::ui;
 use figures::{Round, Row};
+pub(crate) use figures::{machine, number};
 use site::Site;
 use usage::Usage;
 
@@ -53,6 +55,8 @@ pub(crate) enum What {
     Gateway(gateway::Options),
     /// How well and how fast memories are found, on made-up vectors.
     Memory(memory::Options),
+    /// A thousand open chats and 200 answers at once; and a rush of sign-ins beside an answer.
+    Sockets(people::Options),
     /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
     Schedule(schedule::Options),
 }
@@ -84,18 +88,28 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Flood(options) => flood::run(options, stop),
         What::Gateway(options) => gateway::run(options, stop),
         What::Memory(options) => memory::run(options, stop),
+        What::Sockets(options) => people::run(options, stop),
         What::Schedule(options) => schedule::run(options, stop),
     }
 }
 
-fn path(options: &Options, stop: &Stop) -> Result<()> {
+/// The programs and those that ask them: built, unless a folder has them.
+pub(crate) fn programs(given: Option<&Path>, yes: bool, stop: &Stop) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
     let places = Places::find()?;
-    let consent = Consent::from(options.yes);
+    let consent = Consent::from(yes);
     system::provide(&system::TO_BUILD, consent, stop)?;
     ui::build(&places, &NodeJs::provide(&places, consent, stop)?, stop)?;
     let programs = binaries::build(&places, Profile::Release, &PROGRAMS, stop)?;
     // Built apart: what the tests ask of shared crates must not leak into the programs.
     binaries::build(&places, Profile::Release, &["starling-tests"], stop)?;
+    Ok(programs)
+}
+
+fn path(options: &Options, stop: &Stop) -> Result<()> {
+    let programs = programs(None, options.yes, stop)?;
     let mut site = Site::start(&programs, &[], vec![site::scripted(&options.script())], stop)?;
     figures::print_head(options);
     let measured = options.streams.iter().try_for_each(|&streams| {
@@ -155,7 +169,7 @@ impl Site {
 }
 
 /// Runs a load and reads what it found.
-fn json_of(mut command: Command, limit: Duration, stop: &Stop) -> Result<Value> {
+pub(crate) fn json_of(mut command: Command, limit: Duration, stop: &Stop) -> Result<Value> {
     let file = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?);
     let mut running = Running::start(command)?;

@@ -17,6 +17,7 @@ mod faults;
 mod hold;
 mod instructions;
 mod lab;
+mod load;
 mod node_js;
 mod places;
 mod process;
@@ -56,6 +57,8 @@ enum Command {
     Faults(faults::Options),
     /// Say which lines of the gateway and the protocol the Rust tests reach.
     Coverage(coverage::Options),
+    /// Let users come one after another, sign in and chat, and say how long everything took them.
+    Load(load::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::What),
@@ -96,6 +99,7 @@ fn work(command: Command) -> anyhow::Result<()> {
         #[cfg(unix)]
         Command::Faults(options) => faults::run(&options, &stop),
         Command::Coverage(options) => coverage::run(&options, &stop),
+        Command::Load(options) => load::run(&options, &stop),
         Command::Bench(what) => bench::run(&what, &stop),
         Command::LabClient(_) | Command::Hold { .. } => unreachable!("handled before"),
     }

@@ -7,28 +7,28 @@ use super::usage::Usage;
 use crate::say;
 
 /// Engine alone and whole path, once each.
-pub(super) struct Round {
-    pub(super) engine: Value,
-    pub(super) path: Value,
+pub(crate) struct Round {
+    pub(crate) engine: Value,
+    pub(crate) path: Value,
     /// What each process of the swarm used for the path's run.
-    pub(super) usage: Vec<(String, Usage)>,
+    pub(crate) usage: Vec<(String, Usage)>,
 }
 
 /// All rounds of one number of streams.
-pub(super) struct Row {
-    pub(super) streams: usize,
-    pub(super) rounds: Vec<Round>,
+pub(crate) struct Row {
+    pub(crate) streams: usize,
+    pub(crate) rounds: Vec<Round>,
 }
 
 /// The middle of some values, and how far they reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
+pub(crate) struct Spread {
     least: f64,
     median: f64,
     most: f64,
 }
 
-pub(super) fn print_head(options: &Options) {
+pub(crate) fn print_head(options: &Options) {
     say::fact(&format!(
         "Scripted engine at {} tokens/s a stream, {} tokens an answer; {} rounds, engine alone and path in turns; {}.",
         options.tokens_per_second,
@@ -45,7 +45,7 @@ pub(super) fn print_head(options: &Options) {
 }
 
 impl Row {
-    pub(super) fn print(&self) {
+    pub(crate) fn print(&self) {
         let added = |what: &str, percentile: &str| {
             self.spread(|round| number(&round.path[what][percentile]) - number(&round.engine[what][percentile]))
         };
@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl Spread {
-    pub(super) fn of(mut values: Vec<f64>) -> Self {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or_default();
         let last = values.len().saturating_sub(1);
@@ -98,17 +98,17 @@ impl Spread {
         Self { least: at(0), median, most: at(last) }
     }
 
-    pub(super) fn show(self, digits: usize) -> String {
+    pub(crate) fn show(self, digits: usize) -> String {
         format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.least, self.most)
     }
 }
 
-pub(super) fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_default()
 }
 
 /// The computer the figures are from.
-pub(super) fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();

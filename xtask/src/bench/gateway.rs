@@ -19,14 +19,12 @@ use super::figures::{Spread, machine, number};
 use super::site::{Site, scripted};
 use super::usage::{self, Usage};
 use super::{LOAD_LIMIT, json_of};
-use crate::binaries::{self, PROGRAMS, Profile};
-use crate::node_js::{NodeJs, Venv};
+use crate::node_js::Venv;
 use crate::places::Places;
 use crate::process::{self, Running};
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
 use crate::system::{self, Consent, Need};
-use crate::ui;
 
 /// Exactly these: what is compared next year is what was compared.
 const PACKAGES: [&str; 2] = ["smg==1.13.0", "litellm[proxy]==1.108.7"];
@@ -79,10 +77,7 @@ pub(super) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let consent = Consent::from(options.yes);
     system::provide(&[&system::TO_BUILD[..], &[Need::Python]].concat(), consent, stop)?;
     let venv = Venv::with(&places.cache.join("gateways"), &PACKAGES, stop)?;
-    let programs = match &options.programs {
-        Some(programs) => programs.clone(),
-        None => build(&places, consent, stop)?,
-    };
+    let programs = super::programs(options.programs.as_deref(), options.yes, stop)?;
     let (backend, address) = start_backend(&programs, &options.script())?;
     let peers = Peers::start(&venv, &address, stop)?;
     // Theirs trust their backend from the beginning.
@@ -91,14 +86,6 @@ pub(super) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let measured = site.end(measured, stop);
     drop((peers, backend));
     measured
-}
-
-fn build(places: &Places, consent: Consent, stop: &Stop) -> Result<PathBuf> {
-    ui::build(places, &NodeJs::provide(places, consent, stop)?, stop)?;
-    let programs = binaries::build(places, Profile::Release, &PROGRAMS, stop)?;
-    // Built apart: what the tests ask of shared crates must not leak into the programs.
-    binaries::build(places, Profile::Release, &["starling-tests"], stop)?;
-    Ok(programs)
 }
 
 fn measure(options: &Options, programs: &Path, who: &[Contestant], site: &mut Site, stop: &Stop) -> Result<()> {

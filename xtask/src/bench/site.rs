@@ -26,17 +26,17 @@ const UNLIMITED: [&str; 10] = [
 ];
 
 /// A running swarm and how it is asked.
-pub(super) struct Site {
-    pub(super) swarm: Swarm,
-    pub(super) session: Session,
+pub(crate) struct Site {
+    pub(crate) swarm: Swarm,
+    pub(crate) session: Session,
     /// An API key.
-    pub(super) key: String,
+    pub(crate) key: String,
     dir: TempDir,
 }
 
 impl Site {
     /// With these nodes, given by their arguments, all of them in sight; and these of the gateway's own.
-    pub(super) fn start(programs: &Path, gateway: &[&str], nodes: Vec<Vec<OsString>>, stop: &Stop) -> Result<Self> {
+    pub(crate) fn start(programs: &Path, gateway: &[&str], nodes: Vec<Vec<OsString>>, stop: &Stop) -> Result<Self> {
         let dir = TempDir::with_prefix("starling-bench-")?;
         let gateway = gateway.iter().chain(&UNLIMITED).map(OsString::from).collect();
         let expected = nodes.len();
@@ -53,18 +53,18 @@ impl Site {
     }
 
     /// HOST:PORT of the gateway's HTTP.
-    pub(super) fn gateway(&self) -> &str {
+    pub(crate) fn gateway(&self) -> &str {
         self.swarm.url().trim_start_matches("http://")
     }
 
     /// The process of one of its parts.
-    pub(super) fn process(&self, name: &str) -> u32 {
+    pub(crate) fn process(&self, name: &str) -> u32 {
         let processes = self.swarm.processes();
         processes.into_iter().find(|(found, _)| found == name).map_or(0, |(_, id)| id)
     }
 
     /// Ends it; where something went wrong its logs are kept.
-    pub(super) fn end<T>(self, measured: Result<T>, stop: &Stop) -> Result<T> {
+    pub(crate) fn end<T>(self, measured: Result<T>, stop: &Stop) -> Result<T> {
         self.swarm.stop(stop);
         if measured.is_err() {
             say::note(&format!("logs are kept in {}", self.dir.keep().display()));
@@ -74,6 +74,6 @@ impl Site {
 }
 
 /// A scripted node's arguments.
-pub(super) fn scripted(options: &str) -> Vec<OsString> {
+pub(crate) fn scripted(options: &str) -> Vec<OsString> {
     ["--engine", "scripted", "--scripted", options].map(OsString::from).to_vec()
 }

@@ -4,21 +4,21 @@ use std::fs;
 
 /// CPU time and memory of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Usage {
-    pub(super) cpu_seconds: f64,
+pub(crate) struct Usage {
+    pub(crate) cpu_seconds: f64,
     /// Most resident memory since [`forget_peak`].
-    pub(super) peak_mb: f64,
+    pub(crate) peak_mb: f64,
 }
 
 impl Usage {
-    pub(super) fn of(pid: u32) -> Self {
+    pub(crate) fn of(pid: u32) -> Self {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         Self { cpu_seconds: cpu_seconds(&read("stat")), peak_mb: peak_mb(&read("status")) }
     }
 }
 
 /// Starts the peak of memory anew.
-pub(super) fn forget_peak(pid: u32) {
+pub(crate) fn forget_peak(pid: u32) {
     // 5 stands for "reset the peak"; where it is refused, the peak is that of the whole life.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
