@@ -19,26 +19,8 @@ use crate::stop::Stop;
 
 const LIMIT: Duration = Duration::from_secs(600);
 /// For so many people at once who all come from one address.
-const GATEWAY: [&str; 18] = [
-    "--sign-up",
-    "open",
-    "--titles",
-    "words",
-    "--trial-answers",
-    "0",
-    "--warm-after",
-    "0",
-    "--limit-address",
-    "0",
-    "--limit-user",
-    "0",
-    "--limit-key",
-    "0",
-    "--limit-sign-in",
-    "0",
-    "--limit-sign-up",
-    "0",
-];
+const GATEWAY: [&str; 10] =
+    ["--sign-up", "open", "--titles", "words", "--trial-answers", "0", "--warm-after", "0", "--limit-sign-up", "0"];
 
 #[derive(Args)]
 pub(crate) struct Options {

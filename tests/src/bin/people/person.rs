@@ -44,7 +44,7 @@ impl Gateway {
     }
 
     pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {
-        self.enter("/api/users/me", name).await
+        self.enter("/api/account", name).await
     }
 
     pub(crate) async fn sign_in(&self, name: &str) -> Result<Person> {
