@@ -134,11 +134,12 @@ fn rush(options: &Options, programs: &Path, stop: &Stop) -> Result<u64> {
     let (alone, beside) = (number(&report["alone_seconds"]), number(&report["beside_seconds"]));
     say::fact(&format!(
         "\n{} sign-ins at once: an answer of {alone:.2} s took {beside:.2} s ({:.2} times), {} of them were not through \
-         when it ended; all took {:.1} s, {} failed.",
+         when it ended; all took {:.1} s, {} were told to wait, {} failed.",
         options.logins,
         beside / alone.max(1e-9),
         report["still_running_after_the_answer"],
         number(&report["all_seconds"]),
+        report["refused"],
         report["failed"],
     ));
     complain(&report);

@@ -27,16 +27,21 @@ pub(crate) async fn run(options: &Options, gateway: &Gateway, script: &str) -> R
         rush.spawn(async move { gateway.sign_in("reader").await.map(drop) });
     }
     let beside = socket.ask().await?;
-    let mut still = 0;
+    let (mut still, mut refused) = (0, 0);
     let mut failures = vec![];
     let answered = began.elapsed();
     while let Some(login) = rush.join_next().await {
         still += usize::from(began.elapsed() > answered);
-        failures.extend(login?.err().map(|error| format!("{error:#}")));
+        match login?.err().map(|error| format!("{error:#}")) {
+            // So many from one address are more than a gateway hears, whatever its other limits.
+            Some(error) if error.starts_with("429") => refused += 1,
+            error => failures.extend(error),
+        }
     }
     let wrong = [&alone, &beside].into_iter().filter(|answer| answer.text != expected).count();
     Ok(json!({
         "logins": options.logins,
+        "refused": refused,
         "failed": failures.len(),
         "failures": failures.iter().take(3).collect::<Vec<_>>(),
         "still_running_after_the_answer": still,
