@@ -158,7 +158,7 @@ impl Cache {
         self.link.as_ref().is_some_and(Link::is_up)
     }
 
-    /// Appends to logs, all of them in one go. What could not be written makes its writer begin anew.
+    /// Appends to logs. What could not be written makes its writer begin anew.
     pub async fn append(&self, batch: &mut [(&mut LogWriter, Vec<Vec<u8>>)]) {
         match &self.link {
             Some(link) => link.append(batch).await,

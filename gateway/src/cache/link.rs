@@ -38,6 +38,9 @@ use crate::secret;
 /// How long one command may take. On one network it takes less than a hundredth of that.
 const DEADLINE: Duration = Duration::from_millis(100);
 
+/// Logs that are appended to in one go: more would not keep the deadline on a busy computer.
+const TOGETHER: usize = 32;
+
 /// The way to the Redis, as those see it who use it. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Parts>);
@@ -130,6 +133,12 @@ impl Link {
     }
 
     pub(super) async fn append(&self, batch: &mut [(&mut LogWriter, Vec<Vec<u8>>)]) {
+        for part in batch.chunks_mut(TOGETHER) {
+            self.append_together(part).await;
+        }
+    }
+
+    async fn append_together(&self, batch: &mut [(&mut LogWriter, Vec<Vec<u8>>)]) {
         let (mut pipe, mut sizes) = (redis::pipe(), Vec::with_capacity(batch.len()));
         for (writer, entries) in batch.iter() {
             let key = self.0.seal.name("log", &writer.name);

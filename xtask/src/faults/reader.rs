@@ -177,9 +177,9 @@ impl Page {
             }
             "started" => self.with(|seen| seen.starts.push((now, text("node_name")))),
             "piece" => {
-                let rejoined = std::mem::take(&mut self.rejoined);
+                self.rejoined = false;
                 let end = usize::try_from(frame["seq"].as_u64().context("a piece without seq")?)?;
-                let anew = rejoined && frame["from"] == 0;
+                let anew = frame["from"] == 0;
                 self.with(|seen| place(seen, end, &text("text"), anew, now));
             }
             "done" => self.end(frame, End::Done),
@@ -220,8 +220,8 @@ impl Page {
     }
 }
 
-/// Puts a piece that ends at byte `end` where it belongs. The first one on a new socket may stand for all there was
-/// (`anew`): a gateway that was killed may have less.
+/// Puts a piece that ends at byte `end` where it belongs. One from the beginning stands for all there was (`anew`): a
+/// gateway that was killed may have had more, and whoever goes on less.
 fn place(seen: &mut Seen, end: usize, piece: &str, anew: bool, now: Instant) {
     let most = seen.pieces.last().map_or(0, |(_, length)| *length);
     if anew {
