@@ -18,6 +18,10 @@ use crate::stop::{Interrupted, Stop};
 /// How long a tool (cargo, npm, …) may take to end after it was asked to.
 const TOOL_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a tool may take at all: the longest builds everything from nothing. A test that waits for
+/// ever must end as a failure with a name, not as a build machine's own limit.
+const TOOL_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// A command for a program that dies with us.
 #[cfg(all(target_os = "linux", not(test)))]
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
@@ -125,10 +129,10 @@ impl Drop for Running {
     }
 }
 
-/// Runs a tool to its end; what it prints goes to our stderr. An error when it fails.
+/// Runs a tool to its end; what it prints goes to our stderr. An error when it fails, or never ends.
 pub(crate) fn run(command: Command, stop: &Stop) -> Result<()> {
     let line = describe(&command);
-    let status = status(command, Duration::MAX, stop)?;
+    let status = status(command, TOOL_LIMIT, stop)?;
     if !status.success() {
         bail!("`{line}` failed ({status})");
     }
