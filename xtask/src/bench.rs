@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::node_js::NodeJs;
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::process::{self, Running};
 use crate::say::Waiting;
 use crate::stop::Stop;
@@ -133,7 +133,7 @@ impl Site {
         let waves = ANSWERS.div_ceil(streams).max(2);
         let script = options.script();
         let load = |target: &[&str]| {
-            let mut command = process::command(programs.join(format!("load{}", std::env::consts::EXE_SUFFIX)));
+            let mut command = process::command(places::program(programs, "load"));
             command.args(target).args(["--scripted", &script]);
             command.args(["--streams", &streams.to_string(), "--waves", &waves.to_string()]);
             command

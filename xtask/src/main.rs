@@ -20,6 +20,7 @@ mod lab;
 mod load;
 mod node_js;
 mod places;
+mod ports;
 mod process;
 mod say;
 mod scripted;

@@ -42,9 +42,13 @@ fn project() -> Result<ProjectDirs> {
     ProjectDirs::from("", "", "starling").context("this user has no home folder")
 }
 
+/// The file of a program in a folder.
+pub(crate) fn program(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
 /// A program on the PATH.
 pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
-    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(&file)).find(|candidate| candidate.is_file())
+    env::split_paths(&path).map(|folder| program(&folder, name)).find(|candidate| candidate.is_file())
 }

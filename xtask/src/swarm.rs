@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use part::Part;
 
 use crate::blocked::Blocked;
+use crate::places;
 use crate::process;
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
@@ -191,7 +192,7 @@ impl Swarm {
     }
 
     fn program(&self, role: &str) -> PathBuf {
-        self.programs.join(format!("starling-{role}{}", std::env::consts::EXE_SUFFIX))
+        places::program(&self.programs, &format!("starling-{role}"))
     }
 
     fn launch(&mut self, name: &str, role: &str, args: &[OsString]) -> Result<()> {

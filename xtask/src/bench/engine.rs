@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::blocked::Blocked;
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::process;
 use crate::say;
 use crate::stop::Stop;
@@ -46,9 +46,9 @@ pub(super) fn run(options: &Options, stop: &Stop) -> Result<()> {
         Some(model) => std::path::absolute(model)?,
         None => provide_model(&places, &programs, stop)?,
     };
-    let mut bench = process::command(program(&programs, "engine"));
+    let mut bench = process::command(places::program(&programs, "engine"));
     bench.arg("--model").arg(model).args(["--rounds", &options.rounds.to_string()]);
-    bench.arg("--node").arg(program(&programs, "starling-node"));
+    bench.arg("--node").arg(places::program(&programs, "starling-node"));
     if let Some(server) = &options.llama_server {
         bench.arg("--llama-server").arg(std::path::absolute(server)?);
     }
@@ -69,13 +69,9 @@ fn provide_model(places: &Places, programs: &Path, stop: &Stop) -> Result<PathBu
     let model = places.cache.join(MODEL);
     if !model.is_file() {
         say::step("Making a model of random weights (640 MB)");
-        let mut maker = process::command(program(programs, "random_model"));
+        let mut maker = process::command(places::program(programs, "random_model"));
         maker.arg(&model);
         process::run(maker, stop)?;
     }
     Ok(model)
-}
-
-fn program(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::site::{self, Site};
 use super::swarm::{self, Build, number, show};
 use super::{figures, json_of};
+use crate::places;
 use crate::process;
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
@@ -65,7 +66,7 @@ pub(super) fn run(options: &Options, stop: &Stop) -> Result<()> {
 fn measure(site: &Site, options: &Options, programs: &Path, stop: &Stop) -> Result<Value> {
     let _waiting = Waiting::new("an attack".to_owned());
     let address = |part: &str| site.swarm.gateway_addresses().find(|address| address.contains(part));
-    let mut command = process::command(programs.join(format!("swarm{}", std::env::consts::EXE_SUFFIX)));
+    let mut command = process::command(places::program(programs, "swarm"));
     command.args(["flood", "--gateway", site.gateway(), "--scripted", SCRIPT]);
     command.args(["--gateway-process", &site.process("gateway").to_string()]);
     command.args(["--victim", address("/tcp/").context("the gateway listens on no TCP address")?]);

@@ -5,7 +5,6 @@
 //! does the engine asked over HTTP without anything between: what is "added" is over that.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,7 +19,8 @@ use super::site::{Site, scripted};
 use super::usage::{self, Usage};
 use super::{LOAD_LIMIT, json_of};
 use crate::node_js::Venv;
-use crate::places::Places;
+use crate::places::{self, Places};
+use crate::ports;
 use crate::process::{self, Running};
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
@@ -126,7 +126,7 @@ impl Contestant {
         most: Option<u32>,
         stop: &Stop,
     ) -> Result<Turn> {
-        let mut load = process::command(program(programs, "load"));
+        let mut load = process::command(places::program(programs, "load"));
         load.args(["path", "--gateway", &self.address, "--scripted", &options.script()]);
         load.args(["--streams", &streams.to_string(), "--waves", &waves.to_string()]);
         if let Some(most) = most {
@@ -158,11 +158,11 @@ impl Peers {
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             Running::start(command)
         };
-        let (port, other) = (free_port()?, free_port()?);
+        let (port, other) = (ports::free()?, ports::free()?);
         let mut smg = process::command(venv.bin().join("smg"));
         smg.args(["launch", "--worker-urls", &format!("http://{backend}"), "--host", "127.0.0.1"]);
         smg.args(["--port", &port.to_string(), "--policy", "round_robin", "--worker-startup-check-interval", "1"]);
-        smg.args(["--prometheus-host", "127.0.0.1", "--prometheus-port", &free_port()?.to_string()]);
+        smg.args(["--prometheus-host", "127.0.0.1", "--prometheus-port", &ports::free()?.to_string()]);
         let config = dir.path().join("litellm.yaml");
         std::fs::write(&config, litellm_config(backend))?;
         let mut litellm = process::command(venv.bin().join("litellm"));
@@ -236,22 +236,13 @@ fn last_words(log: &Path) -> String {
 }
 
 fn start_backend(programs: &Path, script: &str) -> Result<(Running, String)> {
-    let mut backend = process::command(program(programs, "load"));
+    let mut backend = process::command(places::program(programs, "load"));
     backend.args(["backend", "--scripted", script]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut running = Running::start(backend)?;
     let mut line = String::new();
     BufReader::new(running.stdout().context("the backend has no stdout")?).read_line(&mut line)?;
     let address = line.trim().strip_prefix("ready ").context("the backend did not say where it is")?.to_owned();
     Ok((running, address))
-}
-
-fn program(programs: &Path, name: &str) -> PathBuf {
-    programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-}
-
-/// Free at this moment: those who use it have no way to say which port they took.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn print_head(options: &Options) {

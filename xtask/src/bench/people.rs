@@ -13,6 +13,7 @@ use super::figures::{machine, number};
 use super::json_of;
 use super::site::{Site, scripted};
 use super::usage::{self, Usage};
+use crate::places;
 use crate::process;
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
@@ -64,7 +65,7 @@ impl Ground {
 
     /// The command that plays people of some kind.
     pub(crate) fn crowd(&self, what: &[String], script: &str) -> Command {
-        let mut command = process::command(self.programs.join(format!("people{}", std::env::consts::EXE_SUFFIX)));
+        let mut command = process::command(places::program(&self.programs, "people"));
         command.args(what).args(["--gateway", self.site.gateway(), "--scripted", script]);
         command
     }

@@ -13,7 +13,7 @@ use super::site::Site;
 use super::{figures, json_of};
 use crate::binaries::{self, PROGRAMS, Profile};
 use crate::node_js::NodeJs;
-use crate::places::Places;
+use crate::places::{self, Places};
 use crate::process;
 use crate::say::{self, Waiting};
 use crate::stop::Stop;
@@ -88,7 +88,7 @@ pub(super) fn build(profile: Build, yes: bool, stop: &Stop) -> Result<PathBuf> {
 fn measure(site: &Site, options: &Options, size: usize, programs: &Path, stop: &Stop) -> Result<Value> {
     let _waiting = Waiting::new(format!("{size} nodes"));
     let process = |name: &str| site.process(name).to_string();
-    let mut command = process::command(programs.join(format!("swarm{}", std::env::consts::EXE_SUFFIX)));
+    let mut command = process::command(places::program(programs, "swarm"));
     command.args(["measure", "--gateway", site.gateway(), "--scripted", SCRIPT]);
     command.args(["--gateway-process", &process("gateway"), "--bootstrap-process", &process("bootstrap")]);
     command.args(site.swarm.bootstrap()).arg("--swarm-key").arg(site.swarm.key());

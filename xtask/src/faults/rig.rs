@@ -1,7 +1,6 @@
 //! The programs of one row on loopback, and the hands that are laid on them.
 
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,8 @@ use super::machine::Disk;
 use super::random::Random;
 use super::reader::{Door, Reader};
 use crate::api::{Login, Session};
+use crate::places;
+use crate::ports;
 use crate::process;
 use crate::scripted;
 use crate::stop::Stop;
@@ -112,10 +113,10 @@ impl<'a> Rig<'a> {
             shape,
             random,
             parts: Vec::new(),
-            http: free_port()?,
+            http: ports::free()?,
             second: None,
             redis: None,
-            listen: format!("/ip4/127.0.0.1/tcp/{}", free_port()?),
+            listen: format!("/ip4/127.0.0.1/tcp/{}", ports::free()?),
             known: Vec::new(),
             direct: Vec::new(),
             session: None,
@@ -150,7 +151,7 @@ impl<'a> Rig<'a> {
 
     /// The gateway will listen there, on a transport such as `udp` and `/quic-v1`; the port.
     pub(super) fn listen_on(&mut self, transport: &str, end: &str) -> Result<u16> {
-        let port = free_port()?;
+        let port = ports::free()?;
         self.listen = format!("/ip4/127.0.0.1/{transport}/{port}{end}");
         Ok(port)
     }
@@ -186,7 +187,7 @@ impl<'a> Rig<'a> {
     pub(super) fn start_redis(&mut self) -> Result<()> {
         let port = match self.redis {
             Some(port) => port,
-            None => free_port()?,
+            None => ports::free()?,
         };
         self.redis = Some(port);
         let args = words(&["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
@@ -202,7 +203,7 @@ impl<'a> Rig<'a> {
         self.make_member(SECOND, &known, &["--gateway"])?;
         let (first, folder) = (self.data.join(GATEWAY), self.data.join(SECOND));
         std::os::unix::fs::symlink(first.join("starling.db"), folder.join("starling.db"))?;
-        let port = free_port()?;
+        let port = ports::free()?;
         let http = format!("127.0.0.1:{port}");
         let mut args = words(&["run", "--no-port-mapping", "--titles", "words", "--http", &http]);
         args.extend(words(&["--listen", "/ip4/127.0.0.1/tcp/0", "--master-key"]));
@@ -379,14 +380,14 @@ impl<'a> Rig<'a> {
 
     /// Of our own programs for this.
     pub(super) fn helper(&self, args: &[&str]) -> std::process::Command {
-        let mut command = process::command(self.ground.programs.join(format!("rig{}", std::env::consts::EXE_SUFFIX)));
+        let mut command = process::command(places::program(&self.ground.programs, "rig"));
         command.args(args);
         command
     }
 
     /// One that goes on running, and takes orders.
     pub(super) fn launch_helper(&mut self, name: &str, args: &[OsString]) -> Result<()> {
-        let program = self.ground.programs.join(format!("rig{}", std::env::consts::EXE_SUFFIX));
+        let program = places::program(&self.ground.programs, "rig");
         self.parts.retain(|part| part.name() != name);
         self.parts.push(Part::start_obedient(name, &program, args, &self.data.join("logs"))?);
         Ok(())
@@ -402,7 +403,7 @@ impl<'a> Rig<'a> {
     }
 
     fn launch(&mut self, name: &str, program: &str, args: &[OsString]) -> Result<()> {
-        let program = self.ground.programs.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+        let program = places::program(&self.ground.programs, program);
         ensure!(program.is_file(), "{} is not built", program.display());
         let mut args = [args, &["--data".into(), self.data.join(name).into()]].concat();
         let mut started = program.as_path();
@@ -519,10 +520,6 @@ pub(super) fn words(words: &[&str]) -> Vec<OsString> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
 /// Processes that a process has started.
 fn children(parent: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::{Context, Passed};
-use crate::places::in_path;
+use crate::places::{self, in_path};
 use crate::process;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl Start {
     /// With `--help` behind them, wrong flags are refused and right ones do nothing.
     fn is_understood(&self, context: &Context, programs: &Path) -> Result<()> {
         let (program, arguments) = self.0.split_first().context("a start of nothing")?;
-        let mut command = process::command(programs.join(format!("{program}{}", std::env::consts::EXE_SUFFIX)));
+        let mut command = process::command(places::program(programs, program));
         command.args(arguments).arg("--help").stdout(Stdio::null());
         let status = process::status(command, LIMIT, &context.stop)?;
         ensure!(status.success(), "`{}` is not how {program} can be started", self.0.join(" "));

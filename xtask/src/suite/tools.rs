@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Context, Passed};
 use crate::binaries;
 use crate::node_js::{NodeJs, Venv};
-use crate::places::in_path;
+use crate::places::{in_path, program};
 use crate::process;
 use crate::say;
 use crate::system::{self, Need};
@@ -67,8 +67,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
 
 /// Where cargo-deny is: one the person has, or ours in the cache.
 pub(super) fn cargo_deny(context: &Context) -> Option<PathBuf> {
-    let file = format!("bin/cargo-deny{}", std::env::consts::EXE_SUFFIX);
-    let ours = context.places.cache.join("tools").join(file);
+    let ours = program(&context.places.cache.join("tools/bin"), "cargo-deny");
     if ours.is_file() { Some(ours) } else { in_path("cargo-deny") }
 }
 
