@@ -9,7 +9,7 @@ use super::{
     demand::{LONGEST_LOAD, as_offered},
     need::{Choice, Estimate, Fate, Need, Ticket},
     node::count,
-    place::{context, wait},
+    place::{context, waits},
     queue::Waiting,
 };
 
@@ -31,10 +31,11 @@ impl Scheduler {
             nodes.flat_map(|(_, node, offer)| node.slot_times(offer, self.rules.trials, job_seconds, now)).collect();
         times.extend(self.load_times(model, now));
         times.sort_by(f64::total_cmp);
-        let estimate = |(before, ticket)| {
-            (ticket, Estimate { position: count(before + 1), seconds: wait(&times, before, job_seconds).ceil() as u32 })
+        let line = queue.line().into_iter().zip(waits(&times, job_seconds)).enumerate();
+        let estimate = |(before, (waiting, seconds)): (usize, (&Waiting, f64))| {
+            (waiting.ticket, Estimate { position: count(before + 1), seconds: seconds.ceil() as u32 })
         };
-        queue.line().into_iter().map(|waiting| waiting.ticket).enumerate().map(estimate).collect()
+        line.map(estimate).collect()
     }
 
     /// A job that was not placed at once: it stays, unless its turn would not come in time.

@@ -4,7 +4,10 @@
 //! the node's pace beside those that run there. A node whose slots are all taken is a choice too: the job stays in
 //! line for it while that is quicker, which brings a conversation back to the node that holds it.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 use starling_protocol::{ModelId, message::Offer, swarm::PeerId};
 
@@ -214,11 +217,23 @@ fn to_read(need: &Need, node: &Node, known: &Knowledge) -> f64 {
     if held == 0 { known.prompt(need) } else { known.prompt(need) - known.tokens(held) + 1.0 }
 }
 
-/// The wait for the slot behind `before` others.
+/// The wait for the slot behind `before` others, in seconds.
 pub(super) fn wait(times: &[f64], before: usize, job_seconds: f64) -> f64 {
-    let Some(slots) = std::num::NonZeroUsize::new(times.len()) else { return job_seconds * (before + 1) as f64 };
-    // Behind those that run now come whole rounds of jobs.
-    times[before % slots] + job_seconds * (before / slots) as f64
+    waits(times, job_seconds).nth(before).unwrap_or(f64::INFINITY)
+}
+
+/// How long each of a line waits, in seconds, where slots are free after `times`, soonest first: it takes the slot that
+/// is free first, for `job_seconds`. So a slot that is thought to be taken for long holds up nobody beside it.
+pub(super) fn waits(times: &[f64], job_seconds: f64) -> impl Iterator<Item = f64> {
+    // Both are in order: who comes later in the line leaves later, too.
+    let mut first = times.iter().copied().peekable();
+    let mut again = if times.is_empty() { VecDeque::from([job_seconds]) } else { VecDeque::new() };
+    std::iter::from_fn(move || {
+        let sooner = |left: &f64| again.front().is_none_or(|right| left <= right);
+        let start = first.next_if(sooner).or_else(|| again.pop_front())?;
+        again.push_back(start + job_seconds);
+        Some(start)
+    })
 }
 
 /// A node that does not say how much it holds may hold anything.

@@ -17,8 +17,9 @@ fn streamed(text: &str) -> Value {
     json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": text}]})
 }
 
+#[track_caller]
 fn content(body: &Value) -> &str {
-    body["choices"][0]["message"]["content"].as_str().unwrap()
+    body["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("an answer without content: {body}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

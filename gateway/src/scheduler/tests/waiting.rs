@@ -201,3 +201,13 @@ fn an_estimate_is_about_right_and_who_would_wait_too_long_is_told_at_once() {
     let estimates: Vec<_> = scheduler.estimates(now).into_iter().map(|(_, estimate)| estimate.position).collect();
     assert_eq!(estimates, (1..=told.len() as u32).collect::<Vec<_>>());
 }
+
+#[test]
+fn who_waits_takes_the_slot_that_is_free_first() {
+    let waits = |times: &[f64], job_seconds| -> Vec<f64> { super::place::waits(times, job_seconds).take(4).collect() };
+    assert_eq!(waits(&[1.0, 2.0], 2.0), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(waits(&[1.0, 30.0], 0.5), [1.0, 1.5, 2.0, 2.5], "a slot that is taken for long holds up nobody");
+    assert_eq!(waits(&[1.0, 30.0], 20.0), [1.0, 21.0, 30.0, 41.0]);
+    assert_eq!(waits(&[], 2.0), [2.0, 4.0, 6.0, 8.0], "without slots, one after the other");
+    assert_eq!(waits(&[0.0, 0.0], 0.0), [0.0; 4]);
+}
