@@ -12,6 +12,7 @@ pub(crate) mod people;
 mod schedule;
 mod site;
 mod swarm;
+mod turns;
 mod usage;
 
 use std::io::Seek as _;
@@ -59,6 +60,8 @@ pub(crate) enum What {
     Sockets(people::Options),
     /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
     Schedule(schedule::Options),
+    /// The later questions of long chats with several nodes, beside one engine that holds the chat.
+    Turns(turns::Options),
 }
 
 #[derive(Args)]
@@ -90,6 +93,7 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Memory(options) => memory::run(options, stop),
         What::Sockets(options) => people::run(options, stop),
         What::Schedule(options) => schedule::run(options, stop),
+        What::Turns(options) => turns::run(options, stop),
     }
 }
 

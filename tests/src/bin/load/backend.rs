@@ -36,7 +36,7 @@ async fn models() -> Json<Value> {
 
 async fn answer(State(engine): State<Handle>, Json(asked): Json<Value>) -> Response {
     let most = asked["max_tokens"].as_u64().and_then(|most| u32::try_from(most).ok());
-    let Ok(generation) = engine.generate(super::request(most)).await else {
+    let Ok(generation) = engine.generate(super::request(super::question(), most)).await else {
         return (axum::http::StatusCode::SERVICE_UNAVAILABLE, "busy").into_response();
     };
     if asked["stream"] == true { Sse::new(events(generation)).into_response() } else { whole(generation).await }

@@ -30,13 +30,14 @@ pub(crate) fn times(answers: &[Answer], wall: Duration) -> Value {
     })
 }
 
-fn sorted(durations: impl Iterator<Item = Duration>) -> Vec<Duration> {
+pub(crate) fn sorted(durations: impl Iterator<Item = Duration>) -> Vec<Duration> {
     let mut sorted: Vec<Duration> = durations.collect();
     sorted.sort_unstable();
     sorted
 }
 
-fn spread(sorted: &[Duration]) -> Value {
+/// In milliseconds.
+pub(crate) fn spread(sorted: &[Duration]) -> Value {
     let ms = |percent| percentile(sorted, percent).as_secs_f64() * 1e3;
     json!({"p50": ms(50), "p99": ms(99), "max": ms(100)})
 }

@@ -8,6 +8,7 @@
 
 mod backend;
 mod figures;
+mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +43,12 @@ struct Options {
     /// Most tokens of an answer; what the script says when it is not given.
     #[arg(long, global = true)]
     max_tokens: Option<u32>,
+    /// Each stream is a chat of so many questions, one after the other; the figures are those of the first tokens.
+    #[arg(long, global = true, default_value_t = 1)]
+    turns: usize,
+    /// Words in the first question of a chat.
+    #[arg(long, global = true, default_value_t = 1_000)]
+    words: usize,
 }
 
 #[derive(Subcommand)]
@@ -82,7 +89,11 @@ async fn main() -> Result<()> {
     if matches!(options.target, Where::Backend) {
         return backend::serve(engine(script)?).await;
     }
-    let expected = script.expected_text(&request(options.max_tokens));
+    if options.turns > 1 {
+        println!("{}", turns::run(&options, script).await?);
+        return Ok(());
+    }
+    let expected = script.expected_text(&request(question(), options.max_tokens));
     let target = Target::of(&options, script)?;
     let before = Instant::now();
     let mut answers = Vec::new();
@@ -120,7 +131,7 @@ async fn ask(target: Target, start: Arc<Barrier>) -> Result<Answer> {
     match target {
         Target::Engine(handle, max_tokens) => {
             start.wait().await;
-            ask_engine(&handle, request(max_tokens)).await
+            ask_engine(&handle, request(question(), max_tokens)).await
         }
         Target::Path { gateway, head, body } => {
             // Connected before the clock runs, as a browser or a client with a pool would be.
@@ -180,13 +191,12 @@ async fn next_line(reader: &mut BufReader<TcpStream>, line: &mut String) -> Resu
     Ok(read.context("the gateway is silent")??)
 }
 
-fn request(max_tokens: Option<u32>) -> Request {
-    Request {
-        max_tokens,
-        messages: vec![Message::new(Role::User, PROMPT)],
-        sampling: Sampling { seed: Some(1), ..Sampling::default() },
-        ..Request::default()
-    }
+fn question() -> Vec<Message> {
+    vec![Message::new(Role::User, PROMPT)]
+}
+
+fn request(messages: Vec<Message>, max_tokens: Option<u32>) -> Request {
+    Request { max_tokens, messages, sampling: Sampling { seed: Some(1), ..Sampling::default() }, ..Request::default() }
 }
 
 impl Target {
@@ -194,20 +204,27 @@ impl Target {
         let Where::Path { gateway, model } = &options.target else {
             return Ok(Self::Engine(engine(script)?, options.max_tokens));
         };
-        let key = std::env::var("STARLING_API_KEY").context("STARLING_API_KEY is not set")?;
-        let messages = json!([{"role": "user", "content": PROMPT}]);
-        let mut body = json!({"model": model, "messages": messages, "seed": 1, "stream": true});
-        if let Some(most) = options.max_tokens {
-            body["max_tokens"] = most.into();
-        }
-        let body = body.to_string();
-        let length = body.len();
-        let head = format!(
-            "POST /v1/chat/completions HTTP/1.0\r\nhost: {gateway}\r\nauthorization: Bearer {key}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
+        let (head, body) = http(gateway, model, &question(), options.max_tokens)?;
         Ok(Self::Path { gateway: gateway.clone(), head, body })
     }
+}
+
+/// The head and the body of a question to a gateway.
+fn http(gateway: &str, model: &str, messages: &[Message], max_tokens: Option<u32>) -> Result<(String, String)> {
+    let key = std::env::var("STARLING_API_KEY").context("STARLING_API_KEY is not set")?;
+    let said = |message: &Message| json!({"role": message.role.as_str(), "content": message.content});
+    let messages: Vec<Value> = messages.iter().map(said).collect();
+    let mut body = json!({"model": model, "messages": messages, "seed": 1, "stream": true});
+    if let Some(most) = max_tokens {
+        body["max_tokens"] = most.into();
+    }
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.0\r\nhost: {gateway}\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    Ok((head, body))
 }
 
 /// The engine on a thread of its own, as in a node.
