@@ -22,7 +22,7 @@ describe('Markdown', () => {
     const root = drawn('```rust\nlet x = "<b>";\n```')
     expect(root.querySelector('pre code')?.textContent).toBe('let x = "<b>";')
     expect(root.querySelector('figcaption')?.textContent).toContain('rust')
-    expect(root.querySelector('button')?.getAttribute('aria-label')).toBe('Copy code')
+    expect(root.querySelector('button')?.getAttribute('aria-label')).toBe('Copy: code')
   })
 
   it('opens links elsewhere and tells them nothing', () => {

@@ -3,7 +3,8 @@ import { createApp, h, nextTick } from 'vue'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import MemoryHead from '../src/components/memory/MemoryHead.vue'
 import { useMemories } from '../src/composables/useMemories'
-import { memoryFacts, memoryWaits, remembered } from '../src/texts'
+import { memory } from '../src/texts/memory/en'
+import { chat } from '../src/texts/chat/en'
 import type { Memory, MemoryStanding } from '../src/wire'
 
 const at = '2026-11-22T16:00:00.000Z'
@@ -77,12 +78,12 @@ describe('what is remembered', () => {
 
 describe('words about memory', () => {
   it('say where one is from and what waits', () => {
-    expect(remembered(3)).toBe('remembered 3')
-    expect(memoryFacts(fact('1'))).toMatch(/^a fact, /)
-    expect(memoryFacts(fact('1', { kind: 'message', similarity: 0.456 }))).toMatch(/^46 % alike · said /)
-    expect(memoryWaits(standing)).toBe('')
-    expect(memoryWaits({ ...standing, waiting: 4 })).toBe('4 being read')
-    expect(memoryWaits({ ...standing, waiting: 4, model: null })).toContain('wait for a node')
+    expect(chat.message.remembered(3)).toBe('remembered 3')
+    expect(memory.facts(fact('1'))).toMatch(/^a fact, /)
+    expect(memory.facts(fact('1', { kind: 'message', similarity: 0.456 }))).toMatch(/^46% alike · said /)
+    expect(memory.waits(standing)).toBe('')
+    expect(memory.waits({ ...standing, waiting: 4 })).toBe('4 being read')
+    expect(memory.waits({ ...standing, waiting: 4, model: null })).toContain('wait for a node')
   })
 })
 

@@ -2,7 +2,7 @@
 // of events (ask, accept, join after a break); knows neither Vue nor WebSocket.
 import type { ClientFrame, Conversation, ServerFrame } from '../wire'
 import type { ChatsOutside } from './outside'
-import { GONE, LINE_DOWN, LINE_LOST, NOT_AGAIN, NOT_GONE_ON, told } from './trouble'
+import { gone, lineDown, lineLost, notAgain, notGoneOn, told } from './trouble'
 import { emptyChat, isOpenEnded, reduce, type Chat, type ChatEvent } from './state'
 
 /** The key of the conversation that has no id yet. */
@@ -46,7 +46,7 @@ export class Chats {
     const conversation = key === NEW ? null : key
     const instead = insteadOf ? { instead_of: insteadOf } : {}
     const sent = this.outside.send({ type: 'ask', request, conversation, text, model, ...instead })
-    if (!sent) this.apply(key, { type: 'not-sent', error: LINE_DOWN })
+    if (!sent) this.apply(key, { type: 'not-sent', error: lineDown() })
   }
 
   /** Another answer in place of this one. */
@@ -54,7 +54,7 @@ export class Chats {
     const request = this.begin(key, null, answer)
     if (!request) return
     const sent = this.outside.send({ type: 'again', request, conversation: key, answer, model })
-    if (!sent) this.apply(key, { type: 'not-sent', error: NOT_AGAIN })
+    if (!sent) this.apply(key, { type: 'not-sent', error: notAgain() })
   }
 
   /** Another version of a message, with what follows it. */
@@ -84,7 +84,7 @@ export class Chats {
     this.requests.set(request, key)
     this.apply(key, { type: 'going-on', request, message })
     const sent = this.outside.send({ type: 'go_on', request, conversation: key, turn: id })
-    if (!sent) this.apply(key, { type: 'not-sent', error: NOT_GONE_ON })
+    if (!sent) this.apply(key, { type: 'not-sent', error: notGoneOn() })
   }
 
   stop(key: string): void {
@@ -151,7 +151,7 @@ export class Chats {
 
   private deleted(id: string): void {
     this.outside.removed(id)
-    if (this.chats.has(id)) this.apply(id, { type: 'load-failed', missing: true, error: GONE })
+    if (this.chats.has(id)) this.apply(id, { type: 'load-failed', missing: true, error: gone() })
   }
 
   /** Asked in another window, perhaps: who shows the conversation follows the answer. */
@@ -263,7 +263,7 @@ export class Chats {
         return this.join(key)
       }
     }
-    this.apply(key, { type: 'not-sent', error: LINE_LOST })
+    this.apply(key, { type: 'not-sent', error: lineLost() })
   }
 
   private keyOf(frame: ServerFrame): string | null {

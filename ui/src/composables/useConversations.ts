@@ -2,6 +2,7 @@
 import { computed, ref, shallowRef } from 'vue'
 import { api, ApiError } from '../net/api'
 import type { Conversation } from '../wire'
+import { chat as chatTexts } from '../texts/chat'
 import { noteExpiry } from './useSession'
 
 const PAGE = 50
@@ -56,7 +57,7 @@ async function importText(text: string): Promise<Conversation> {
   try {
     file = JSON.parse(text)
   } catch {
-    throw new Error('this file is no conversation: choose a JSON file that was exported here')
+    throw new Error(chatTexts.texts.value.list.noFile)
   }
   const made = await api.importFile(file).catch(told)
   touch(made)

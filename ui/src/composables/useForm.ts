@@ -1,7 +1,7 @@
 // A form that is sent once at a time and shows which field the gateway did not like.
 import { ref } from 'vue'
 import { ApiError } from '../net/api'
-import { sentence } from '../texts'
+import { reason, sentence } from '../texts'
 
 export function useForm(fields: readonly string[]) {
   const busy = ref(false)
@@ -25,7 +25,7 @@ export function useForm(fields: readonly string[]) {
   function refuse(error: Error): void {
     const field = error instanceof ApiError ? error.field : null
     if (field && fields.includes(field)) wrong.value = { [field]: sentence(error.message.replace(`${field}: `, '')) }
-    else failure.value = sentence(error.message)
+    else failure.value = reason(error)
   }
 
   return { busy, wrong, failure, submit }

@@ -2,7 +2,7 @@
 // earlier ones is dropped.
 import { onBeforeUnmount, ref, shallowRef, watch } from 'vue'
 import { api } from '../net/api'
-import { sentence } from '../texts'
+import { reason } from '../texts'
 import type { Memory, MemoryStanding } from '../wire'
 import { noteExpiry } from './useSession'
 
@@ -34,7 +34,7 @@ export function useMemories() {
       noteExpiry(error)
       if (words.value.trim() !== wanted) return
       if (state.value === 'loading') state.value = 'failed'
-      else failure.value = sentence((error as Error).message)
+      else failure.value = reason(error)
     }
   }
 

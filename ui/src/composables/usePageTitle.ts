@@ -1,8 +1,8 @@
 // The name of the page in the tab.
-import { watchEffect, type Ref } from 'vue'
+import { watchEffect } from 'vue'
 
-export function usePageTitle(title: Ref<string> | string): void {
+export function usePageTitle(title: () => string): void {
   watchEffect(() => {
-    document.title = `${typeof title === 'string' ? title : title.value} · Starling`
+    document.title = `${title()} · Starling`
   })
 }

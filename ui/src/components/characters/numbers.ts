@@ -1,10 +1,11 @@
 // A number in a field that may be empty.
 import { ApiError } from '../../net/api'
+import { characters } from '../../texts/characters'
 
 export function numberIn(field: string, text: string): number | null {
   const words = text.trim().replace(',', '.')
   if (words === '') return null
   const value = Number(words)
   if (Number.isFinite(value)) return value
-  throw new ApiError(400, { code: 'invalid_field', field, message: 'must be a number' })
+  throw new ApiError(400, { code: 'invalid_field', field, message: characters.texts.value.notANumber })
 }

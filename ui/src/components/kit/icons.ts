@@ -28,6 +28,7 @@ export const icons = {
   warn: ['M10 3.5l7.2 12.8H2.8z', 'M10 8.3v3.6', 'M10 14.1h.01'],
   person: ['M10 3.5a3 3 0 1 0 0 6a3 3 0 1 0 0-6', 'M4 16.5c.6-3.3 3-5 6-5s5.4 1.7 6 5'],
   memory: ['M4.5 4.5h11v12l-5.5-3-5.5 3z', 'M7.5 8h5'],
+  language: ['M10 3a7 7 0 1 0 0 14a7 7 0 1 0 0-14', 'M3.4 8h13.2', 'M3.4 12h13.2', 'M10 3c-4 4-4 10 0 14', 'M10 3c4 4 4 10 0 14'],
   chat: ['M3.5 4.5h13v9.5H9l-3.5 3v-3h-2z'],
 } as const satisfies Record<string, readonly string[]>
 

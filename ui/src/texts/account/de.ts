@@ -1,0 +1,28 @@
+import type { account as en } from './en'
+
+export const account: typeof en = {
+  title: 'Konto',
+  signedInAs: 'Du bist angemeldet als',
+  everywhereTitle: 'Überall abmelden?',
+  everywhere: 'Überall abmelden',
+  signOut: 'Abmelden',
+  everywhereText: 'Jeder Browser mit deinem Konto, auch dieser, muss sich neu anmelden. API-Schlüssel gelten weiter.',
+  sessions: 'Wo du angemeldet bist',
+  listFailed: 'Die Liste konnte nicht geladen werden.',
+  thisOne: 'diese hier',
+  since: (date) => `seit ${date}`,
+  lastUsed: (date) => `zuletzt benutzt ${date}`,
+  end: 'Beenden',
+  endOne: (agent) => `Die Sitzung von ${agent} beenden`,
+  password: 'Passwort',
+  old: 'Dein jetziges Passwort',
+  next: 'Das neue',
+  nextHint: 'Mindestens 8 Zeichen. Alle anderen Sitzungen enden.',
+  changed: 'Es ist geändert.',
+  change: 'Passwort ändern',
+  remove: 'Konto löschen',
+  removeLead: 'Deine Unterhaltungen, Charaktere und Schlüssel gehen endgültig mit.',
+  removeOpen: 'Mein Konto löschen…',
+  yourPassword: 'Dein Passwort',
+  removeIt: 'Endgültig löschen',
+}

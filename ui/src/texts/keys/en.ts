@@ -1,0 +1,23 @@
+// Keys for programs.
+export const keys = {
+  title: 'API keys',
+  lead: 'Programs use a key instead of your password. The API is the one OpenAI’s clients speak.',
+  label: 'What is the key for?',
+  make: 'Make a key',
+  revokeTitle: 'Revoke this key?',
+  revoke: 'Revoke',
+  revokeOne: (label: string) => `Revoke ${label}`,
+  revokeText: (label: string) => `Programs that use “${label}” are refused from then on.`,
+  yours: 'Your keys',
+  failed: 'The keys could not be loaded.',
+  none: 'None yet.',
+  made: (date: string) => `made ${date}`,
+  lastUsed: (date: string) => `last used ${date}`,
+  neverUsed: 'never used',
+  newTitle: 'Your new key',
+  newText: 'Copy it now. Only its fingerprint is kept, so it cannot be shown again.',
+  copyWhat: 'key',
+  tryIt: 'Try it',
+  yourKey: 'YOUR_KEY',
+  anyClient: ['Any OpenAI client works: give it', 'as the base URL.'] as [string, string],
+}
