@@ -37,6 +37,8 @@ use crate::{
 
 /// The longest frame that a page may send, in bytes.
 const MAX_FRAME: usize = 256 << 10;
+/// What is kept ready to read into, for each socket: pages say little. It grows with a longer frame.
+const READ_BUFFER: usize = 4 << 10;
 /// What is still read to say that a frame was too long; beyond it the socket is closed.
 const MAX_READ: usize = 512 << 10;
 /// Orders from the reader that may wait for the writer.
@@ -86,6 +88,7 @@ pub(super) async fn connect(
     let place = app.sockets.knock(address.0)?;
     // A token must not wait for the next: nothing is kept back in the write buffer.
     let upgrade = upgrade.max_message_size(MAX_READ).max_frame_size(MAX_READ).write_buffer_size(0);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER);
     let tasks = app.life.tasks.clone();
     Ok(upgrade.on_upgrade(move |socket| tasks.track_future(admit(app, place, socket))))
 }
