@@ -18,23 +18,29 @@ use crate::system::BROWSERS;
 /// Far more than either takes; a hanging test must not hang the whole run.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// Some thirty scenarios of at most a minute each, on a busy machine.
+const BROWSER_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// A swarm in a folder that goes with it.
 struct Fresh {
     swarm: Swarm,
     dir: TempDir,
 }
 
-/// First sign-in, a prompt, a streamed answer, reload: with the demo model.
+/// The scenarios of `tests/browser`, each with a swarm of its own, which it starts and breaks itself.
 pub(super) fn browser(context: &Context) -> Result<Passed> {
-    let fresh = Fresh::start(context, &[&[]], &[])?;
-    let code = fresh.swarm.setup_code().context("a fresh gateway has a one-time code")?;
     let mut script = context.node()?.command("node");
-    script.arg("tests/browser/first-prompt.mjs").args([fresh.swarm.url(), code]);
-    script.current_dir(&context.places.root);
+    script.arg("tests/browser/run.mjs").current_dir(&context.places.root);
+    script.env("STARLING_PROGRAMS", context.programs()?);
+    if cfg!(target_os = "linux") {
+        script.env("STARLING_HOLD", std::env::current_exe().context("this program has no path")?);
+    }
     if let Some(browser) = BROWSERS.iter().find_map(|name| in_path(name)) {
         script.env("STARLING_CHROMIUM", browser);
     }
-    run_to_end(context, vec![script], fresh)
+    let line = process::describe(&script);
+    let status = process::status(script, BROWSER_LIMIT, &context.stop)?;
+    if status.success() { Ok(Passed::Plainly) } else { bail!("`{line}` failed ({status})") }
 }
 
 /// Thinks, and then calls a tool that the client has.

@@ -45,7 +45,7 @@ pub(super) const STEPS: [Step; 15] = [
     Step { name: "deploy", about: "units, image and compose file against the programs", needs: BUILD, run: deploy::run },
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
     Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: RUST, run: faults },
-    Step { name: "browser", about: "first sign-in and first prompt in Chromium", needs: BROWSER, run: client_tests::browser },
+    Step { name: "browser", about: "what people do, in Chromium: chat, faults, pages, axe", needs: BROWSER, run: client_tests::browser },
     Step { name: "openai", about: "the official Python client, litellm, LangChain", needs: OPENAI, run: client_tests::openai },
     Step { name: "api", about: "the API does what its description says", needs: OPENAI, run: client_tests::api },
 ];
