@@ -1,5 +1,6 @@
 import { createApp } from 'vue'
 import App from './App.vue'
+import { keepShell } from './offline'
 import { router } from './router'
 import { chat } from './texts/chat'
 import { common } from './texts/common'
@@ -16,3 +17,4 @@ import './styles/pages.css'
 tellPage()
 // In the reader's language from the first picture on; English where that cannot be had.
 void Promise.all([common.ready(), chat.ready()]).then(() => createApp(App).use(router).mount('#app'))
+keepShell()

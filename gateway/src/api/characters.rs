@@ -24,7 +24,7 @@ use crate::{
 /// Longest name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// Longest instructions, in bytes: they are read again with every answer.
-const MAX_SYSTEM_BYTES: usize = 16 << 10;
+pub(super) const MAX_SYSTEM_BYTES: usize = 16 << 10;
 /// Longest first words, in bytes.
 const MAX_GREETING_BYTES: usize = 4 << 10;
 /// Largest picture, in bytes.
@@ -148,11 +148,7 @@ fn shown(character: Character, to: UserId) -> wire::Character {
         name: name.0,
         system_prompt: system_prompt.0,
         greeting: greeting.0,
-        sampling: wire::SamplingDefaults {
-            temperature: sampling.temperature,
-            top_p: sampling.top_p,
-            max_tokens: sampling.max_tokens,
-        },
+        sampling: sampling.into(),
         shared,
         mine: character.owner == to,
         has_picture: character.has_picture,
@@ -174,14 +170,14 @@ fn check(new: NewCharacter) -> Result<Persona, ApiError> {
     })
 }
 
-fn check_text(field: &str, text: String, limit: usize) -> Result<Private, ApiError> {
+pub(super) fn check_text(field: &str, text: String, limit: usize) -> Result<Private, ApiError> {
     if text.len() > limit {
         return Err(ApiError::field(field, format!("must be at most {limit} bytes")));
     }
     Ok(Private(text.trim().to_owned()))
 }
 
-fn check_sampling(wanted: wire::SamplingDefaults) -> Result<Defaults, ApiError> {
+pub(super) fn check_sampling(wanted: wire::SamplingDefaults) -> Result<Defaults, ApiError> {
     let wire::SamplingDefaults { temperature, top_p, max_tokens } = wanted;
     if temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
         return Err(ApiError::field("sampling.temperature", "must be 0 to 2"));

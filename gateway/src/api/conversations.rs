@@ -12,6 +12,7 @@ use starling_protocol::message::Private;
 
 use super::{
     auth::SignedIn,
+    characters::{MAX_SYSTEM_BYTES, check_sampling, check_text},
     error::ApiError,
     extract::{InPath, Json},
     wire::{ChangeConversation, ConversationAnswer, ConversationDetail, ConversationList, NewConversation},
@@ -77,14 +78,22 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
-    Json(NewConversation { title, character }): Json<NewConversation>,
+    Json(new): Json<NewConversation>,
 ) -> Result<(StatusCode, Answer<ConversationAnswer>), ApiError> {
-    let title = title.map(check_title).transpose()?;
-    let character = match character {
+    let title = new.title.map(check_title).transpose()?;
+    let character = match new.character {
         Some(id) => Some(app.store.character(by.user.id, id).await?.ok_or(ApiError::NoSuchCharacter)?),
         None => None,
     };
-    let made = app.store.create_conversation(by.user.id, title, character.as_ref()).await?;
+    let mut persona = character.as_ref().map(|character| character.persona.clone()).unwrap_or_default();
+    if let Some(text) = new.system_prompt {
+        persona.system_prompt = check_text("system_prompt", text, MAX_SYSTEM_BYTES)?;
+    }
+    if let Some(sampling) = new.sampling {
+        persona.sampling = check_sampling(sampling)?;
+    }
+    let character = character.map(|character| character.id);
+    let made = app.store.open_conversation(by.user.id, title, character, &persona).await?;
     Ok((StatusCode::CREATED, tell(&app, by.user.id, made)))
 }
 
@@ -116,7 +125,7 @@ pub(super) async fn detail(app: &App, user: UserId, id: ConversationId) -> Resul
 #[utoipa::path(
     patch,
     path = "/api/conversations/{id}",
-    summary = "Renames or pins a conversation",
+    summary = "Renames or pins a conversation, or says how it is answered",
     params(("id" = ConversationId, Path)),
     request_body = ChangeConversation,
     responses((status = 200, description = "", body = ConversationAnswer)),
@@ -125,9 +134,19 @@ pub(super) async fn change(
     State(app): State<App>,
     by: SignedIn,
     InPath(id): InPath<ConversationId>,
-    Json(ChangeConversation { title, pinned }): Json<ChangeConversation>,
+    Json(wanted): Json<ChangeConversation>,
 ) -> Result<Answer<ConversationAnswer>, ApiError> {
-    let change = Change { title: title.map(check_title).transpose()?, pinned };
+    let told = wanted.system_prompt.map(|text| check_text("system_prompt", text, MAX_SYSTEM_BYTES)).transpose()?;
+    let change = Change {
+        title: wanted.title.map(check_title).transpose()?,
+        pinned: wanted.pinned,
+        sampling: wanted.sampling.map(check_sampling).transpose()?,
+        system_prompt: told,
+    };
+    if change.system_prompt.is_some() && !app.store.has_system_prompt(by.user.id, id).await? {
+        app.store.conversation(by.user.id, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
+        return Err(ApiError::field("system_prompt", "this conversation began without one: begin another with it"));
+    }
     let changed = app.store.change_conversation(by.user.id, id, &change).await?;
     Ok(tell(&app, by.user.id, changed.ok_or(TurnRefused::NoSuchConversation)?))
 }

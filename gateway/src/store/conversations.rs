@@ -5,7 +5,7 @@ use starling_protocol::message::Private;
 
 use super::{
     Db, DbRow, Store, StoreError, Write,
-    characters::{Character, Defaults},
+    characters::{Character, Defaults, Persona},
     rows::{self, Word, words},
     seal::{Table, UserKeys},
     turns,
@@ -59,6 +59,10 @@ pub struct Change {
     pub title: Option<Private>,
     /// Whether it stands before the others.
     pub pinned: Option<bool>,
+    /// How tokens are chosen from now on.
+    pub sampling: Option<Defaults>,
+    /// What the model is told first, where it is told something.
+    pub system_prompt: Option<Private>,
 }
 
 impl Conversation {
@@ -129,22 +133,33 @@ impl Store {
         title: Option<Private>,
         with: Option<&Character>,
     ) -> Result<Conversation, StoreError> {
+        let persona = with.map(|with| with.persona.clone()).unwrap_or_default();
+        self.open_conversation(user, title, with.map(|with| with.id), &persona).await
+    }
+
+    /// A new conversation that begins with what a persona says, be it a character's or one made for it alone.
+    pub async fn open_conversation(
+        &self,
+        user: UserId,
+        title: Option<Private>,
+        character: Option<CharacterId>,
+        persona: &Persona,
+    ) -> Result<Conversation, StoreError> {
         let now = Timestamp::now();
         let id = ConversationId::generate();
         let titled_by = if title.is_some() { TitledBy::Person } else { TitledBy::Words };
-        let name = || with.map_or_else(|| Private(UNTITLED.to_owned()), |with| with.persona.name.clone());
+        let unnamed = persona.name.0.is_empty();
+        let name = || if unnamed { Private(UNTITLED.to_owned()) } else { persona.name.clone() };
         let conversation = Conversation {
             titled_by,
-            character: with.map(|with| with.id),
-            sampling: with.map(|with| with.persona.sampling).unwrap_or_default(),
+            character,
+            sampling: persona.sampling,
             ..Conversation::new(id, title.unwrap_or_else(name), now)
         };
         let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
         insert(&mut write, user, &conversation, &keys).await?;
-        if let Some(with) = with {
-            turns::open_with(&mut write, id, &with.persona, now, &keys).await?;
-        }
+        turns::open_with(&mut write, id, persona, now, &keys).await?;
         write.commit().await?;
         Ok(conversation)
     }
@@ -171,16 +186,31 @@ impl Store {
         let title = change.title.as_ref().map(|title| keys.seal(Table::Conversations, id, title.0.as_bytes()));
         // NULL changes nothing.
         let sql = "UPDATE conversations SET sealed = COALESCE(?, sealed), titled_by = COALESCE(?, titled_by),
-                       pinned = COALESCE(?, pinned) WHERE id = ? AND user_id = ?";
+                       pinned = COALESCE(?, pinned), sampling = COALESCE(?, sampling) WHERE id = ? AND user_id = ?";
+        let mut write = self.write().await?;
         sqlx::query(sql)
             .bind(title.transpose()?)
             .bind(change.title.as_ref().map(|_| TitledBy::Person.word()))
             .bind(change.pinned.map(i64::from))
+            .bind(change.sampling.map(|sampling| serde_json::to_string(&sampling).unwrap_or_default()))
             .bind(id.to_string())
             .bind(user.to_string())
-            .execute(&self.writer)
+            .execute(&mut *write)
             .await?;
+        if let Some(text) = &change.system_prompt {
+            turns::tell_first(&mut write, user, id, text, &keys).await?;
+        }
+        write.commit().await?;
         self.conversation(user, id).await
+    }
+
+    /// Whether the model is told something first in it.
+    pub async fn has_system_prompt(&self, user: UserId, id: ConversationId) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                   WHERE c.id = ? AND c.user_id = ? AND m.role = 'system'";
+        let count: i64 =
+            sqlx::query_scalar(sql).bind(id.to_string()).bind(user.to_string()).fetch_one(&self.readers).await?;
+        Ok(count > 0)
     }
 
     /// Gives it a title that a model has found; `None` when it has a better one, or is gone.

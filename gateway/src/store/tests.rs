@@ -107,7 +107,7 @@ fn new_place() -> Place {
 }
 
 fn named(title: &str) -> Change {
-    Change { title: Some(text(title)), pinned: None }
+    Change { title: Some(text(title)), ..Change::default() }
 }
 
 /// What is shown of a conversation.

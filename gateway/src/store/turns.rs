@@ -12,7 +12,7 @@ use super::{
     memories::recalled,
     messages::{Answer, Message, Status, TurnError},
     progress::{Progress, write},
-    rows::Word,
+    rows::{self, Word},
     seal::{Table, UserKeys},
 };
 use crate::{
@@ -260,6 +260,31 @@ pub(super) async fn open_with(
             after = insert(write, conversation, &message, after, keys).await?;
         }
     }
+    Ok(())
+}
+
+/// Other words in place of what the model is told first in a user's conversation; nothing where it is told nothing.
+pub(super) async fn tell_first(
+    write: &mut Write,
+    user: UserId,
+    conversation: ConversationId,
+    text: &Private,
+    keys: &UserKeys,
+) -> Result<(), StoreError> {
+    let sql = "SELECT m.id FROM messages m JOIN conversations c ON c.id = m.conversation_id
+               WHERE c.id = ? AND c.user_id = ? AND m.role = 'system'";
+    let found: Option<String> = sqlx::query_scalar(sql)
+        .bind(conversation.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&mut **write)
+        .await?;
+    let Some(id) = found else { return Ok(()) };
+    let id: MessageId = rows::parse("id", &id)?;
+    sqlx::query("UPDATE messages SET text = '', sealed = ? WHERE id = ?")
+        .bind(keys.seal(Table::Messages, id, text.0.as_bytes())?)
+        .bind(id.to_string())
+        .execute(&mut **write)
+        .await?;
     Ok(())
 }
 

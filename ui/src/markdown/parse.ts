@@ -2,12 +2,15 @@
 import type { Definition, FootnoteDefinition, Root, RootContent } from 'mdast'
 import { fromMarkdown } from 'mdast-util-from-markdown'
 import { gfmFromMarkdown } from 'mdast-util-gfm'
+import { mathFromMarkdown } from 'mdast-util-math'
 import { gfm } from 'micromark-extension-gfm'
+import { math } from 'micromark-extension-math'
 
 export type Block = RootContent
 
-const syntax = [gfm()]
-const build = [gfmFromMarkdown()]
+// One dollar is money more often than mathematics: `mathMarks.ts` tells the two apart.
+const syntax = [gfm(), math({ singleDollarTextMath: false })]
+const build = [gfmFromMarkdown(), mathFromMarkdown()]
 
 export function parse(text: string): Root {
   try {

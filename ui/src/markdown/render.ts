@@ -1,12 +1,14 @@
 // A tree of Markdown nodes to Vue nodes. Text stays text here: nothing in this file makes HTML from a string,
 // and an element or attribute that is not named here cannot appear.
-import type { Definition, List, ListItem, Nodes, PhrasingContent, RootContent, Table } from 'mdast'
+import type { Definition, List, ListItem, Nodes, Paragraph, PhrasingContent, RootContent, Table } from 'mdast'
+import type {} from 'mdast-util-math'
 import { h, type Component, type VNode, type VNodeArrayChildren } from 'vue'
 import { safeHref } from './links'
 
 export interface RenderContext {
   definitions: ReadonlyMap<string, Definition>
   codeBlock: Component
+  math: Component
 }
 
 /** Deeper nesting than this is an attack or an accident; its text is shown plainly. */
@@ -30,7 +32,7 @@ function one(node: Nodes, context: RenderContext, depth: number): Child | null {
   const inner = (): VNodeArrayChildren => ('children' in node ? children(node.children, context, depth + 1) : [])
   switch (node.type) {
     case 'text': return node.value
-    case 'paragraph': return h('p', inner())
+    case 'paragraph': return paragraph(node, context, depth)
     // Title and message are headings of the first two kinds; models begin with # as often as with ##.
     case 'heading': return h(`h${Math.min(6, Math.max(3, node.depth + 1))}`, { class: `md-h${node.depth}` }, inner())
     case 'emphasis': return h('em', inner())
@@ -41,6 +43,8 @@ function one(node: Nodes, context: RenderContext, depth: number): Child | null {
     case 'thematicBreak': return h('hr')
     case 'blockquote': return h('blockquote', inner())
     case 'code': return h(context.codeBlock, { code: node.value, lang: node.lang ?? '' })
+    case 'math': return h(context.math, { tex: node.value, display: true })
+    case 'inlineMath': return h(context.math, { tex: node.value })
     case 'html': return h('span', { class: 'md-raw' }, node.value)
     case 'list': return list(node, context, depth)
     case 'table': return table(node, context, depth)
@@ -52,6 +56,13 @@ function one(node: Nodes, context: RenderContext, depth: number): Child | null {
     case 'footnoteDefinition': return h('div', { class: 'md-footnote' }, [h('sup', node.label ?? node.identifier), h('div', inner())])
     default: return null
   }
+}
+
+/** A formula alone in its lines stands by itself. */
+function paragraph(node: Paragraph, context: RenderContext, depth: number): VNode {
+  const [only, ...more] = node.children
+  if (only?.type === 'inlineMath' && more.length === 0) return h(context.math, { tex: only.value, display: true })
+  return h('p', children(node.children, context, depth + 1))
 }
 
 function link(address: string, inner: VNodeArrayChildren): VNode {

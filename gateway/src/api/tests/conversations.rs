@@ -109,3 +109,43 @@ async fn pins_and_searches() {
         assert_eq!(site.get(&format!("/api/conversations?{wrong}"), &anna).await.status, 400, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn is_answered_as_its_parameters_say() {
+    let site = Site::new().await;
+    let (anna, ben) = (site.user("anna").await, site.user("ben").await);
+    let begin = |with: Value| site.post("/api/conversations", &anna, with);
+    let sampling = json!({"temperature": 0.5, "top_p": 0.25, "max_tokens": 99});
+    let made = begin(json!({"system_prompt": " Be brief. ", "sampling": sampling})).await.body["conversation"].clone();
+    assert_eq!(made["sampling"], sampling);
+    let at = format!("/api/conversations/{}", made["id"].as_str().unwrap());
+    let first = async || site.get(&at, &anna).await.body["messages"][0].clone();
+    assert_eq!((first().await["role"].clone(), first().await["text"].clone()), (json!("system"), json!("Be brief.")));
+
+    let change = |guest, what: Value| site.send(Method::PATCH, &at, guest, Some(what));
+    let other = json!({"temperature": 1.5, "top_p": null, "max_tokens": null});
+    let changed = change(&anna, json!({"system_prompt": "Be wordy.", "sampling": other})).await;
+    assert_eq!((&changed.body["conversation"]["sampling"], &first().await["text"]), (&other, &json!("Be wordy.")));
+    // What is not named stays.
+    let renamed = change(&anna, json!({"title": "t"})).await;
+    assert_eq!((&renamed.body["conversation"]["sampling"], &first().await["text"]), (&other, &json!("Be wordy.")));
+
+    assert_eq!(change(&ben, json!({"sampling": sampling})).await.status, 404);
+    assert_eq!(change(&ben, json!({"system_prompt": "Be mine."})).await.status, 404);
+    assert_eq!(first().await["text"], "Be wordy.");
+    for (field, wrong) in [
+        ("sampling.temperature", json!({"sampling": {"temperature": 2.1}})),
+        ("sampling.temperature", json!({"sampling": {"temperature": -0.1}})),
+        ("sampling.top_p", json!({"sampling": {"top_p": 0.0}})),
+        ("sampling.max_tokens", json!({"sampling": {"max_tokens": 0}})),
+        ("system_prompt", json!({"system_prompt": "x".repeat((16 << 10) + 1)})),
+    ] {
+        for refused in [begin(wrong.clone()).await, change(&anna, wrong.clone()).await] {
+            assert_eq!((refused.status, &refused.body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!(field)));
+        }
+    }
+    let plain = begin(json!({})).await.body["conversation"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/conversations/{plain}");
+    let refused = site.send(Method::PATCH, &path, &anna, Some(json!({"system_prompt": "Be late."}))).await;
+    assert_eq!((refused.status, &refused.body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("system_prompt")));
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::Message;
+use super::{Message, SamplingDefaults};
 use crate::{
     clock::Timestamp,
     id::{CharacterId, ConversationId},
@@ -20,6 +20,8 @@ pub struct Conversation {
     pub pinned: bool,
     /// With whom it is held.
     pub character: Option<CharacterId>,
+    /// How tokens are chosen in it.
+    pub sampling: SamplingDefaults,
 }
 
 /// `GET /api/conversations`.
@@ -38,6 +40,14 @@ pub struct NewConversation {
     #[serde(default)]
     #[ts(optional)]
     pub character: Option<CharacterId>,
+    /// What the model is told first, in place of what the character has for that.
+    #[serde(default)]
+    #[ts(optional)]
+    pub system_prompt: Option<String>,
+    /// How tokens are chosen, in place of what the character has for that.
+    #[serde(default)]
+    #[ts(optional)]
+    pub sampling: Option<SamplingDefaults>,
 }
 
 /// `PATCH /api/conversations/{id}`.
@@ -50,6 +60,14 @@ pub struct ChangeConversation {
     #[serde(default)]
     #[ts(optional)]
     pub pinned: Option<bool>,
+    /// What the model is told first from now on; only where the conversation began with something of that kind.
+    #[serde(default)]
+    #[ts(optional)]
+    pub system_prompt: Option<String>,
+    /// How tokens are chosen from now on.
+    #[serde(default)]
+    #[ts(optional)]
+    pub sampling: Option<SamplingDefaults>,
 }
 
 /// `POST /api/conversations` and `PATCH /api/conversations/{id}`.

@@ -10,7 +10,7 @@ use starling_protocol::{
 use super::{
     Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole,
     Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView,
-    NodeView, OfferView, Path, Person, SessionView, SignUpMode, UsedMemory, User, UserRole,
+    NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, UsedMemory, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     id::{ConversationId, SessionId, TurnId},
     memory::Found,
     store::{
+        characters::Defaults,
         conversations, invitations, invites, keys,
         memories::{self, recalled::Recalled},
         messages, people, sessions, users,
@@ -124,6 +125,12 @@ impl From<invites::Invite> for Invite {
     }
 }
 
+impl From<Defaults> for SamplingDefaults {
+    fn from(Defaults { temperature, top_p, max_tokens }: Defaults) -> Self {
+        Self { temperature, top_p, max_tokens }
+    }
+}
+
 impl From<conversations::Conversation> for Conversation {
     fn from(from: conversations::Conversation) -> Self {
         Self {
@@ -133,6 +140,7 @@ impl From<conversations::Conversation> for Conversation {
             updated_at: from.updated_at,
             pinned: from.pinned,
             character: from.character,
+            sampling: from.sampling.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ async fn pinned_conversations_come_first_and_pages_keep_to_it() {
     for title in ["1", "2", "3"] {
         ids.push(store.create_conversation(user.id, Some(text(title)), None).await.unwrap().id);
     }
-    let pin = Change { title: None, pinned: Some(true) };
+    let pin = Change { pinned: Some(true), ..Change::default() };
     let pinned = store.change_conversation(user.id, ids[0], &pin).await.unwrap().unwrap();
     assert_eq!((pinned.pinned, pinned.title.0.as_str()), (true, "1"));
     let mut seen = vec![];

@@ -3,7 +3,9 @@ import type { Definition, RootContent } from 'mdast'
 import { defineComponent, h, onBeforeUnmount, shallowRef, watch, type PropType } from 'vue'
 import { definitions, GrowingText, type Block } from '../../markdown/parse'
 import { renderBlocks } from '../../markdown/render'
+import { withMathMarks } from '../../markdown/mathMarks'
 import CodeBlock from './CodeBlock.vue'
+import MathText from './MathText'
 
 /** A parse that takes longer than this would cost frames, so the next one waits a multiple of it. */
 const SLOW_MS = 6
@@ -14,7 +16,7 @@ const MarkdownBlock = defineComponent({
     node: { type: Object as PropType<RootContent>, required: true },
     definitions: { type: Object as PropType<ReadonlyMap<string, Definition>>, required: true },
   },
-  setup: (props) => () => renderBlocks([props.node], { definitions: props.definitions, codeBlock: CodeBlock }),
+  setup: (props) => () => renderBlocks([props.node], { definitions: props.definitions, codeBlock: CodeBlock, math: MathText }),
 })
 
 const NONE: ReadonlyMap<string, Definition> = new Map()
@@ -36,7 +38,8 @@ export default defineComponent({
     const read = () => {
       shown = props.text
       const began = performance.now()
-      blocks.value = props.growing ? growth.grow(props.text) : growth.finish(props.text)
+      const text = withMathMarks(props.text)
+      blocks.value = props.growing ? growth.grow(text) : growth.finish(text)
       defined.value = props.growing ? NONE : definitions(blocks.value)
       const took = performance.now() - began
       if (props.growing && took > SLOW_MS) timer = setTimeout(afterRest, took * REST)
