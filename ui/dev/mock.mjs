@@ -36,7 +36,7 @@ const fail = (status, code, message, field) => ({ status, body: { error: { code,
 const ok = (body, status = 200) => ({ status, body })
 
 function addConversation(title, when = now()) {
-  const conversation = { id: newId(), title, created_at: when, updated_at: when, pinned: false, character: null }
+  const conversation = { id: newId(), title, created_at: when, updated_at: when, pinned: false, character: null, sampling: { temperature: null, top_p: null, max_tokens: null } }
   state.conversations.set(conversation.id, { conversation, messages: [] })
   return conversation
 }

@@ -1,7 +1,7 @@
 // Makers of frames and messages for the tests.
 import type { Conversation, Message, ServerFrame } from '../src/wire'
 
-export const conversation: Conversation = { id: 'c1', title: 'Hello', created_at: '2026-11-22T16:00:00.000Z', updated_at: '2026-11-22T16:00:00.000Z', pinned: false, character: null }
+export const conversation: Conversation = { id: 'c1', title: 'Hello', created_at: '2026-11-22T16:00:00.000Z', updated_at: '2026-11-22T16:00:00.000Z', pinned: false, character: null, sampling: { temperature: null, top_p: null, max_tokens: null } }
 
 export function said(id: string, text: string): Message {
   return { id, role: 'user', text, created_at: '2026-11-22T16:00:00.000Z', status: 'complete', error: null, answer: null, resumable: false, parent: null, versions: [id] }

@@ -49,6 +49,25 @@ export class Chats {
     if (!sent) this.apply(key, { type: 'not-sent', error: lineDown() })
   }
 
+  /** The first question of a conversation that is begun for it, with parameters of its own. */
+  async askIn(begin: () => Promise<Conversation>, text: string, model: string | null): Promise<void> {
+    const request = this.begin(NEW, text, null)
+    if (!request) return
+    try {
+      const made = await begin()
+      // The line broke meanwhile, and the question went back into the box.
+      if (this.get(NEW).turn?.request !== request) return
+      this.chats.set(made.id, { ...this.get(NEW), loading: 'ready', title: made.title, character: made.character })
+      this.chats.delete(NEW)
+      this.requests.set(request, made.id)
+      this.outside.touched(made, true)
+      const sent = this.outside.send({ type: 'ask', request, conversation: made.id, text, model })
+      if (!sent) this.apply(made.id, { type: 'not-sent', error: lineDown() })
+    } catch (cause) {
+      this.apply(NEW, { type: 'not-sent', error: told(cause) })
+    }
+  }
+
   /** Another answer in place of this one. */
   again(key: string, answer: string, model: string | null): void {
     const request = this.begin(key, null, answer)

@@ -32,7 +32,7 @@ async function remove(id: string): Promise<void> {
 
 /** The id of a new conversation with it. */
 async function begin(id: string): Promise<string> {
-  const made = await api.converseWith(id).catch(told)
+  const made = await api.begin({ character: id }).catch(told)
   useConversations().touch(made)
   return made.id
 }

@@ -2,6 +2,7 @@
 import { computed, watch, type Ref } from 'vue'
 import { NEW } from '../chat/chats'
 import { useLive } from './useLive'
+import { useParameters } from './useParameters'
 import { useSwarm } from './useSwarm'
 
 export function useChat(id: Ref<string | null>) {
@@ -19,13 +20,20 @@ export function useChat(id: Ref<string | null>) {
     void version.value
     return chats().get(key.value)
   })
+  const { fresh, begin } = useParameters()
+
+  function send(text: string): void {
+    const wanted = model.value?.id ?? null
+    if (key.value === NEW && fresh.value) void chats().askIn(begin, text, wanted)
+    else chats().ask(key.value, text, wanted)
+  }
   const online = computed(() => link.value.state === 'open')
 
   return {
     chat,
     online,
     canSend: computed(() => online.value && !noNode.value && chat.value.turn === null && isOpen(chat.value.loading)),
-    send: (text: string) => chats().ask(key.value, text, model.value?.id ?? null),
+    send,
     edit: (question: string, text: string) => chats().ask(key.value, text, model.value?.id ?? null, question),
     regenerate: (answer: string) => chats().again(key.value, answer, model.value?.id ?? null),
     show: (message: string) => void chats().show(key.value, message),

@@ -1,7 +1,7 @@
 // The list of conversations, newest first, a page at a time.
 import { computed, ref, shallowRef } from 'vue'
 import { api, ApiError } from '../net/api'
-import type { Conversation } from '../wire'
+import type { Conversation, Message } from '../wire'
 import { chat as chatTexts } from '../texts/chat'
 import { noteExpiry } from './useSession'
 
@@ -64,6 +64,21 @@ async function importText(text: string): Promise<Conversation> {
   return made
 }
 
+/** Longer titles are refused: 256 bytes, and a letter has up to four. */
+const LONGEST_TITLE = 60
+
+/** All that led to a message, and it, as a new conversation. */
+async function branchOff(title: string, messages: readonly Message[], last: string): Promise<Conversation> {
+  const said = messages.slice(0, messages.findIndex((m) => m.id === last) + 1).map((message, at) => ({
+    follows: at, role: message.role, text: message.text, status: message.status,
+    created_at_ms: Date.parse(message.created_at), ...(message.answer ? { answer: { ...message.answer, memories: [] } } : {}),
+  }))
+  const cut = [...title].slice(0, LONGEST_TITLE).join('')
+  const made = await api.importFile({ format: 'starling-conversation', version: 1, title: cut, created_at_ms: Date.now(), messages: said }).catch(told)
+  touch(made)
+  return made
+}
+
 function told(error: unknown): never {
   noteExpiry(error)
   throw error
@@ -100,5 +115,5 @@ function clear(): void {
 }
 
 export function useConversations() {
-  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, pin, importText, remove, gone, clear }
+  return { list: computed(() => list.value), state, more, load, loadMore, touch, rename, pin, importText, branchOff, remove, gone, clear }
 }

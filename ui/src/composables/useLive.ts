@@ -8,6 +8,7 @@ import { useCharacters } from './useCharacters'
 import { frameBatch } from './frameBatch'
 import { useConversations } from './useConversations'
 import { noteExpiry } from './useSession'
+import { useParameters } from './useParameters'
 import { useSwarm } from './useSwarm'
 
 /** From this version of the protocol on, this page would misread frames. */
@@ -87,6 +88,7 @@ function stop(): void {
   socket.stop()
   chats = makeChats()
   created.value = null
+  useParameters().clear()
   useSwarm().clear()
   useConversations().clear()
   useCharacters().clear()

@@ -1,7 +1,7 @@
 // The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
 import type {
-  ApiKey, ChangePerson, Character, Conversation, InvitationAnswer, Memory, MemoryStanding, Message, ModelView,
-  NewCharacter, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
+  ApiKey, ChangeConversation, ChangePerson, Character, Conversation, InvitationAnswer, Memory, MemoryStanding, Message, ModelView,
+  NewCharacter, NewConversation, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
 } from '../wire'
 import { Access } from './access'
 import { ApiError, json, send, type Method } from './http'
@@ -70,8 +70,11 @@ export const api = {
     call<{ conversation: Conversation }>('POST', '/api/conversations/import', file).then((r) => r.conversation),
   remove: (key: string) => call<void>('DELETE', `/api/conversations/${id(key)}`),
 
-  converseWith: (character: string) =>
-    call<{ conversation: Conversation }>('POST', '/api/conversations', { character }).then((r) => r.conversation),
+  begin: (how: NewConversation) =>
+    call<{ conversation: Conversation }>('POST', '/api/conversations', how).then((r) => r.conversation),
+  /** How it is answered from now on. */
+  tune: (key: string, how: Pick<ChangeConversation, 'sampling' | 'system_prompt'>) =>
+    call<{ conversation: Conversation }>('PATCH', `/api/conversations/${id(key)}`, how).then((r) => r.conversation),
 
   characters: () => call<{ characters: Character[] }>('GET', '/api/characters').then((r) => r.characters),
   makeCharacter: (what: NewCharacter) =>

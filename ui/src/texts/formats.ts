@@ -9,6 +9,11 @@ export function decimal(value: number, digits = 1): string {
   return value.toLocaleString(languageTag.value, { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
+/** With as many digits behind the point as it needs, up to two. */
+export function decimalShort(value: number): string {
+  return value.toLocaleString(languageTag.value, { maximumFractionDigits: 2 })
+}
+
 /** Of one: 0.4 is 40 %. Never more than there is: 99.9 % is not all. */
 export function percent(share: number): string {
   return (Math.floor(share * 100 + 1e-9) / 100).toLocaleString(languageTag.value, { style: 'percent' })

@@ -31,7 +31,11 @@ pinned: boolean,
 /**
  * With whom it is held.
  */
-character: CharacterId | null, };
+character: CharacterId | null, 
+/**
+ * How tokens are chosen in it.
+ */
+sampling: SamplingDefaults, };
 
 export type MessageRole = "system" | "user" | "assistant";
 
@@ -263,13 +267,29 @@ export type NewConversation = { title?: string,
 /**
  * With whom: it begins with what that one says.
  */
-character?: CharacterId, };
+character?: CharacterId, 
+/**
+ * What the model is told first, in place of what the character has for that.
+ */
+system_prompt?: string, 
+/**
+ * How tokens are chosen, in place of what the character has for that.
+ */
+sampling?: SamplingDefaults, };
 
 export type ChangeConversation = { title?: string, 
 /**
  * It stands before the others.
  */
-pinned?: boolean, };
+pinned?: boolean, 
+/**
+ * What the model is told first from now on; only where the conversation began with something of that kind.
+ */
+system_prompt?: string, 
+/**
+ * How tokens are chosen from now on.
+ */
+sampling?: SamplingDefaults, };
 
 export type ConversationAnswer = { conversation: Conversation, };
 

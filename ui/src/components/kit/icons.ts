@@ -29,6 +29,9 @@ export const icons = {
   person: ['M10 3.5a3 3 0 1 0 0 6a3 3 0 1 0 0-6', 'M4 16.5c.6-3.3 3-5 6-5s5.4 1.7 6 5'],
   memory: ['M4.5 4.5h11v12l-5.5-3-5.5 3z', 'M7.5 8h5'],
   language: ['M10 3a7 7 0 1 0 0 14a7 7 0 1 0 0-14', 'M3.4 8h13.2', 'M3.4 12h13.2', 'M10 3c-4 4-4 10 0 14', 'M10 3c4 4 4 10 0 14'],
+  sliders: ['M4 6h7', 'M15 6h1', 'M13 4.3v3.4', 'M4 14h1', 'M9 14h7', 'M7 12.3v3.4', 'M4 10h12'],
+  branch: ['M6 4v12', 'M6 12c0-3 8-2 8-6', 'M14 3.2a1.6 1.6 0 1 0 0 3.2a1.6 1.6 0 1 0 0-3.2'],
+  command: ['M4 6l3.5 4L4 14', 'M10 14.5h6'],
   chat: ['M3.5 4.5h13v9.5H9l-3.5 3v-3h-2z'],
 } as const satisfies Record<string, readonly string[]>
 

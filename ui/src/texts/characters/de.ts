@@ -1,3 +1,4 @@
+import { decimalShort } from '../formats'
 import type { characters as en } from './en'
 
 export const characters: typeof en = {
@@ -26,6 +27,7 @@ export const characters: typeof en = {
   longest: 'Längste Antwort',
   longestHint: 'In Token. Leer: keine Grenze.',
   notANumber: 'muss eine Zahl sein',
+  outOfRange: (least, most) => `muss ${decimalShort(least)} bis ${decimalShort(most)} sein`,
   share: 'Geteilt: Alle auf diesem Gateway können mit ihm reden und all dies lesen.',
   picture: 'Bild',
   dropPicture: 'Wegnehmen',

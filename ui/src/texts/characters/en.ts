@@ -1,4 +1,6 @@
 // Characters: the page, the form and the picture.
+import { decimalShort } from '../formats'
+
 export const characters = {
   title: 'Characters',
   make: 'New character',
@@ -25,6 +27,7 @@ export const characters = {
   longest: 'Longest answer',
   longestHint: 'In tokens. Empty: no limit.',
   notANumber: 'must be a number',
+  outOfRange: (least: number, most: number) => `must be ${decimalShort(least)} to ${decimalShort(most)}`,
   share: 'Shared: everybody on this gateway can talk to it and read all of this.',
   picture: 'Picture',
   dropPicture: 'Take it away',

@@ -1,6 +1,6 @@
 import type { ModelView } from '../../wire'
 import { plural } from '../common/de'
-import { percent, whole } from '../formats'
+import { percent, rate, whole } from '../formats'
 import type { chat as en } from './en'
 
 const reads = (model: ModelView) => `liest ${whole(model.context_tokens)} Token`
@@ -91,6 +91,7 @@ export const chat: typeof en = {
     demo: 'Demo',
     loading: (model) => `wird geladen, ${percent((model.loading_permille ?? 0) / 1000)} · ${reads(model)}`,
     loadable: (model) => `nicht geladen: die erste Frage wartet darauf · ${reads(model)}`,
+    upTo: (tokensPerSecond) => `bis ${rate(tokensPerSecond)} Token/s`,
     loaded: (model) => `${whole(model.nodes)} Knoten · ${whole(model.slots_free)} von ${whole(model.slots_total)} frei · ${reads(model)}`,
   },
 
@@ -105,6 +106,8 @@ export const chat: typeof en = {
     goOn: 'Weiter',
     askAgain: 'Noch einmal fragen',
     another: 'Andere Antwort',
+    branch: 'In neuem Chat weitermachen',
+    branchTitle: (title) => `${title} (Zweig)`,
     copyWhat: 'Antwort',
     interrupted: 'Diese Antwort wurde unterbrochen',
     kept: 'Was angekommen war, bleibt erhalten.',
@@ -129,6 +132,50 @@ export const chat: typeof en = {
     wentOn: (nodes) => (nodes.length === 2 ? `ging auf ${nodes[1]} weiter` : `ging ${nodes.length - 1}-mal weiter`),
     wentOnStory: ([first, ...others]) => `${first} hat diese Antwort begonnen. ${others.join(', dann ')} hat sie von dort fortgesetzt, wo sie stand.`,
     remembered: (count) => `${count} erinnert`,
+  },
+
+  parameters: {
+    title: 'Wie geantwortet wird',
+    lead: 'Für diese Unterhaltung. Was leer bleibt, ist so, wie der Charakter oder der Knoten es hat.',
+    leadNew: 'Für die Unterhaltung, die deine nächste Frage beginnt. Was leer bleibt, ist so, wie der Knoten es hat.',
+    system: 'Was dem Modell zuerst gesagt wird',
+    systemHint: 'Es liest dies vor allem anderen. Zum Beispiel: Antworte kurz, und auf Französisch.',
+    systemNone: 'Diese Unterhaltung begann ohne das. Ein neuer Chat kann damit beginnen.',
+    temperature: 'Temperatur',
+    temperatureHint: '0 ist stetig, 2 ist wild.',
+    topP: 'Top-p',
+    topPHint: 'Unter wie vielen wahrscheinlichen Wörtern gewählt wird: 0,01 bis 1.',
+    longest: 'Längste Antwort',
+    longestHint: 'In Token.',
+    reset: 'Alles leeren',
+    open: 'Wie geantwortet wird',
+    openSet: 'Wie geantwortet wird (geändert)',
+    failed: 'Die Einstellungen konnten nicht geladen werden.',
+  },
+
+  palette: {
+    title: 'Was möchtest du tun?',
+    label: 'Ein Befehl, oder Wörter einer Unterhaltung',
+    nothing: 'Nichts dergleichen.',
+    commands: 'Befehle',
+    conversations: 'Unterhaltungen',
+    newChat: 'Neuer Chat',
+    model: (name) => `${name} fragen`,
+    shortcuts: 'Tastenkürzel',
+    parameters: 'Wie geantwortet wird',
+  },
+
+  shortcuts: {
+    title: 'Tastenkürzel',
+    or: 'oder',
+    palette: 'Befehl oder Unterhaltung finden',
+    newChat: 'Neuer Chat',
+    write: 'Schreiben',
+    send: 'Senden',
+    line: 'Neue Zeile',
+    stop: 'Antwort anhalten',
+    help: 'Diese Liste',
+    close: 'Schließen, was obenauf liegt',
   },
 
   running: {

@@ -1,7 +1,7 @@
 // The chat: the list, the thread, what is told of an answer, and the box to write in.
 import type { Answer, ModelView } from '../../wire'
 import { plural } from '../common/en'
-import { percent, whole } from '../formats'
+import { percent, rate, whole } from '../formats'
 
 const reads = (model: ModelView) => `reads ${whole(model.context_tokens)} tokens`
 
@@ -92,6 +92,7 @@ export const chat = {
     demo: 'demo',
     loading: (model: ModelView) => `being loaded, ${percent((model.loading_permille ?? 0) / 1000)} · ${reads(model)}`,
     loadable: (model: ModelView) => `not loaded: the first question waits for that · ${reads(model)}`,
+    upTo: (tokensPerSecond: number) => `up to ${rate(tokensPerSecond)} tokens/s`,
     loaded: (model: ModelView) => `${plural(model.nodes, 'node')} · ${whole(model.slots_free)} of ${whole(model.slots_total)} free · ${reads(model)}`,
   },
 
@@ -106,6 +107,8 @@ export const chat = {
     goOn: 'Go on',
     askAgain: 'Ask again',
     another: 'Another answer',
+    branch: 'Go on in a new chat',
+    branchTitle: (title: string) => `${title} (branch)`,
     copyWhat: 'answer',
     interrupted: 'This answer was interrupted',
     kept: 'What had arrived is kept.',
@@ -133,6 +136,50 @@ export const chat = {
     wentOnStory: ([first, ...others]: readonly string[]) => `${first} began this answer. ${others.join(', then ')} went on with it from where it stood.`,
     /** An answer that was given with memories. */
     remembered: (count: number) => `remembered ${count}`,
+  },
+
+  parameters: {
+    title: 'How it answers',
+    lead: 'For this conversation. What is left empty is as the character or the node has it.',
+    leadNew: 'For the conversation that your next question begins. What is left empty is as the node has it.',
+    system: 'What the model is told first',
+    systemHint: 'It reads this before anything else. For example: Answer briefly, and in French.',
+    systemNone: 'This conversation began without it. A new chat can begin with it.',
+    temperature: 'Temperature',
+    temperatureHint: '0 is steady, 2 is wild.',
+    topP: 'Top-p',
+    topPHint: 'Among how many likely words it chooses: 0.01 to 1.',
+    longest: 'Longest answer',
+    longestHint: 'In tokens.',
+    reset: 'Empty all',
+    open: 'How it answers',
+    openSet: 'How it answers (changed)',
+    failed: 'The parameters could not be loaded.',
+  },
+
+  palette: {
+    title: 'What would you like to do?',
+    label: 'A command, or words of a conversation',
+    nothing: 'Nothing like that.',
+    commands: 'Commands',
+    conversations: 'Conversations',
+    newChat: 'New chat',
+    model: (name: string) => `Ask ${name}`,
+    shortcuts: 'Keyboard shortcuts',
+    parameters: 'How it answers',
+  },
+
+  shortcuts: {
+    title: 'Keyboard shortcuts',
+    or: 'or',
+    palette: 'Find a command or a conversation',
+    newChat: 'New chat',
+    write: 'Write',
+    send: 'Send',
+    line: 'New line',
+    stop: 'Stop the answer',
+    help: 'This list',
+    close: 'Close what lies above',
   },
 
   running: {

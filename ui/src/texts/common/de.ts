@@ -109,6 +109,7 @@ export const common: typeof en = {
     keys: 'API-Schlüssel',
     accountPage: 'Konto',
     people: 'Personen',
+    shortcuts: 'Tastenkürzel',
     signOut: 'Abmelden',
     appearance: 'Aussehen',
     themes: { system: 'Wie das System', light: 'Hell', dark: 'Dunkel' },

@@ -99,6 +99,7 @@ export const common = {
     keys: 'API keys',
     accountPage: 'Account',
     people: 'People',
+    shortcuts: 'Keyboard shortcuts',
     signOut: 'Sign out',
     appearance: 'Appearance',
     themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
