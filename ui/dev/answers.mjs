@@ -22,6 +22,12 @@ let socket = UdpSocket::bind("0.0.0.0:0").await?;
 socket.send_to(&[0u8; 1], peer).await?;   // opens the way back in our own router
 \`\`\`
 
+How long the way back stays open is a matter of chance: with \\(n\\) attempts that each succeed with \\(p\\),
+
+\\[
+P = 1 - (1 - p)^n \\qquad \\mathbb{E}[t] = \\sum_{i=1}^{n} i\\,\\frac{p\\,(1-p)^{i-1}}{P}
+\\]
+
 > Where punching fails, the relay passes the encrypted bytes on; it cannot read them.
 
 - [x] try direct addresses first

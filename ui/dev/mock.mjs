@@ -7,8 +7,8 @@ import { WebSocketServer } from 'ws'
 import { answers } from './answers.mjs'
 
 const PORT = Number(process.env.PORT ?? 8080)
-const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
+const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue starling"
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' }
 const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
 const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, nodes: 1, slots_free: 3, slots_total: 4, ...more })
 const demo = { nodes: [node('attic')], models: [model('swarm-demo-3M', { demo: true })] }
@@ -41,8 +41,9 @@ function addConversation(title, when = now()) {
   return conversation
 }
 
-function begin(character) {
+function begin(character, sampling) {
   const conversation = addConversation(character.name)
+  if (sampling) conversation.sampling = sampling
   conversation.character = character.id
   const chat = state.conversations.get(conversation.id)
   for (const [role, text] of [['system', character.system_prompt], ['assistant', character.greeting]]) {
@@ -100,7 +101,8 @@ const routes = {
   'DELETE /api/memories': () => { state.memories = []; return { status: 204 } },
   'GET /api/memory': () => ok({ enabled: state.remembers, facts: state.memories.length, max_facts: 1000, passages: 0, waiting: 0, model: 'all-MiniLM-L6-v2' }),
   'PUT /api/memory': ({ enabled }) => { state.remembers = enabled; return { status: 204 } },
-  'POST /api/conversations': ({ character: id }) => begin(state.characters.find((c) => c.id === id)),
+  'POST /api/conversations': ({ character: id, system_prompt, sampling }) => begin(state.characters.find((c) => c.id === id) ?? { id: null, name: 'New conversation', system_prompt }, sampling),
+  'POST /api/conversations/import': (file) => { const conversation = addConversation(file.title); const chat = state.conversations.get(conversation.id); for (const { role, text, answer } of file.messages) place(chat, { id: newId(), role, text, created_at: now(), status: 'complete', error: null, answer: answer ?? null, resumable: false }); return ok({ conversation }, 201) },
   'GET /api/keys': () => ok({ keys: state.keys }),
   'POST /api/keys': ({ label }) => {
     const key = { id: newId(), label, created_at: now(), last_used_at: null }

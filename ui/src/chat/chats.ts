@@ -1,19 +1,17 @@
-// All conversations this page has touched, and which frame belongs to which. Knows the protocol's order
+// All conversations this page has touched. Knows the protocol's order
 // of events (ask, accept, join after a break); knows neither Vue nor WebSocket.
 import type { ClientFrame, Conversation, ServerFrame } from '../wire'
 import type { ChatsOutside } from './outside'
 import { gone, lineDown, lineLost, notAgain, notGoneOn, told } from './trouble'
 import { emptyChat, isOpenEnded, reduce, type Chat, type ChatEvent } from './state'
+import { Whose } from './whose'
 
 /** The key of the conversation that has no id yet. */
 export const NEW = 'new'
 
 export class Chats {
   private readonly chats = new Map<string, Chat>()
-  private readonly turns = new Map<string, string>()
-  private readonly requests = new Map<string, string>()
-  /** Joins without an answer yet, oldest first: the first frame of an unknown turn belongs to the oldest. */
-  private joins: string[] = []
+  private readonly whose = new Whose()
   /** Turns that began elsewhere while the page still followed the one before. */
   private readonly begun = new Map<string, string>()
   private online = false
@@ -59,7 +57,7 @@ export class Chats {
       if (this.get(NEW).turn?.request !== request) return
       this.chats.set(made.id, { ...this.get(NEW), loading: 'ready', title: made.title, character: made.character })
       this.chats.delete(NEW)
-      this.requests.set(request, made.id)
+      this.whose.requests.set(request, made.id)
       this.outside.touched(made, true)
       const sent = this.outside.send({ type: 'ask', request, conversation: made.id, text, model })
       if (!sent) this.apply(made.id, { type: 'not-sent', error: lineDown() })
@@ -90,7 +88,7 @@ export class Chats {
   private begin(key: string, text: string | null, replaces: string | null): string | null {
     if (this.get(key).turn) return null
     const request = this.outside.newRequest()
-    this.requests.set(request, key)
+    this.whose.requests.set(request, key)
     this.apply(key, { type: 'asked', request, text, replaces })
     return request
   }
@@ -100,7 +98,7 @@ export class Chats {
     const message = this.get(key).messages.find((m) => m.id === id)
     if (!message || this.get(key).turn) return
     const request = this.outside.newRequest()
-    this.requests.set(request, key)
+    this.whose.requests.set(request, key)
     this.apply(key, { type: 'going-on', request, message })
     const sent = this.outside.send({ type: 'go_on', request, conversation: key, turn: id })
     if (!sent) this.apply(key, { type: 'not-sent', error: notGoneOn() })
@@ -130,7 +128,7 @@ export class Chats {
   lineIs(online: boolean): void {
     if (online === this.online) return
     this.online = online
-    this.joins = []
+    this.whose.joins = []
     if (!online) return
     if (this.wasOnline) this.outside.missed()
     for (const [key, chat] of this.chats) {
@@ -153,11 +151,11 @@ export class Chats {
       case 'missed': return this.missed()
       case 'idle': return this.idle(frame.conversation)
     }
-    const key = this.keyOf(frame)
+    const key = this.whose.keyOf(frame)
     if (key === null) return
     if (frame.type === 'accepted') return this.accepted(key, frame)
     this.apply(key, frame)
-    if (frame.type === 'done') this.turns.delete(frame.turn)
+    if (frame.type === 'done') this.whose.turns.delete(frame.turn)
     if (frame.type === 'failed') this.failed(key, frame)
     const next = this.begun.get(key)
     if (next && !this.get(key).turn) this.began(key, next)
@@ -204,8 +202,8 @@ export class Chats {
       this.chats.set(id, this.get(NEW))
       this.chats.delete(NEW)
     }
-    this.turns.set(frame.turn, id)
-    if (frame.request) this.requests.delete(frame.request)
+    this.whose.turns.set(frame.turn, id)
+    if (frame.request) this.whose.requests.delete(frame.request)
     this.apply(id, frame)
     // Stop was pressed before the turn had a name.
     if (this.get(id).turn?.stopping) this.outside.send({ type: 'stop', turn: frame.turn })
@@ -213,15 +211,15 @@ export class Chats {
   }
 
   private failed(key: string, frame: Extract<ServerFrame, { type: 'failed' }>): void {
-    if (frame.turn) this.turns.delete(frame.turn)
-    if (frame.request) this.requests.delete(frame.request)
+    if (frame.turn) this.whose.turns.delete(frame.turn)
+    if (frame.request) this.whose.requests.delete(frame.request)
     // Another window asked first: show its answer.
     if (frame.error.code === 'turn_running' && key !== NEW) this.join(key)
   }
 
   /** Nothing runs there: what we thought was running has ended meanwhile, so its end is in the store. */
   private idle(id: string): void {
-    this.joins = this.joins.filter((join) => join !== id)
+    this.whose.joins = this.whose.joins.filter((join) => join !== id)
     const chat = this.get(id)
     if (chat.turn?.id) {
       this.apply(id, { type: 'turn-over' })
@@ -248,11 +246,11 @@ export class Chats {
 
   private join(id: string): void {
     // Two joins from the beginning would bring every word twice.
-    if (this.joins.includes(id)) return
+    if (this.whose.joins.includes(id)) return
     this.apply(id, { type: 'joining' })
     const { turn } = this.get(id)
     const frame: ClientFrame = { type: 'join', conversation: id, turn: turn?.id ?? null, last_seq: turn?.seq ?? 0 }
-    if (this.outside.send(frame)) this.joins.push(id)
+    if (this.outside.send(frame)) this.whose.joins.push(id)
   }
 
   private async reload(id: string): Promise<boolean> {
@@ -285,20 +283,6 @@ export class Chats {
     this.apply(key, { type: 'not-sent', error: lineLost() })
   }
 
-  private keyOf(frame: ServerFrame): string | null {
-    const stated = statedConversation(frame)
-    if (frame.type === 'accepted' || frame.type === 'failed') {
-      const asked = frame.request ? this.requests.get(frame.request) : undefined
-      if (asked) return asked
-    }
-    const turn = 'turn' in frame ? frame.turn : null
-    const key = stated ?? (turn ? this.turns.get(turn) : undefined) ?? (turn ? this.joins[0] : undefined)
-    if (key === undefined) return null
-    if (turn) this.turns.set(turn, key)
-    this.joins = this.joins.filter((join) => join !== key)
-    return key
-  }
-
   private apply(key: string, event: ChatEvent): void {
     const before = this.get(key)
     const after = reduce(before, event)
@@ -306,10 +290,4 @@ export class Chats {
     this.chats.set(key, after)
     this.outside.changed()
   }
-}
-
-function statedConversation(frame: ServerFrame): string | undefined {
-  if (frame.type === 'accepted') return frame.conversation.id
-  if (frame.type === 'started' || frame.type === 'done' || frame.type === 'failed') return frame.conversation ?? undefined
-  return undefined
 }

@@ -144,7 +144,7 @@ export const chat: typeof en = {
     temperature: 'Temperatur',
     temperatureHint: '0 ist stetig, 2 ist wild.',
     topP: 'Top-p',
-    topPHint: 'Unter wie vielen wahrscheinlichen Wörtern gewählt wird: 0,01 bis 1.',
+    topPHint: '1 sind alle Wörter, weniger die wahrscheinlichen.',
     longest: 'Längste Antwort',
     longestHint: 'In Token.',
     reset: 'Alles leeren',

@@ -148,7 +148,7 @@ export const chat = {
     temperature: 'Temperature',
     temperatureHint: '0 is steady, 2 is wild.',
     topP: 'Top-p',
-    topPHint: 'Among how many likely words it chooses: 0.01 to 1.',
+    topPHint: '1 is all words, less the likely ones.',
     longest: 'Longest answer',
     longestHint: 'In tokens.',
     reset: 'Empty all',
