@@ -22,5 +22,11 @@ export default defineConfig({
   server: {
     proxy: { '/api': { target: api, ws: true }, '/v1': api },
   },
-  test: { environment: 'happy-dom', include: ['tests/**/*.test.ts'], restoreMocks: true },
+  test: {
+    environment: 'happy-dom',
+    include: ['tests/**/*.test.ts'],
+    restoreMocks: true,
+    // For a very busy computer; what would wait for ever still ends.
+    testTimeout: 30_000,
+  },
 })

@@ -42,6 +42,12 @@ describe('mathematics', () => {
     expect(root.querySelector('[style], annotation, a')).toBeNull()
   })
 
+  it('has letters of other alphabets as characters', async () => {
+    const root = await settled('\\(\\mathbb{E} \\mathbb{R} \\mathbf{v}_1 \\mathcal{L} \\mathrm{d}x\\)', 'math')
+    for (const letter of ['𝔼', 'ℝ', '𝐯', 'ℒ', 'd']) expect(root.querySelector('math')?.textContent).toContain(letter)
+    expect(root.querySelector('[mathvariant]:not([mathvariant=normal])')).toBeNull()
+  })
+
   it('is shown as it was written where it cannot be read', () => {
     expect(mathNode('\\frac{', false)).toBeNull()
     expect(mathNode('\\def\\a{\\a\\a}\\a', false)).toBeNull()

@@ -2,6 +2,7 @@
 // named here come out of that, so a formula cannot bring a link, a style or a script. Loaded when there is a formula.
 import katex from 'katex'
 import { h, type VNode } from 'vue'
+import { styled } from './letters'
 
 /** What KaTeX makes of a formula when it is asked for MathML. */
 interface Piece {
@@ -19,7 +20,7 @@ const ELEMENTS = new Set([
   'munder', 'mover', 'munderover', 'mtable', 'mtr', 'mtd', 'mlabeledtr', 'menclose', 'mpadded', 'mphantom', 'mstyle', 'merror',
 ])
 const ATTRIBUTES = new Set([
-  'mathvariant', 'stretchy', 'fence', 'separator', 'accent', 'accentunder', 'largeop', 'movablelimits', 'symmetric', 'form',
+  'stretchy', 'fence', 'separator', 'accent', 'accentunder', 'largeop', 'movablelimits', 'symmetric', 'form',
   'displaystyle', 'scriptlevel', 'linethickness', 'lspace', 'rspace', 'width', 'height', 'depth', 'voffset', 'minsize', 'maxsize',
   'columnalign', 'columnspacing', 'columnlines', 'rowspacing', 'rowlines', 'rowalign', 'notation', 'mathcolor', 'display',
 ])
@@ -61,6 +62,12 @@ function node(piece: Piece, count: { left: number }): VNode | string | null {
   if (piece.width !== undefined && piece.type === undefined) return piece.character ?? h('mspace', { '^width': `${piece.width}em` })
   // The formula as text is for programs that read it aloud, and they have the MathML.
   if (piece.type === 'annotation') return null
+  const variant = piece.attributes?.['mathvariant']
+  if (variant && piece.children?.every((child) => child.text !== undefined)) {
+    // One letter alone would lean; this keeps it upright.
+    const upright = variant === 'normal' ? { '^mathvariant': 'normal' } : null
+    return h(ELEMENTS.has(piece.type ?? '') ? String(piece.type) : 'mi', upright, styled(piece.children.map((child) => child.text).join(''), variant))
+  }
   const inner = (piece.children ?? []).map((child) => node(child, count)).filter((made) => made !== null)
   if (!piece.type || !ELEMENTS.has(piece.type)) return h('mrow', inner)
   const attributes = Object.entries(piece.attributes ?? {}).filter(([name, value]) => ATTRIBUTES.has(name) && value.length < 100)
