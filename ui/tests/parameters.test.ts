@@ -127,7 +127,7 @@ describe('keys and the palette', () => {
     expect(open.value).toBe('palette')
     press('k', { metaKey: true })
     expect(open.value).toBeNull()
-    press('/', { ctrlKey: true })
+    press('/', { ctrlKey: true, shiftKey: true })
     expect(open.value).toBe('shortcuts')
     open.value = null
     const field = document.body.appendChild(document.createElement('input'))

@@ -12,7 +12,7 @@ import { useSession } from './useSession'
 import { useSwarm } from './useSwarm'
 import { useTheme, type Theme } from './useTheme'
 
-export interface Command { id: string; name: string; icon: IconName; group: 'commands' | 'conversations'; act: () => void }
+export interface Command { id: string; name: string; icon: IconName; group: 'commands' | 'conversations'; act: () => unknown }
 
 /** More would be no help in choosing. */
 const MOST_CONVERSATIONS = 20
@@ -29,8 +29,14 @@ export function useCommands(words: Ref<string>) {
   const { choose: look } = useTheme()
   const { choose: speak } = useLanguage()
 
-  const command = (id: string, name: string, icon: IconName, act: () => void): Command => ({ id, name, icon, group: 'commands', act })
+  const command = (id: string, name: string, icon: IconName, act: () => unknown): Command => ({ id, name, icon, group: 'commands', act })
   const page = (path: string, name: string, icon: IconName) => command(path, name, icon, () => void router.push(path))
+
+  /** They lie over the chat that they are of. */
+  async function showParameters(): Promise<void> {
+    if (!/^\/c(\/|$)/.test(router.currentRoute.value.path)) await router.push('/c')
+    open.value = 'parameters'
+  }
 
   const commands = computed<Command[]>(() => [
     page('/c', t.value.palette.newChat, 'plus'),
@@ -39,7 +45,7 @@ export function useCommands(words: Ref<string>) {
     page('/keys', c.value.side.keys, 'key'),
     page('/account', c.value.side.accountPage, 'person'),
     ...(user.value?.role === 'admin' ? [page('/people', c.value.side.people, 'person')] : []),
-    command('parameters', t.value.palette.parameters, 'sliders', () => { open.value = 'parameters' }),
+    command('parameters', t.value.palette.parameters, 'sliders', showParameters),
     command('shortcuts', t.value.palette.shortcuts, 'command', () => { open.value = 'shortcuts' }),
     ...models.value.map(({ id }) => command(`model ${id}`, t.value.palette.model(id), 'nodes', () => choose(id))),
     ...(['system', 'light', 'dark'] as const).map((id) =>

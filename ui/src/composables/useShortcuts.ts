@@ -42,7 +42,9 @@ export function useShortcuts(): void {
     const held = event.ctrlKey || event.metaKey
     // A single letter is for whoever writes, and a dialog keeps its keys.
     if (!held && (writes(event.target) || document.querySelector('dialog[open]'))) return
-    const act = acts[[held && 'mod', held && event.shiftKey && 'shift', event.key.toLowerCase()].filter(Boolean).join('+')]
+    // On many keyboards a slash is written with Shift.
+    const shift = held && event.shiftKey && event.key !== '/'
+    const act = acts[[held && 'mod', shift && 'shift', event.key.toLowerCase()].filter(Boolean).join('+')]
     if (!act) return
     event.preventDefault()
     act()

@@ -3,7 +3,10 @@
 import type { Definition, List, ListItem, Nodes, Paragraph, PhrasingContent, RootContent, Table } from 'mdast'
 import type {} from 'mdast-util-math'
 import { h, type Component, type VNode, type VNodeArrayChildren } from 'vue'
+import { chat } from '../texts/chat'
 import { safeHref } from './links'
+
+const words = () => chat.texts.value.markdown
 
 export interface RenderContext {
   definitions: ReadonlyMap<string, Definition>
@@ -74,7 +77,7 @@ function link(address: string, inner: VNodeArrayChildren): VNode {
 
 /** Loading a picture would tell its server who reads this answer, so it is only a link. */
 function image(address: string, alt: string | null | undefined): VNode {
-  return link(address, [h('span', { class: 'md-image' }, 'image'), alt || 'without a description'])
+  return link(address, [h('span', { class: 'md-image' }, words().image), alt || words().noDescription])
 }
 
 function list(node: List, context: RenderContext, depth: number): VNode {
@@ -90,7 +93,7 @@ function listItem(item: ListItem, spread: boolean, context: RenderContext, depth
       ? children(child.children, context, depth + 1)
       : children([child], context, depth + 1))
   if (item.checked == null) return h('li', inner)
-  const mark = h('span', { class: ['md-check', item.checked && 'is-done'], role: 'img', 'aria-label': item.checked ? 'done' : 'to do' })
+  const mark = h('span', { class: ['md-check', item.checked && 'is-done'], role: 'img', 'aria-label': item.checked ? words().done : words().toDo })
   return h('li', { class: 'md-task' }, [mark, h('div', inner)])
 }
 
@@ -100,7 +103,7 @@ function table(node: Table, context: RenderContext, depth: number): VNode {
     h(tag, { class: alignClass(node.align?.[column]), scope: tag === 'th' ? 'col' : undefined },
       children(cell.children as PhrasingContent[], context, depth + 3))))
   // The box scrolls when a table is wider than the page; a keyboard reaches it by tab.
-  return h('div', { class: 'md-table', tabindex: 0, role: 'group', 'aria-label': 'Table' }, [
+  return h('div', { class: 'md-table', tabindex: 0, role: 'group', 'aria-label': words().table }, [
     h('table', [h('thead', [row(head, 'th')]), h('tbody', body.map((cells) => row(cells, 'td')))]),
   ])
 }

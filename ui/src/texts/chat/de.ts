@@ -134,6 +134,8 @@ export const chat: typeof en = {
     remembered: (count) => `${count} erinnert`,
   },
 
+  markdown: { table: 'Tabelle', done: 'erledigt', toDo: 'zu tun', image: 'Bild', noDescription: 'ohne Beschreibung', formula: 'Formel' },
+
   parameters: {
     title: 'Wie geantwortet wird',
     lead: 'Für diese Unterhaltung. Was leer bleibt, ist so, wie der Charakter oder der Knoten es hat.',

@@ -138,6 +138,9 @@ export const chat = {
     remembered: (count: number) => `remembered ${count}`,
   },
 
+  /** What a screen reader is told of parts of an answer. */
+  markdown: { table: 'Table', done: 'done', toDo: 'to do', image: 'image', noDescription: 'without a description', formula: 'Formula' },
+
   parameters: {
     title: 'How it answers',
     lead: 'For this conversation. What is left empty is as the character or the node has it.',

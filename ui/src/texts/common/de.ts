@@ -65,6 +65,7 @@ export const common: typeof en = {
   showPassword: 'Passwort zeigen',
   titles,
   otherTitle: 'Das hat nicht geklappt',
+  status: (code) => `Das Gateway hat mit Status ${code} geantwortet.`,
   reasons,
 
   door: {

@@ -55,6 +55,8 @@ export const common = {
   showPassword: 'Show password',
   titles: titles as Readonly<Record<string, string>>,
   otherTitle: 'That did not work',
+  /** The way to the gateway said this, and not the gateway. */
+  status: (code: string) => `The gateway answered with status ${code}.`,
   reasons: reasons as Readonly<Record<string, string>>,
 
   door: {
