@@ -9,8 +9,8 @@ import { answers } from './answers.mjs'
 const PORT = Number(process.env.PORT ?? 8080)
 const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue starling"
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' }
-const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
-const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, nodes: 1, slots_free: 3, slots_total: 4, ...more })
+const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], network: { nat: 'cone', udp: true }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
+const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, state: 'loaded', loading_permille: null, nodes: 1, slots_free: 3, slots_total: 4, ...more })
 const demo = { nodes: [node('attic')], models: [model('swarm-demo-3M', { demo: true })] }
 const rich = {
   nodes: [node('workshop', { models: ['Qwen3-8B-Q4_K_M'], device: 'CUDA: NVIDIA GeForce RTX 4070', gpus: [{ name: 'NVIDIA GeForce RTX 4070', memory: { total: 12.9e9, used: 8.1e9 }, utilization_percent: 87, temperature_celsius: 66, power_watts: 182 }], decode_tokens_per_second: 61, rtt_ms: 18.4 }), node('attic', { path: 'relayed', rtt_ms: 74, warning: 'this computer has a GPU that is not used: the program was built without CUDA and Vulkan' })],

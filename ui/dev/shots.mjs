@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
 const [dir = 'shots', ...only] = process.argv.slice(2)
-const PORT = 8123
+const PORT = Number(process.env.PORT ?? 8123)
 const url = `http://127.0.0.1:${PORT}`
 mkdirSync(dir, { recursive: true })
 

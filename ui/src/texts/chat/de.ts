@@ -158,6 +158,7 @@ export const chat: typeof en = {
   palette: {
     title: 'Was möchtest du tun?',
     label: 'Ein Befehl, oder Wörter einer Unterhaltung',
+    hint: 'Befehl oder Unterhaltung',
     nothing: 'Nichts dergleichen.',
     commands: 'Befehle',
     conversations: 'Unterhaltungen',

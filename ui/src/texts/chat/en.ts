@@ -163,6 +163,7 @@ export const chat = {
   palette: {
     title: 'What would you like to do?',
     label: 'A command, or words of a conversation',
+    hint: 'Command or conversation',
     nothing: 'Nothing like that.',
     commands: 'Commands',
     conversations: 'Conversations',
