@@ -26,6 +26,7 @@ mod describe;
 mod drive;
 pub mod embed;
 pub mod engine;
+pub mod graph;
 mod handle;
 pub mod host;
 pub mod model;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::OpenError;
 
-pub use gguf::Header;
+pub use gguf::{Header, Tensor};
 pub use hashes::{Hashes, Known, hash_file};
 pub use peek::{Peek, peek};
 pub use pooling::Pooling;
@@ -17,6 +17,7 @@ pub use reader::HeaderError;
 
 mod check;
 pub mod convert;
+pub(crate) mod float;
 pub mod footprint;
 mod gguf;
 mod hashes;

@@ -1,7 +1,9 @@
 //! Rules beyond the format: values on which llama.cpp would abort instead of refusing, and files that are of no
 //! use here.
 
-use super::gguf::{Extent, Header};
+use std::collections::BTreeMap;
+
+use super::gguf::{Header, Tensor};
 use super::reader::{HeaderError, KIND_F32, KIND_I32, KIND_TEXT, Value};
 
 mod special;
@@ -53,12 +55,14 @@ pub(super) fn servable(header: &Header) -> Result<(), &'static str> {
 
 /// Checks that the tensors fill the `room` behind the header: none beyond its end, none in another's place, and
 /// nothing at the end that no tensor knows of (a lying count would shift every weight).
-pub(super) fn layout(mut tensors: Vec<Extent>, room: u64) -> Result<(), HeaderError> {
-    tensors.sort_by_key(|tensor| tensor.start);
-    if tensors.windows(2).any(|pair| pair[0].end > pair[1].start) {
+pub(super) fn layout(tensors: &BTreeMap<String, Tensor>, room: u64) -> Result<(), HeaderError> {
+    let mut extents: Vec<(u64, u64)> =
+        tensors.values().map(|tensor| (tensor.start, tensor.start.saturating_add(tensor.bytes))).collect();
+    extents.sort_unstable();
+    if extents.windows(2).any(|pair| pair[0].1 > pair[1].0) {
         return Err(HeaderError::broken("tensors overlap"));
     }
-    let end = tensors.last().map_or(0, |tensor| tensor.end);
+    let end = extents.last().map_or(0, |extent| extent.1);
     match room.checked_sub(end) {
         None => Err(HeaderError::TooShort),
         Some(left) if left > MAX_PADDING => Err(HeaderError::broken(format!("{left} bytes belong to no tensor"))),

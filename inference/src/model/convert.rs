@@ -13,7 +13,7 @@ use super::write::{self, Header, Precision};
 use safetensors::Safetensors;
 use vocabulary::Vocabulary;
 
-mod safetensors;
+pub(crate) mod safetensors;
 mod vocabulary;
 
 /// Longest JSON file; a vocabulary has a few megabytes.

@@ -1,6 +1,6 @@
 //! The header of a GGUF file (versions 2 and 3; format: `docs/gguf.md` in the ggml repository).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::check;
@@ -57,6 +57,20 @@ const FILE_TYPES: [(u64, &str); 34] = [
 #[derive(Debug)]
 pub struct Header {
     entries: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// A tensor and where in the file its numbers lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// How its numbers are stored (`enum ggml_type` in ggml.h).
+    pub kind: u32,
+    /// Lengths, that of a row first; the reverse of the usual order, as the format has it.
+    pub shape: Vec<u64>,
+    /// First byte in the file.
+    pub start: u64,
+    /// Bytes that it takes.
+    pub bytes: u64,
 }
 
 impl Header {
@@ -67,12 +81,19 @@ impl Header {
     pub fn read(source: impl Read, length: u64) -> Result<Self, HeaderError> {
         let mut reader = Reader::new(source, length);
         let (tensors, entries) = read_counts(&mut reader)?;
-        let header = Self { entries: read_entries(&mut reader, entries)? };
+        let header = Self { entries: read_entries(&mut reader, entries)?, tensors: BTreeMap::new() };
         check::entries(&header)?;
-        let tensors = read_tensors(&mut reader, tensors, header.alignment()?)?;
+        let mut tensors = read_tensors(&mut reader, tensors, header.alignment()?)?;
         let data = reader.position().next_multiple_of(header.alignment()?);
-        check::layout(tensors, length.checked_sub(data).ok_or(HeaderError::TooShort)?)?;
-        Ok(header)
+        check::layout(&tensors, length.checked_sub(data).ok_or(HeaderError::TooShort)?)?;
+        // All of them end within the file, so that this cannot overflow.
+        tensors.values_mut().for_each(|tensor| tensor.start += data);
+        Ok(Self { tensors, ..header })
+    }
+
+    /// The tensors by their names; each lies within the file and in nobody else's place.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
     }
 
     /// The kind of network, such as `qwen3`.
@@ -112,6 +133,15 @@ impl Header {
         }
     }
 
+    /// An entry that is a number of any kind from 0.
+    pub fn float(&self, key: &str) -> Option<f64> {
+        match self.entries.get(key)? {
+            Value::Float(number) => Some(*number),
+            Value::Number(number) => Some(*number as f64),
+            _ => None,
+        }
+    }
+
     /// Entries of the network that may be one number for all layers or one for each; `layers` of them.
     pub(super) fn numbers(&self, key: &str, layers: usize) -> Option<Vec<u64>> {
         match self.entries.get(key)? {
@@ -136,7 +166,8 @@ impl Header {
     /// Made up by a test.
     #[cfg(test)]
     pub(super) fn of(entries: &[(&str, Value)]) -> Self {
-        Self { entries: entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect() }
+        let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        Self { entries, tensors: BTreeMap::new() }
     }
 
     fn alignment(&self) -> Result<u64, HeaderError> {
@@ -147,12 +178,6 @@ impl Header {
             Some(_) => Err(HeaderError::broken("general.alignment is not a power of two")),
         }
     }
-}
-
-/// Where a tensor lies, relative to the first.
-pub(super) struct Extent {
-    pub(super) start: u64,
-    pub(super) end: u64,
 }
 
 /// Magic and version, then how many tensors and how many entries.
@@ -186,20 +211,25 @@ fn read_entries<R: Read>(reader: &mut Reader<R>, count: u64) -> Result<BTreeMap<
     Ok(entries)
 }
 
-fn read_tensors<R: Read>(reader: &mut Reader<R>, count: u64, alignment: u64) -> Result<Vec<Extent>, HeaderError> {
-    let mut names = HashSet::new();
-    let mut extents = Vec::new();
+/// The tensors, each with its place relative to the first.
+fn read_tensors<R: Read>(
+    reader: &mut Reader<R>,
+    count: u64,
+    alignment: u64,
+) -> Result<BTreeMap<String, Tensor>, HeaderError> {
+    let mut tensors = BTreeMap::new();
     for _ in 0..count {
         let name = reader.name(MAX_TENSOR_NAME)?;
-        extents.push(read_tensor(reader, &name, alignment)?);
-        if let Some(name) = names.replace(name) {
+        let tensor = read_tensor(reader, &name, alignment)?;
+        if tensors.contains_key(&name) {
             return Err(HeaderError::broken(format!("tensor {name} occurs twice")));
         }
+        tensors.insert(name, tensor);
     }
-    Ok(extents)
+    Ok(tensors)
 }
 
-fn read_tensor<R: Read>(reader: &mut Reader<R>, name: &str, alignment: u64) -> Result<Extent, HeaderError> {
+fn read_tensor<R: Read>(reader: &mut Reader<R>, name: &str, alignment: u64) -> Result<Tensor, HeaderError> {
     let dimensions = reader.u32()?;
     if dimensions == 0 || dimensions > MAX_DIMENSIONS {
         return Err(HeaderError::broken(format!("tensor {name} has {dimensions} dimensions")));
@@ -207,9 +237,9 @@ fn read_tensor<R: Read>(reader: &mut Reader<R>, name: &str, alignment: u64) -> R
     let shape = (0..dimensions).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
     let kind = reader.u32()?;
     let start = reader.u64()?;
-    let end = start.checked_add(tensor::bytes(name, kind, &shape)?);
-    match end {
-        Some(end) if start.is_multiple_of(alignment) => Ok(Extent { start, end }),
-        _ => Err(HeaderError::broken(format!("tensor {name} lies at an impossible place"))),
+    let bytes = tensor::bytes(name, kind, &shape)?;
+    if start.checked_add(bytes).is_none() || !start.is_multiple_of(alignment) {
+        return Err(HeaderError::broken(format!("tensor {name} lies at an impossible place")));
     }
+    Ok(Tensor { kind, shape, start, bytes })
 }

@@ -37,7 +37,9 @@ const MAX_NUMBERS: u64 = 512;
 pub(super) enum Value {
     /// Any integer that is not negative, and `bool`.
     Number(u64),
-    /// Negative integers and floats, which nobody here asks for.
+    /// A number with a fraction, such as an epsilon.
+    Float(f64),
+    /// Negative integers, which nobody here asks for.
     Other,
     /// Text of at most a megabyte.
     Text(String),
@@ -136,10 +138,10 @@ impl<R: Read> Reader<R> {
             3 => signed(i16::from_le_bytes(self.bytes()?).into()),
             4 => Value::Number(self.u32()?.into()),
             KIND_I32 => signed(i32::from_le_bytes(self.bytes()?).into()),
-            KIND_F32 => self.bytes::<4>().map(|_| Value::Other)?,
+            KIND_F32 => Value::Float(f32::from_le_bytes(self.bytes()?).into()),
             10 => Value::Number(self.u64()?),
             11 => signed(i64::from_le_bytes(self.bytes()?)),
-            12 => self.bytes::<8>().map(|_| Value::Other)?,
+            12 => Value::Float(f64::from_le_bytes(self.bytes()?)),
             _ => return Err(HeaderError::broken(format!("{key} has the unknown type {kind}"))),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::float::half;
 use super::reader::{KIND_F32, KIND_I32, KIND_TEXT};
 
 const ALIGNMENT: u64 = 32;
@@ -151,56 +152,4 @@ fn pad(to: &mut impl Write, written: usize) -> io::Result<()> {
 fn text(to: &mut Vec<u8>, text: &str) {
     to.extend((text.len() as u64).to_le_bytes());
     to.extend(text.as_bytes());
-}
-
-/// A number in 16 bits (IEEE 754 binary16), rounded to the nearest, ties to even.
-fn half(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let sign = (bits >> 16) as u16 & 0x8000;
-    let magnitude = bits & 0x7fff_ffff;
-    if magnitude > 0x7f80_0000 {
-        return sign | 0x7e00; // not a number
-    }
-    // Half of the last place above the largest is infinite.
-    if magnitude >= 0x477f_f000 {
-        return sign | 0x7c00;
-    }
-    if magnitude < 0x3880_0000 {
-        // Below the normal ones: in steps of 2^-24.
-        let steps = (f32::from_bits(magnitude) * 16_777_216.0).round_ties_even();
-        return sign | steps as u16;
-    }
-    let rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
-    // The exponents count from 127 and from 15.
-    sign | ((rounded - (112 << 23)) >> 13) as u16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a half stands for.
-    fn value(bits: u16) -> f32 {
-        let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-        let size = match exponent {
-            0 => fraction * 2_f32.powi(-24),
-            _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
-        };
-        if bits >> 15 == 1 { -size } else { size }
-    }
-
-    #[test]
-    fn every_half_stays_itself_and_the_middle_goes_to_the_even_one() {
-        for bits in (0..0x7c00_u16).chain(0x8000..0xfc00) {
-            assert_eq!(half(value(bits)), bits);
-        }
-        for bits in 0..0x7bff_u16 {
-            let middle = (value(bits) + value(bits + 1)) / 2.0;
-            let even = bits + (bits & 1);
-            assert_eq!(half(middle), even, "{middle}");
-            assert_eq!(half(-middle), even | 0x8000, "{middle}");
-        }
-        assert_eq!((half(65_519.0), half(65_520.0), half(f32::INFINITY)), (0x7bff, 0x7c00, 0x7c00));
-        assert_eq!(half(f32::NAN) & 0x7fff, 0x7e00);
-    }
 }

@@ -9,12 +9,13 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::ConvertError;
+use crate::model::float::{from_bfloat, from_half};
 
 /// Longest header; that of a BERT has some 50 kB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// An open file.
-pub(super) struct Safetensors {
+pub(crate) struct Safetensors {
     file: File,
     /// Where the data begins.
     data: u64,
@@ -29,7 +30,7 @@ struct Entry {
 }
 
 impl Safetensors {
-    pub(super) fn open(path: &Path) -> Result<Self, ConvertError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, ConvertError> {
         let unreadable = |error| ConvertError::unreadable(path, error);
         let mut file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
@@ -54,8 +55,16 @@ impl Safetensors {
         Ok(Self { file, data, tensors })
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// The numbers of a tensor, which must have this shape; with or without the name of the network in front.
-    pub(super) fn read(&mut self, name: &str, shape: &[u64]) -> Result<Vec<f32>, ConvertError> {
+    pub(crate) fn read(&mut self, name: &str, shape: &[u64]) -> Result<Vec<f32>, ConvertError> {
         let inside = Path::new("model.safetensors");
         let found = self.tensors.get(name).or_else(|| self.tensors.get(&format!("bert.{name}")));
         let entry = found.ok_or_else(|| ConvertError::bad(inside, format!("tensor {name} is missing")))?;
@@ -98,20 +107,7 @@ fn floats(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
     match dtype {
         "F32" => Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
         "F16" => Some(bytes.as_chunks::<2>().0.iter().map(|bytes| from_half(u16::from_le_bytes(*bytes))).collect()),
-        "BF16" => {
-            let wide = |bytes: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
-            Some(bytes.as_chunks::<2>().0.iter().map(wide).collect())
-        }
+        "BF16" => Some(bytes.as_chunks::<2>().0.iter().map(|bytes| from_bfloat(u16::from_le_bytes(*bytes))).collect()),
         _ => None,
-    }
-}
-
-fn from_half(bits: u16) -> f32 {
-    let (sign, exponent, fraction) =
-        (u32::from(bits >> 15) << 31, u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
-    match exponent {
-        0 => f32::from_bits(sign) + f32::from_bits(sign | 1.0_f32.to_bits()) * (fraction as f32 * 2_f32.powi(-24)),
-        31 => f32::from_bits(sign | 0x7f80_0000 | fraction << 13),
-        _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
     }
 }
