@@ -47,6 +47,9 @@ pub fn describe(source: &Source) -> Result<Described, OpenError> {
             let hashes = hashes.clone().map(Hashes::new);
             of_file(&ModelFile::open(path)?, *context_tokens, *slots, hashes.as_ref())
         }
+        Source::Reference { path, context_tokens, slots } => {
+            of_file(&ModelFile::open(path)?, *context_tokens, *slots, None)
+        }
         Source::Demo { cache_dir, context_tokens, slots, .. } => {
             let file = ModelFile::open(&demo::extract(cache_dir)?)?;
             Ok(Described { name: demo::NAME.into(), ..of_file(&file, *context_tokens, *slots, None)? })

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::constrain::Matcher;
 use crate::{Failure, Invalid, Request, Sampling, Style, TokenLogprob};
 
+pub(crate) mod graph;
 pub mod llama;
 pub mod scripted;
+mod turns;
+mod vocabulary;
 
 /// Index of a slot, room for one running sequence: below [`ModelInfo::slots`].
 pub type SlotId = usize;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
+use crate::engine::graph::GraphEngine;
 use crate::engine::llama::{self, Llama, LlamaEmbedder};
 use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
 use crate::model::{Hashes, ModelFile};
@@ -41,6 +42,16 @@ pub enum Source {
         /// What to compute on.
         #[serde(default)]
         device: DeviceChoice,
+    },
+    /// A chat model in a GGUF file, computed from our own description of it, on the CPU and plainly: slow, for tests.
+    Reference {
+        /// The file.
+        #[serde(with = "any_path")]
+        path: PathBuf,
+        /// As for [`Source::Gguf`], by default at most 4,096.
+        context_tokens: Option<u32>,
+        /// Answers at once, by default 4.
+        slots: Option<u32>,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
@@ -190,7 +201,11 @@ impl Source {
         if slots < usual {
             match &mut fewer {
                 Self::Scripted(options) => options.slots = slots,
-                Self::Gguf { slots: given, .. } | Self::Demo { slots: given, .. } => *given = Some(slots),
+                Self::Gguf { slots: given, .. }
+                | Self::Demo { slots: given, .. }
+                | Self::Reference { slots: given, .. } => {
+                    *given = Some(slots);
+                }
             }
         }
         fewer
@@ -198,7 +213,7 @@ impl Source {
 
     /// Time that a slow disk takes to read it.
     pub(crate) fn reading_time(&self) -> Duration {
-        let Self::Gguf { path, .. } = self else { return Duration::ZERO };
+        let (Self::Gguf { path, .. } | Self::Reference { path, .. }) = self else { return Duration::ZERO };
         // A file that is not there is soon found out.
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         Duration::from_secs(bytes / SLOW_DISK_BYTES_PER_SECOND)
@@ -236,6 +251,9 @@ pub fn open_with(source: &Source, progress: &Progress) -> Result<(Handle, Runner
                 return Ok(Runner::embedding(Box::new(embedder)));
             }
             Box::new(Llama::open(path, options, hashes.as_ref(), progress)?)
+        }
+        Source::Reference { path, context_tokens, slots } => {
+            Box::new(GraphEngine::on_cpu(path, (*context_tokens, *slots), None)?)
         }
         Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device } => {
             let path = demo::extract(cache_dir)?;

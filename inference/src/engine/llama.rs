@@ -8,32 +8,31 @@ use std::path::Path;
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::token::LlamaToken;
 
+use super::turns::{Reading, Turn};
+use super::vocabulary::{self, native};
 use crate::engine::{
     Admitted, Encoded, Engine, EngineError, Event, ModelInfo, Pace, Plan, Progress, Sequence, SlotId, Stepped,
 };
 use crate::model::{Hashes, ModelFile};
-use crate::prompt::{Prompt, Rendered};
+use crate::prompt::Prompt;
 use crate::sample::Sampler;
-use crate::{Invalid, Kind, OpenError, Progress as Opening, RawPrompt, Request, Style, TokenLogprob};
+use crate::{Invalid, Kind, OpenError, Progress as Opening, Request, TokenLogprob};
 
 use backend::BACKEND;
 use cache::Cache;
 use device::DeviceChoice;
 use load::{Loaded, Placed};
-use turns::{Reading, Turn};
 
 pub use embed::LlamaEmbedder;
 pub use fits::fits;
 
-mod backend;
+pub(super) mod backend;
 mod cache;
 pub mod device;
 mod embed;
 mod fits;
-mod load;
-mod turns;
+pub(super) mod load;
 
 /// Choices that a user makes; `None` is the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -248,16 +247,7 @@ impl Engine for Llama {
     }
 
     fn encode(&self, request: &Request) -> Result<Encoded, Invalid> {
-        if let Some(RawPrompt::Tokens(tokens)) = &request.raw {
-            return Ok(Encoded { tokens: tokens.clone(), style: Style::default() });
-        }
-        let Rendered { text, style } = self.prompt.render(request)?;
-        let vocab = self.loaded.borrow_owner().vocab();
-        let tokens = vocab.tokenize(text.as_bytes(), false, true);
-        // Many templates write the token themselves; twice would be wrong.
-        let bos = vocab.should_add_bos().then(|| vocab.bos()).filter(|bos| tokens.first() != Some(bos));
-        let tokens = bos.into_iter().chain(tokens).filter_map(|token| u32::try_from(token.0).ok()).collect();
-        Ok(Encoded { tokens, style })
+        vocabulary::encode(self.loaded.borrow_owner(), &self.prompt, request)
     }
 
     fn token_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
@@ -311,11 +301,6 @@ fn undone(error: DecodeError) -> EngineError {
 
 fn broken(what: &str) -> EngineError {
     EngineError::died(format!("llama.cpp: {what}"))
-}
-
-/// A token id as llama.cpp has it; ids are below its vocabulary, which is an `i32`.
-fn native(token: u32) -> LlamaToken {
-    LlamaToken::new(i32::try_from(token).unwrap_or(-1))
 }
 
 /// A position or a sequence as llama.cpp has it; both are bounded by the context and the slots.

@@ -93,13 +93,7 @@ fn storable(scale: f32) -> f32 {
     crate::model::float::from_half(half(scale.clamp(f32::MIN_POSITIVE, 65_000.0)).max(1))
 }
 
-fn stored(
-    matrix: &[f32],
-    outputs: usize,
-    block: usize,
-    scales: &[f32],
-    most: f32,
-) -> impl Iterator<Item = i8> {
+fn stored(matrix: &[f32], outputs: usize, block: usize, scales: &[f32], most: f32) -> impl Iterator<Item = i8> {
     matrix.iter().enumerate().map(move |(index, value)| {
         let scale = scales[index / outputs / block * outputs + index % outputs];
         (value / scale).round_ties_even().clamp(-most, most) as i8

@@ -92,10 +92,19 @@ fn a_safetensors_file_gives_the_same_numbers() {
         data.extend(weights.read(weight).unwrap().iter().flat_map(|value| value.to_le_bytes()));
         let mut name = part(&weight.name, "blk.", "model.layers.");
         let pairs = [
-            ("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("attn_norm", "input_layernorm"),
-            ("ffn_norm", "post_attention_layernorm"), ("attn_q.", "self_attn.q_proj."), ("attn_k.", "self_attn.k_proj."),
-            ("attn_v.", "self_attn.v_proj."), ("attn_output", "self_attn.o_proj"), ("attn_q_norm", "self_attn.q_norm"),
-            ("attn_k_norm", "self_attn.k_norm"), ("ffn_", "mlp."), ("gate.", "gate_proj."), ("up.", "up_proj."),
+            ("token_embd", "model.embed_tokens"),
+            ("output_norm", "model.norm"),
+            ("attn_norm", "input_layernorm"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("attn_q.", "self_attn.q_proj."),
+            ("attn_k.", "self_attn.k_proj."),
+            ("attn_v.", "self_attn.v_proj."),
+            ("attn_output", "self_attn.o_proj"),
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+            ("ffn_", "mlp."),
+            ("gate.", "gate_proj."),
+            ("up.", "up_proj."),
             ("down.", "down_proj."),
         ];
         pairs.iter().for_each(|(ours, theirs)| name = part(&name, ours, theirs));

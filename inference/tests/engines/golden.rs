@@ -22,7 +22,7 @@ struct Turn {
 }
 
 /// Every recorded question with what was said before it, and llama.cpp's answer.
-fn recorded() -> Vec<(Request, String)> {
+pub(crate) fn recorded() -> Vec<(Request, String)> {
     let golden = std::fs::read(models().join("swarm-demo-3M.greedy.json")).unwrap();
     let golden: Golden = serde_json::from_slice(&golden).unwrap();
     let mut recorded = Vec::new();

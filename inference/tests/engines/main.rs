@@ -3,6 +3,7 @@
 
 mod apart;
 mod continuation;
+mod described;
 mod embeddings;
 mod faults;
 mod forms;
@@ -55,4 +56,4 @@ macro_rules! for_each_engine {
     };
 }
 
-for_each_engine! { scripted_engine demo_model demo_f16_model stories_model scripted_process demo_process }
+for_each_engine! { scripted_engine demo_model demo_f16_model stories_model described_model scripted_process demo_process }

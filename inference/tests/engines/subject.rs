@@ -52,6 +52,12 @@ impl Subject {
         Self { source, exact: true, prompt: "Once upon a time", apart: false }
     }
 
+    /// Our own description of the same file, which has to be the same model.
+    pub(crate) fn described_model() -> Self {
+        let source = |slots, context_tokens| described("stories260K.gguf", slots, context_tokens);
+        Self { source, ..Self::stories_model() }
+    }
+
     pub(crate) fn scripted_process() -> Self {
         Self { apart: true, ..Self::scripted_engine() }
     }
@@ -91,6 +97,10 @@ pub(crate) fn gguf(file: &str, slots: u32, context_tokens: u32) -> Source {
         hashes: None,
         device: DeviceChoice::Auto,
     }
+}
+
+pub(crate) fn described(file: &str, slots: u32, context_tokens: u32) -> Source {
+    Source::Reference { path: models().join(file), context_tokens: Some(context_tokens), slots: Some(slots) }
 }
 
 /// A greedy request with a seed, so that every engine answers it the same way each time.

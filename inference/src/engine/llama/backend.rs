@@ -8,7 +8,7 @@ use llama_cpp_2::list_llama_ggml_backend_devices;
 use llama_cpp_2::llama_backend::LlamaBackend;
 
 /// llama.cpp is initialised once a process and never taken down; it is global in C too. `None`: it failed.
-pub(super) static BACKEND: LazyLock<Option<LlamaBackend>> = LazyLock::new(|| {
+pub(in crate::engine) static BACKEND: LazyLock<Option<LlamaBackend>> = LazyLock::new(|| {
     load_libraries();
     let mut backend = LlamaBackend::init().ok()?;
     // It would write to stderr, also what it thinks of a file; errors are told by ours.

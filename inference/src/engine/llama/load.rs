@@ -161,7 +161,7 @@ fn context_params(shape: &Shape) -> LlamaContextParams {
 }
 
 /// The file's chat template; plain text for a model that never knew a chat.
-pub(super) fn prompt(file: &ModelFile, model: &LlamaModel) -> Result<Prompt, OpenError> {
+pub(in crate::engine) fn prompt(file: &ModelFile, model: &LlamaModel) -> Result<Prompt, OpenError> {
     let unsupported = |reason: String| OpenError::Unsupported { path: file.path.clone(), reason };
     if let Some(template) = file.header.chat_template() {
         return Prompt::new(template, specials(model))
@@ -200,7 +200,7 @@ fn default_threads(bytes: u64) -> u32 {
     u32::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS)
 }
 
-pub(super) fn within(option: &'static str, value: u32, low: u32, high: u32) -> Result<(), OpenError> {
+pub(in crate::engine) fn within(option: &'static str, value: u32, low: u32, high: u32) -> Result<(), OpenError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }

@@ -57,11 +57,8 @@ impl Weights for SafetensorsWeights {
     }
 
     fn read(&mut self, weight: &Weight) -> Result<Vec<f32>, WeightError> {
-        let wrong = |problem: String| WeightError::Tensor {
-            path: self.path.clone(),
-            name: weight.name.clone(),
-            problem,
-        };
+        let wrong =
+            |problem: String| WeightError::Tensor { path: self.path.clone(), name: weight.name.clone(), problem };
         let name = translate(&weight.name).ok_or_else(|| wrong("has no name in such files".into()))?;
         let shape = [weight.rows as u64, weight.columns as u64];
         let shape = if weight.rows == 1 { &shape[1..] } else { &shape[..] };
