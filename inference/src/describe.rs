@@ -47,6 +47,10 @@ pub fn describe(source: &Source) -> Result<Described, OpenError> {
             let hashes = hashes.clone().map(Hashes::new);
             of_file(&ModelFile::open(path)?, *context_tokens, *slots, hashes.as_ref())
         }
+        Source::TensorRt { path, context_tokens, slots, hashes, .. } => {
+            let hashes = hashes.clone().map(Hashes::new);
+            of_file(&ModelFile::open(path)?, *context_tokens, *slots, hashes.as_ref())
+        }
         Source::Reference { path, context_tokens, slots } => {
             of_file(&ModelFile::open(path)?, *context_tokens, *slots, None)
         }

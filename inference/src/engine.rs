@@ -14,6 +14,7 @@ use crate::{Failure, Invalid, Request, Sampling, Style, TokenLogprob};
 pub(crate) mod graph;
 pub mod llama;
 pub mod scripted;
+pub mod tensorrt;
 mod turns;
 mod vocabulary;
 

@@ -9,7 +9,7 @@
 pub use describe::{Described, describe};
 pub use drive::Runner;
 pub use engine::llama::device::{CPU_SHARE, DeviceChoice, GPU_SHARE, HAS_GPU_BACKENDS, Survey, survey};
-pub use engine::{Kind, ModelInfo, scripted};
+pub use engine::{Kind, ModelInfo, scripted, tensorrt};
 pub use handle::{Handle, Load, Refused};
 pub use output::{Failure, Finish, Likely, Output, Reasoning, Style, Timings, TokenLogprob, Usage};
 pub use progress::{Progress, WHOLE};

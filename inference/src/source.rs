@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::graph::GraphEngine;
 use crate::engine::llama::{self, Llama, LlamaEmbedder};
 use crate::engine::scripted::{self, Scripted, ScriptedEmbedder};
+use crate::engine::tensorrt;
 use crate::model::{Hashes, ModelFile};
 use crate::{DeviceChoice, Handle, Progress, Runner, demo};
 
@@ -52,6 +53,21 @@ pub enum Source {
         context_tokens: Option<u32>,
         /// Answers at once, by default 4.
         slots: Option<u32>,
+    },
+    /// A chat model in a GGUF file, on the engine that TensorRT-RTX has built of it for this machine's card.
+    TensorRt {
+        /// The file.
+        #[serde(with = "any_path")]
+        path: PathBuf,
+        /// As for [`Source::Gguf`], by default at most 4,096; as the engine was built.
+        context_tokens: Option<u32>,
+        /// Answers at once, by default 4; as the engine was built.
+        slots: Option<u32>,
+        /// Where the hashes of large files are remembered.
+        #[serde(with = "any_path::or_none")]
+        hashes: Option<PathBuf>,
+        /// Where library and engines are, and what may be taken.
+        options: tensorrt::Options,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {
@@ -121,6 +137,14 @@ pub enum OpenError {
         /// What it needs and what there is.
         problem: String,
     },
+    /// What the engine needs is not here.
+    #[error("{what}")]
+    Lacking {
+        /// What is missing.
+        what: String,
+        /// The next step.
+        hint: String,
+    },
     /// The demo model cannot be written to its folder.
     #[error("cannot write the demo model to {}: {source}", path.display())]
     Cache {
@@ -166,7 +190,7 @@ impl OpenError {
             Self::Missing { .. } | Self::Unreadable { .. } | Self::Corrupt { .. } | Self::Unsupported { .. } => {
                 Reason::File
             }
-            Self::Option { .. } | Self::Cache { .. } | Self::Engine { .. } => Reason::Other,
+            Self::Option { .. } | Self::Cache { .. } | Self::Engine { .. } | Self::Lacking { .. } => Reason::Other,
             Self::Elsewhere { reason, .. } => *reason,
         }
     }
@@ -188,7 +212,7 @@ impl OpenError {
             Self::Option { .. } => "change the option, or leave it out for the default",
             Self::Memory { .. } => "use a smaller quantisation or model, or lower --context or --slots",
             Self::Cache { .. } => "name a data folder that this user may write, with 4 MB free",
-            Self::Elsewhere { hint, .. } => hint,
+            Self::Elsewhere { hint, .. } | Self::Lacking { hint, .. } => hint,
             Self::Engine { .. } => "try fewer slots or a smaller context; the log at level debug has more",
         }
     }
@@ -200,6 +224,8 @@ impl Source {
         let mut fewer = self.clone();
         if slots < usual {
             match &mut fewer {
+                // An engine is built for a number of slots, and is another one with fewer.
+                Self::TensorRt { .. } => {}
                 Self::Scripted(options) => options.slots = slots,
                 Self::Gguf { slots: given, .. }
                 | Self::Demo { slots: given, .. }
@@ -213,7 +239,9 @@ impl Source {
 
     /// Time that a slow disk takes to read it.
     pub(crate) fn reading_time(&self) -> Duration {
-        let (Self::Gguf { path, .. } | Self::Reference { path, .. }) = self else { return Duration::ZERO };
+        let (Self::Gguf { path, .. } | Self::Reference { path, .. } | Self::TensorRt { path, .. }) = self else {
+            return Duration::ZERO;
+        };
         // A file that is not there is soon found out.
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         Duration::from_secs(bytes / SLOW_DISK_BYTES_PER_SECOND)
@@ -254,6 +282,11 @@ pub fn open_with(source: &Source, progress: &Progress) -> Result<(Handle, Runner
         }
         Source::Reference { path, context_tokens, slots } => {
             Box::new(GraphEngine::on_cpu(path, (*context_tokens, *slots), None)?)
+        }
+        Source::TensorRt { path, context_tokens, slots, hashes, options } => {
+            let hashes = hashes.clone().map(Hashes::new);
+            let room = (*context_tokens, *slots);
+            Box::new(tensorrt::open(path, room, options, (hashes.as_ref(), progress))?)
         }
         Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device } => {
             let path = demo::extract(cache_dir)?;

@@ -7,7 +7,12 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use starling_inference::{DeviceChoice, Source, model::ModelFile, scripted};
+use starling_inference::{
+    DeviceChoice, Source,
+    model::ModelFile,
+    scripted,
+    tensorrt::{self, Precision, memory},
+};
 use starling_protocol::{
     membership::Membership,
     program::{Exit, SwarmOptions, parse_span},
@@ -109,6 +114,16 @@ pub struct Options {
     /// Threads each model computes with.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU32>,
+    /// With --engine tensorrt, what weights are stored as: fp16, bf16, int8, int4 or fp8.
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
+    /// With --engine tensorrt, memory of the card in MiB that computing may take.
+    #[arg(long, value_name = "MIB", default_value_t = memory::WORKSPACE >> 20)]
+    pub workspace_mb: u64,
+    /// With --engine tensorrt, hundredths of the card's memory that may be taken, at most 85.
+    #[arg(long, value_name = "PERCENT", default_value_t = memory::SHARE,
+        value_parser = clap::value_parser!(u64).range(1..=memory::SHARE))]
+    pub card_share: u64,
     /// What to compute on: auto, cpu, cuda or vulkan. What is asked for and not there is an error.
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
@@ -126,6 +141,8 @@ pub struct Options {
 pub enum Engine {
     /// llama.cpp, with any GGUF chat model.
     Llama,
+    /// NVIDIA's TensorRT-RTX, with engines that starling-node models build has built.
+    Tensorrt,
     /// No model: answers by a script, for tests and load.
     Scripted,
 }
@@ -150,13 +167,24 @@ impl Options {
             name: self.name.clone().unwrap_or_else(machine_name),
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             options: self.swarm.clone(),
-            sources: self.sources(&place)?,
+            sources: self.sources(&place, &data)?,
             data,
         })
     }
 
     fn offers_any(&self) -> bool {
         !self.offer.is_empty() || self.offer_all || !self.offer_scripted.is_empty()
+    }
+
+    /// What the owner says of the card, for TensorRT-RTX.
+    fn card(&self, data: &Path) -> tensorrt::Options {
+        tensorrt::Options {
+            library: crate::tensorrt::folder(data),
+            engines: crate::tensorrt::engines(data),
+            precision: self.precision,
+            workspace: self.workspace_mb.saturating_mul(1 << 20),
+            share: self.card_share,
+        }
     }
 
     fn on_demand(&self, place: &Place) -> Result<OnDemand, Exit> {
@@ -194,7 +222,7 @@ impl Options {
         }
     }
 
-    fn sources(self, place: &Place) -> Result<Vec<Source>, Exit> {
+    fn sources(self, place: &Place, data: &Path) -> Result<Vec<Source>, Exit> {
         let (context_tokens, slots, threads) =
             (self.context.map(Into::into), self.slots.map(Into::into), self.threads.map(Into::into));
         if self.engine == Engine::Scripted {
@@ -214,8 +242,16 @@ impl Options {
             sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device });
         }
         let hashes = || Some(place.hashes.clone());
+        let card = (self.engine == Engine::Tensorrt).then(|| self.card(data));
+        if card.is_some() && self.model.is_empty() {
+            return Err(Exit::usage("--engine tensorrt serves a model of yours", "name it with --model"));
+        }
         for model in &self.model {
             let path = place.resolve(model)?;
+            if let Some(options) = card.clone() {
+                sources.push(Source::TensorRt { path, context_tokens, slots, hashes: hashes(), options });
+                continue;
+            }
             sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes(), device });
         }
         for model in &self.embedding_model {

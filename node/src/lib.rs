@@ -17,8 +17,10 @@ mod job;
 pub mod membership;
 pub mod models;
 pub mod network;
+pub mod selftest;
 mod shelf;
 pub mod status;
+pub mod tensorrt;
 
 use std::time::Duration;
 

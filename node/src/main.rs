@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use starling_node::{
     Config, Node, bench,
     config::{JoinOptions, Options},
-    doctor, models, status,
+    doctor, models, selftest, status, tensorrt,
 };
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,13 @@ enum Command {
     Models(models::Options),
     /// What this machine can do, and what to do about the rest.
     Doctor(doctor::Options),
+    /// NVIDIA's TensorRT-RTX, for models on graphics cards.
+    Tensorrt(tensorrt::Options),
+    /// Whether an engine is right on this machine, and how fast.
+    Selftest(selftest::Options),
+    /// Build one engine, for the command that started this one.
+    #[command(hide = true)]
+    BuildEngine,
     /// How fast a model is on this machine.
     Bench(bench::Options),
 }
@@ -42,7 +49,11 @@ enum Command {
 fn main() -> ExitCode {
     let command = program::parse::<Cli>().command;
     // That has its own way to live, and no word for the person at the terminal.
-    if matches!(command, Command::Engine) { starling_inference::host::serve() } else { obey(command) }
+    match command {
+        Command::Engine => starling_inference::host::serve(),
+        Command::BuildEngine => models::build_engine(),
+        command => obey(command),
+    }
 }
 
 #[tokio::main]
@@ -54,7 +65,9 @@ async fn obey(command: Command) -> ExitCode {
         Command::Models(options) => models::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
         Command::Bench(options) => bench::run(options).await,
-        Command::Engine => Ok(()),
+        Command::Tensorrt(options) => tensorrt::run(options).await,
+        Command::Selftest(options) => selftest::run(options),
+        Command::Engine | Command::BuildEngine => Ok(()),
     })
 }
 

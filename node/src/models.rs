@@ -1,10 +1,11 @@
 //! The models on this machine: `starling-node models`, and which file `--model` means.
 
-mod client;
-mod hub;
+pub(crate) mod build;
+pub(crate) mod client;
+pub(crate) mod hub;
 mod list;
 mod name;
-mod pull;
+pub(crate) mod pull;
 mod quantisation;
 pub(crate) mod show;
 mod store;
@@ -18,6 +19,8 @@ use std::{
 use clap::{Args, Subcommand};
 use starling_inference::model::{Hashes, ModelFile, convert::convert};
 use starling_protocol::program::{self, Exit, say};
+
+pub use self::build::build_engine;
 
 use self::{
     client::hub,
@@ -61,6 +64,8 @@ enum Command {
         /// The file to write.
         output: PathBuf,
     },
+    /// Build an engine of a model for a kind of card; needs no card.
+    Build(build::Options),
     /// Read models again and compare them with what was pulled.
     Verify {
         /// Names as models list shows them [default: every model].
@@ -139,6 +144,7 @@ pub async fn run(options: Options) -> Result<(), Exit> {
         Command::Pull(options) => pull::until_stopped(&place.store, &hashes, options).await,
         Command::List { json } => list::run(store, &hashes, if json { list::Form::Json } else { list::Form::Table }),
         Command::Remove { names, yes } => remove(store, &here(store, &names)?, !yes && io::stdin().is_terminal()),
+        Command::Build(options) => build::run(&data, &place, options).await,
         Command::Convert { folder, output } => convert(&folder, &output).map_err(|error| {
             Exit::usage(error, "name the folder of a BERT as its authors publish it, and a file that may be written")
         }),
@@ -173,7 +179,7 @@ fn remove(store: &Store, entries: &[Entry], ask: bool) -> Result<(), Exit> {
 }
 
 /// Asks the person at the terminal; anything but y or yes is a no.
-fn confirmed(question: &str) -> bool {
+pub(crate) fn confirmed(question: &str) -> bool {
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().lock().read_line(&mut answer));
     asked.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())

@@ -9,6 +9,7 @@ mod deploy;
 mod error_lines;
 mod mariadb;
 mod steps;
+mod tensorrt;
 mod tools;
 
 use std::cell::OnceCell;

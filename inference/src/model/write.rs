@@ -19,6 +19,15 @@ pub enum Precision {
     Half,
     /// `Q8_0`: blocks of 32, each a scale of two bytes and a byte for each number.
     Blocks,
+    /// In blocks of another kind.
+    Other {
+        /// The type's number in the format.
+        kind: u32,
+        /// Numbers in a block.
+        numbers: u64,
+        /// Bytes of a block.
+        bytes: u64,
+    },
 }
 
 impl Precision {
@@ -28,6 +37,7 @@ impl Precision {
             Self::Full => (0, numbers * 4),
             Self::Half => (1, numbers * 2),
             Self::Blocks => (8, numbers / 32 * 34),
+            Self::Other { kind, numbers: each, bytes } => (kind, numbers / each * bytes),
         }
     }
 }

@@ -56,6 +56,12 @@ fn same(ours: &TokenLogprob, theirs: &TokenLogprob) {
         // The last of the five may be another one where two are alike.
         let Some(ours) = ours.top.iter().chain([&ours.taken]).find(|ours| ours.token == theirs.token) else { continue };
         let off = (ours.logprob - theirs.logprob).abs();
-        assert!(off < OFF.max(theirs.logprob.abs() * OFF), "token {}: {} and {}", theirs.token, ours.logprob, theirs.logprob);
+        assert!(
+            off < OFF.max(theirs.logprob.abs() * OFF),
+            "token {}: {} and {}",
+            theirs.token,
+            ours.logprob,
+            theirs.logprob
+        );
     }
 }

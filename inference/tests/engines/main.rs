@@ -14,6 +14,7 @@ mod pauses;
 mod reuse;
 mod scripted;
 mod steps;
+mod stored;
 mod subject;
 mod suite;
 

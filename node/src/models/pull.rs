@@ -80,7 +80,7 @@ impl Pull<'_> {
             say(format_args!("{} is here already", entry.name));
             return Ok(());
         }
-        let sha256 = self.load(&remote, &path).await?;
+        let sha256 = load(Download::new(self.client, &remote, self.room), &path).await?;
         let name = stem(&file).to_owned();
         self.write_down(&remote, &file, sha256)?;
         say(format_args!("pulled {name}"));
@@ -180,28 +180,6 @@ impl Pull<'_> {
         Ok(Some(entry))
     }
 
-    /// Loads the file and puts it in its place once it is what it should be.
-    async fn load(&self, remote: &Remote, path: &Path) -> Result<ModelId, Exit> {
-        let wrong = |error| self.room.unwritable(path, &error);
-        let mut part = Part::open(path, remote).await.map_err(wrong)?;
-        if let Err(Failed { exit, worthless }) = Download::new(self.client, remote, self.room).run(&mut part).await {
-            if worthless || part.done() == 0 {
-                part.discard();
-            }
-            return Err(exit);
-        }
-        let sha256 = part.sha256();
-        if let Some(wanted) = remote.sha256.filter(|wanted| *wanted != sha256) {
-            part.discard();
-            return Err(Exit::usage(
-                format!("{} came with the SHA-256 {sha256}, not {wanted}: it was thrown away", remote.file),
-                "pull it again; if that does not help, take it from elsewhere",
-            ));
-        }
-        part.finish(path).map_err(wrong)?;
-        Ok(sha256)
-    }
-
     fn write_down(&self, remote: &Remote, file: &str, sha256: ModelId) -> Result<(), Exit> {
         let path = self.store.folder().join(file);
         let metadata = fs::metadata(&path).map_err(|error| unwritable(self.store.folder(), &error))?;
@@ -219,6 +197,38 @@ impl Pull<'_> {
             pulled: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }
     }
+}
+
+/// Gets a file that is no model and whose hash is known; goes on where an earlier fetch stopped.
+///
+/// # Errors
+/// When it cannot be had, or is not what it should be.
+pub(crate) async fn fetch(client: &Client, remote: &Remote, path: &Path) -> Result<(), Exit> {
+    let room = Room::here(false);
+    load(Download::of_any(client, remote, &room), path).await.map(drop)
+}
+
+/// Loads a file and puts it in its place once it is what it should be.
+async fn load(download: Download<'_>, path: &Path) -> Result<ModelId, Exit> {
+    let (remote, room) = (download.remote, download.room);
+    let wrong = |error| room.unwritable(path, &error);
+    let mut part = Part::open(path, remote).await.map_err(wrong)?;
+    if let Err(Failed { exit, worthless }) = download.run(&mut part).await {
+        if worthless || part.done() == 0 {
+            part.discard();
+        }
+        return Err(exit);
+    }
+    let sha256 = part.sha256();
+    if let Some(wanted) = remote.sha256.filter(|wanted| *wanted != sha256) {
+        part.discard();
+        return Err(Exit::usage(
+            format!("{} came with the SHA-256 {sha256}, not {wanted}: it was thrown away", remote.file),
+            "pull it again; if that does not help, take it from elsewhere",
+        ));
+    }
+    part.finish(path).map_err(wrong)?;
+    Ok(sha256)
 }
 
 /// A name that every file system takes.

@@ -80,6 +80,20 @@ impl Stage {
             case("model was not pulled", node, &["--model", "hf:owner/repo:Q8_0"]),
             case("pull without encryption", node, &["models", "pull", "http://example.org/model.gguf"]),
             case("remove what is not there", node, &["models", "remove", "nothing"]),
+            case(
+                "an engine of garbage",
+                node,
+                &["models", "build", &self.path("garbage.gguf"), "--engine", "tensorrt"],
+            ),
+            case(
+                "an engine for no card",
+                node,
+                &["models", "build", "x.gguf", "--engine", "tensorrt", "--target", "9.0"],
+            ),
+            case("a library that nobody may ask for", node, &["tensorrt", "install"]),
+            case("a library that is not here", node, &["tensorrt", "status"]),
+            case("an engine without a model", node, &["--engine", "tensorrt"]),
+            case("a self-test without a library", node, &["selftest", "--engine", "tensorrt"]),
             case("no such scripted option", node, &["--engine", "scripted", "--scripted", "speed=fast"]),
             case("no such address", node, &["--bootstrap", "nonsense"]),
             case("address without a peer", node, &["--bootstrap", "/ip4/127.0.0.1/tcp/4001"]),
@@ -125,7 +139,10 @@ impl Case {
     fn verdict(&self, programs: &Path, dir: &Path, stop: &Stop) -> Result<String> {
         let log = dir.join("stderr");
         let mut command = process::command(programs.join(self.program));
-        let runs = self.args.first().is_none_or(|arg| !["models", "join", "invite"].iter().any(|word| arg == word));
+        let runs = self
+            .args
+            .first()
+            .is_none_or(|arg| !["models", "join", "invite", "tensorrt", "selftest"].iter().any(|word| arg == word));
         if runs {
             command.arg("run");
         }

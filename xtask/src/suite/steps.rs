@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::tools::{self, Tool};
-use super::{Context, Passed, client_tests, deploy, error_lines, mariadb};
+use super::{Context, Passed, client_tests, deploy, error_lines, mariadb, tensorrt};
 use crate::binaries;
 use crate::embedding_model;
 use crate::lab;
@@ -32,7 +32,7 @@ const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 15] = [
+pub(super) const STEPS: [Step; 16] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
@@ -41,6 +41,7 @@ pub(super) const STEPS: [Step; 15] = [
     Step { name: "rust", about: "unit and end-to-end tests", needs: RUST, run: rust },
     Step { name: "mariadb", about: "the store and its gateway on a real MariaDB server", needs: MARIADB, run: mariadb::run },
     Step { name: "embeddings", about: "all-MiniLM-L6-v2 against its original", needs: EMBEDDINGS, run: embeddings },
+    Step { name: "tensorrt", about: "engines built by NVIDIA's library (its licence), with no card", needs: BUILD, run: tensorrt::run },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "deploy", about: "units, image and compose file against the programs", needs: BUILD, run: deploy::run },
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },

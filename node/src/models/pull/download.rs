@@ -38,14 +38,21 @@ pub(super) struct Download<'a> {
     pub(super) client: &'a Client,
     pub(super) remote: &'a Remote,
     pub(super) room: &'a Room,
-    /// How many bytes have to be there for the next look at the header; `None` when it was good.
+    /// How many bytes have to be there for the next look at the header; `None` when it was good, or is no model's.
     next_look: Option<u64>,
+    /// Whether it is a model.
+    model: bool,
     progress: Option<Progress>,
 }
 
 impl<'a> Download<'a> {
     pub(super) fn new(client: &'a Client, remote: &'a Remote, room: &'a Room) -> Self {
-        Self { client, remote, room, next_look: Some(FIRST_LOOK), progress: None }
+        Self { client, remote, room, next_look: Some(FIRST_LOOK), model: true, progress: None }
+    }
+
+    /// Of a file that is no model.
+    pub(super) fn of_any(client: &'a Client, remote: &'a Remote, room: &'a Room) -> Self {
+        Self { next_look: None, model: false, ..Self::new(client, remote, room) }
     }
 
     /// Fills the part. When this fails or is dropped, what is there is kept, unless it is worth nothing.
@@ -126,12 +133,12 @@ impl<'a> Download<'a> {
         let goes_on = answer.from == part.done() && part.begun().is_none_or(|begun| begun.bytes == answer.total);
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE || (answer.from > 0 && !goes_on) {
             part.restart().map_err(|error| self.room.unwritable(part.path(), &error))?;
-            self.next_look = Some(FIRST_LOOK);
+            self.next_look = self.model.then_some(FIRST_LOOK);
             return Err(Fault::Passing("the file on the server has changed".to_owned()));
         }
         if answer.from == 0 && part.done() > 0 {
             self.note("the server does not go on where we stopped, or the file has changed: starting again");
-            self.next_look = Some(FIRST_LOOK);
+            self.next_look = self.model.then_some(FIRST_LOOK);
             part.restart().map_err(|error| self.room.unwritable(part.path(), &error))?;
         }
         let total = self.length(answer.total)?;

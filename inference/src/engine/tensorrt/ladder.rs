@@ -1,0 +1,349 @@
+//! The self-test of a machine: each rung needs those below it. What it finds decides whether TensorRT is used here
+//! ([`super::choice`]), and is what the owner of a new card shows.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::engine::graph::{Compute, GraphEngine, Piece, Room, hyper_of};
+use crate::engine::llama::{Llama, Options as LlamaOptions};
+use crate::engine::{Engine, Plan, Sequence};
+use crate::graph::interpret::Interpreter;
+use crate::graph::weights::{GgufWeights, graph_of};
+use crate::model::ModelFile;
+use crate::{DeviceChoice, Progress, Sampling};
+
+use super::choice::Tested;
+use super::cuda::Card;
+use super::file;
+use super::memory::{SHARE, WORKSPACE};
+use super::open::{Options, open, wanted};
+use super::run::{Frame, Running};
+use super::{Build, Capability, Library, Precision, build};
+
+/// Slots of the test.
+const SLOTS: u32 = 2;
+/// Tokens that a slot holds in it.
+const CONTEXT: u32 = 256;
+/// Tokens that are read at once, that follow one by one, and that the second slot has less.
+const PREFILL: usize = 7;
+const DECODE: usize = 5;
+const FEWER: usize = 4;
+/// Tokens over which speed is measured.
+const MEASURED: usize = 64;
+
+/// What came of a rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds; what was seen.
+    Ok(String),
+    /// It does not; why.
+    Failed(String),
+    /// This machine cannot show it; why.
+    Impossible(String),
+}
+
+/// One thing that is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// What.
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What is tested with what.
+#[derive(Clone, Debug)]
+pub struct Climb {
+    /// A small model.
+    pub model: PathBuf,
+    /// Folder of the library.
+    pub library: PathBuf,
+    /// Folder for engines of the test.
+    pub engines: PathBuf,
+    /// What weights are stored as.
+    pub precision: Precision,
+}
+
+/// The rungs, in their order.
+const LIBRARY: &str = "library";
+const BUILDS: [(&str, Precision); 2] =
+    [("builds for 8.9, fp16", Precision::Fp16), ("builds for 8.9, int4", Precision::Int4)];
+const CARD: &str = "driver and card";
+const OWN: &str = "engine for this card";
+const NUMBERS: &str = "numbers against the reference";
+const AGAIN: &str = "kernels kept for the next start";
+const SPEED: &str = "speed beside llama.cpp";
+
+/// Climbs as high as this machine allows, and tells each rung.
+pub fn climb(order: &Climb, tell: &mut dyn FnMut(Rung)) -> Tested {
+    let mut told = |name, outcome| tell(Rung { name, outcome });
+    let above = [BUILDS[0].0, BUILDS[1].0, CARD, OWN, NUMBERS, AGAIN, SPEED];
+    let rest = |from: &'static str, why: &str, told: &mut dyn FnMut(&'static str, Outcome)| {
+        let above = above.iter().skip_while(|name| **name != from);
+        above.for_each(|name| told(name, Outcome::Impossible(why.to_owned())));
+        Tested::Impossible(why.to_owned())
+    };
+    match Library::load(&order.library) {
+        Ok(_) => told(LIBRARY, Outcome::Ok(format!("TensorRT-RTX {}", super::VERSION))),
+        Err(error) => {
+            told(LIBRARY, Outcome::Failed(format!("{error}; {}", error.hint())));
+            return rest(BUILDS[0].0, "there is no library", &mut told);
+        }
+    }
+    for (name, precision) in BUILDS {
+        told(name, made(&built(order, precision, Capability::ADA)));
+    }
+    let card = match Card::open() {
+        Ok(card) => card,
+        Err(why) => {
+            told(CARD, Outcome::Impossible(why.to_string()));
+            return rest(OWN, &why.to_string(), &mut told);
+        }
+    };
+    told(CARD, Outcome::Ok(format!("{}, {}, {} MB", card.name, card.capability, card.memory / 1_000_000)));
+    let own = built(order, order.precision, card.capability);
+    told(OWN, made(&own));
+    if let Err(why) = own {
+        return rest(NUMBERS, &why, &mut told);
+    }
+    match numbers(order, card) {
+        Ok(seen) => told(NUMBERS, Outcome::Ok(seen)),
+        Err(why) => {
+            told(NUMBERS, Outcome::Failed(why.clone()));
+            rest(AGAIN, "its numbers are wrong", &mut told);
+            return Tested::Wrong(why);
+        }
+    }
+    measured(order, &mut told)
+}
+
+/// The last two rungs.
+fn measured(order: &Climb, told: &mut dyn FnMut(&'static str, Outcome)) -> Tested {
+    let began = Instant::now();
+    let first = answering(order);
+    let (cold, began) = (began.elapsed(), Instant::now());
+    let mut engine = match first.and_then(|_| answering(order)) {
+        Ok(engine) => engine,
+        Err(why) => {
+            told(AGAIN, Outcome::Failed(why.clone()));
+            told(SPEED, Outcome::Impossible("it does not start".into()));
+            return Tested::Impossible(why);
+        }
+    };
+    let kept = format!("start {:.1} s, then {:.1} s", cold.as_secs_f64(), began.elapsed().as_secs_f64());
+    told(AGAIN, Outcome::Ok(kept));
+    let ours = match pace(&mut engine) {
+        Ok(ours) => ours,
+        Err(why) => {
+            told(SPEED, Outcome::Failed(why.clone()));
+            return Tested::Impossible(why);
+        }
+    };
+    let llama = llama_pace(&order.model);
+    told(
+        SPEED,
+        Outcome::Ok(match &llama {
+            Ok(llama) => format!("{ours:.0} tokens/s, llama.cpp {llama:.0}"),
+            Err(why) => format!("{ours:.0} tokens/s; llama.cpp not beside it: {why}"),
+        }),
+    );
+    Tested::Right { tokens_per_second: ours, llama_tokens_per_second: llama.ok() }
+}
+
+fn made(built: &Result<String, String>) -> Outcome {
+    match built {
+        Ok(seen) => Outcome::Ok(seen.clone()),
+        Err(why) => Outcome::Failed(why.clone()),
+    }
+}
+
+fn built(order: &Climb, precision: Precision, capability: Capability) -> Result<String, String> {
+    let began = Instant::now();
+    let order = Build {
+        model: order.model.clone(),
+        precision,
+        capability,
+        context_tokens: Some(CONTEXT),
+        slots: Some(SLOTS),
+        workspace: WORKSPACE,
+        engines: order.engines.clone(),
+        library: order.library.clone(),
+        hashes: None,
+    };
+    let built = build(&order, &mut |_| true).map_err(|error| error.to_string())?;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(format!("{:.1} MB in {seconds:.1} s", built.description.bytes as f64 / 1e6))
+}
+
+/// How far logits may be off, as a share of the largest: what the precision itself costs.
+fn allowed(precision: Precision) -> f32 {
+    match precision {
+        Precision::Fp16 => 0.02,
+        Precision::Bf16 => 0.05,
+        Precision::Int8 | Precision::Fp8 => 0.15,
+        Precision::Int4 => 0.5,
+    }
+}
+
+/// Prefill, then token by token, in two slots of different lengths, against the interpreter.
+fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let model = ModelFile::open(&order.model).map_err(|error| told(&error))?;
+    let hyper = hyper_of(&model).map_err(|error| told(&error))?;
+    let mut weights = GgufWeights::open(&model).map_err(|error| told(&error))?;
+    let graph = graph_of(&hyper, &weights).map_err(|error| told(&error))?;
+    let room = Room { context_tokens: CONTEXT, slots: SLOTS };
+    let wanted = wanted(&model, room, (order.precision, card.capability), None).map_err(|error| told(&error))?;
+    let engine = file::read(&order.engines.join(wanted.file_name()), &wanted).map_err(|error| told(&error))?;
+    let library = Library::load(&order.library).map_err(|error| told(&error))?;
+    card.allow(card.memory / 100 * SHARE);
+    let frame = Frame::new(graph.cache, graph.vocabulary(), &wanted);
+    let mut running = Running::new(library, card, frame, (&engine, &[])).map_err(|error| told(&error))?;
+    let mut reference =
+        Interpreter::new(graph, &mut weights, SLOTS as usize, CONTEXT as usize).map_err(|error| told(&error))?;
+    compare(&mut running, &mut reference, hyper.vocabulary, allowed(order.precision))
+}
+
+fn compare(
+    running: &mut dyn Compute,
+    reference: &mut dyn Compute,
+    vocabulary: usize,
+    allowed: f32,
+) -> Result<String, String> {
+    let tokens: Vec<u32> = (0..PREFILL + DECODE).map(|index| ((index * 37 + 5) % vocabulary) as u32).collect();
+    let (mut worst, mut lengths) = (0.0_f32, [PREFILL, PREFILL - FEWER]);
+    for step in 0..=DECODE {
+        let from = |slot: usize| if step == 0 { 0 } else { lengths[slot] };
+        let to = |slot: usize| if step == 0 { lengths[slot] } else { lengths[slot] + 1 };
+        let pieces = [0, 1].map(|slot| Piece { slot, from: from(slot), tokens: &tokens[from(slot)..to(slot)] });
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        running.compute(&pieces, &mut ours).map_err(|error| error.to_string())?;
+        reference.compute(&pieces, &mut theirs).map_err(|error| error.to_string())?;
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            worst = worst.max(off(ours, theirs));
+        }
+        if step > 0 {
+            lengths = lengths.map(|length| length + 1);
+        }
+    }
+    let seen = format!("logits are off by {:.2} % of the largest, {:.0} % allowed", worst * 100.0, allowed * 100.0);
+    if worst <= allowed { Ok(seen) } else { Err(seen) }
+}
+
+/// The largest difference as a share of the largest number; infinite where they cannot be compared.
+fn off(ours: &[f32], theirs: &[f32]) -> f32 {
+    let largest = theirs.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+    if ours.len() != theirs.len() || ours.iter().any(|logit| !logit.is_finite()) || largest == 0.0 {
+        return f32::INFINITY;
+    }
+    ours.iter().zip(theirs).fold(0.0_f32, |off, (ours, theirs)| off.max((ours - theirs).abs())) / largest
+}
+
+fn answering(order: &Climb) -> Result<GraphEngine<Running>, String> {
+    let options = Options {
+        library: order.library.clone(),
+        engines: order.engines.clone(),
+        precision: order.precision,
+        workspace: WORKSPACE,
+        share: SHARE,
+    };
+    let room = (Some(CONTEXT), Some(SLOTS));
+    open(&order.model, room, &options, (None, &Progress::new())).map_err(|error| error.to_string())
+}
+
+fn llama_pace(model: &Path) -> Result<f64, String> {
+    let options = LlamaOptions { context_tokens: Some(CONTEXT), slots: Some(SLOTS), ..LlamaOptions::default() };
+    let options = LlamaOptions { device: DeviceChoice::Auto, ..options };
+    let mut engine = Llama::open(model, options, None, &Progress::new()).map_err(|error| error.to_string())?;
+    if engine.info().device.starts_with("CPU") {
+        return Err("this program has no CUDA backend, or it finds no card".to_owned());
+    }
+    pace(&mut engine)
+}
+
+/// Tokens a second of one answer, behind a short prompt.
+fn pace(engine: &mut dyn Engine) -> Result<f64, String> {
+    let sequence = Sequence {
+        tokens: (5..5 + PREFILL as u32).collect(),
+        answered: 0,
+        sampling: Sampling::greedy(),
+        matcher: None,
+        prefixes: Vec::new(),
+    };
+    let slot = engine.admit(sequence).map_err(|error| error.to_string())?.slot;
+    let (mut progress, mut tokens, mut began) = (Vec::new(), 0, Instant::now());
+    while tokens < MEASURED {
+        progress.clear();
+        let plan = Plan { slots: &[slot], prompt_tokens: PREFILL, abandoned: &|| false };
+        engine.step(&plan, &mut progress).map_err(|error| error.to_string())?;
+        if tokens == 0 {
+            began = Instant::now();
+        }
+        // An answer that ends early is measured as far as it goes.
+        if !progress.iter().all(|progress| matches!(progress.event, crate::engine::Event::Token(_))) {
+            break;
+        }
+        tokens += progress.len();
+    }
+    engine.release(slot);
+    Ok(tokens.saturating_sub(1) as f64 / began.elapsed().as_secs_f64().max(1e-6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference() -> Interpreter {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories260K.gguf");
+        let file = ModelFile::open(&path).unwrap();
+        let mut weights = GgufWeights::open(&file).unwrap();
+        let graph = graph_of(&hyper_of(&file).unwrap(), &weights).unwrap();
+        Interpreter::new(graph, &mut weights, 2, 64).unwrap()
+    }
+
+    /// Computes rightly, but for one thing.
+    struct Wrong(Interpreter, f32);
+
+    impl Compute for Wrong {
+        fn compute(
+            &mut self,
+            pieces: &[Piece<'_>],
+            logits: &mut Vec<Vec<f32>>,
+        ) -> Result<(), crate::engine::EngineError> {
+            self.0.compute(pieces, logits)?;
+            logits.iter_mut().for_each(|logits| logits[3] += self.1);
+            Ok(())
+        }
+
+        fn copy(&mut self, _: usize, _: usize) -> Result<(), crate::engine::EngineError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn wrong_numbers_are_seen() {
+        compare(&mut reference(), &mut reference(), 512, 0.0).unwrap();
+        compare(&mut Wrong(reference(), 0.01), &mut reference(), 512, 0.02).unwrap();
+        for wrong in [100.0, f32::NAN] {
+            let error = compare(&mut Wrong(reference(), wrong), &mut reference(), 512, 0.02).unwrap_err();
+            assert!(error.contains("2 % allowed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_library_every_other_rung_says_why_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let order = Climb {
+            model: Path::new(env!("CARGO_MANIFEST_DIR")).join("models/swarm-demo-3M-f16.gguf"),
+            library: folder.path().to_owned(),
+            engines: folder.path().to_owned(),
+            precision: Precision::Fp16,
+        };
+        let mut rungs = Vec::new();
+        let tested = climb(&order, &mut |rung| rungs.push(rung));
+        assert_eq!(tested, Tested::Impossible("there is no library".into()));
+        assert!(matches!(&rungs[0].outcome, Outcome::Failed(why) if why.contains("tensorrt install")), "{rungs:?}");
+        assert_eq!(rungs.len(), 8);
+        assert!(rungs[1..].iter().all(|rung| matches!(rung.outcome, Outcome::Impossible(_))));
+    }
+}
