@@ -11,7 +11,11 @@ use starling_inference::{
     DeviceChoice, Source,
     model::ModelFile,
     scripted,
-    tensorrt::{self, Precision, memory},
+    tensorrt::{
+        self, Precision,
+        choice::{Tested, choose},
+        memory,
+    },
 };
 use starling_protocol::{
     membership::Membership,
@@ -23,6 +27,7 @@ use crate::{
     engines::Apart,
     membership::{self, Files},
     models::Place,
+    selftest,
     shelf::OnDemand,
 };
 
@@ -245,6 +250,14 @@ impl Options {
         let card = (self.engine == Engine::Tensorrt).then(|| self.card(data));
         if card.is_some() && self.model.is_empty() {
             return Err(Exit::usage("--engine tensorrt serves a model of yours", "name it with --model"));
+        }
+        if card.is_some() {
+            // A wrong answer is nobody's wish, not even by name.
+            let tested = selftest::found(data, self.precision);
+            if matches!(tested, Tested::Wrong(_)) {
+                let reason = choose(true, &tested).reason;
+                return Err(Exit::usage(reason, "--engine llama serves the model; selftest tests again"));
+            }
         }
         for model in &self.model {
             let path = place.resolve(model)?;

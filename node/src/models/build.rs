@@ -161,7 +161,8 @@ async fn follow(mut ears: BufReader<tokio::process::ChildStdout>, bar: &Progress
 /// Waits until the builder takes more than `most` bytes, and says how many.
 async fn watch(child: &Child, most: u64) -> u64 {
     let Some(pid) = child.id().map(Pid::from_u32) else { return std::future::pending().await };
-    let mut system = System::new();
+    // Without a view of processes nothing can be said of this one.
+    let Ok(mut system) = System::new() else { return std::future::pending().await };
     loop {
         tokio::time::sleep(LOOK).await;
         let memory = ProcessRefreshKind::nothing().with_memory();
@@ -175,7 +176,7 @@ async fn watch(child: &Child, most: u64) -> u64 {
 
 fn most_memory() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    System::new_with_specifics(memory).total_memory() / 100 * SHARE
+    System::new_with_specifics(memory).map_or(u64::MAX, |system| system.total_memory() / 100 * SHARE)
 }
 
 /// The builder: one order on stdin, news on stdout. Ends when stdin does, also in the middle of a build.

@@ -127,7 +127,8 @@ fn open(path: &Path) -> Result<ZipArchive<File>, Exit> {
 
 /// The one entry of this file name; its folder differs from system to system.
 fn find(archive: &ZipArchive<File>, wanted: &str) -> Option<String> {
-    archive.file_names().find(|name| name.rsplit('/').next() == Some(wanted)).map(str::to_owned)
+    let mut names = archive.file_names().filter_map(Result::ok);
+    names.find(|name| name.rsplit('/').next() == Some(wanted)).map(std::borrow::Cow::into_owned)
 }
 
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Exit {

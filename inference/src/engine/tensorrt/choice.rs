@@ -3,11 +3,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// By how much it has to be faster to be worth another engine's memory and start.
 const WORTH: f64 = 1.05;
 
 /// What the self-test of this machine has found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Tested {
     /// It was not made yet.
     Never,
