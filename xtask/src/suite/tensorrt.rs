@@ -2,19 +2,20 @@
 //! one that is not. The library comes from PyPI into the cache, once (95 MB), by the node's own installer, which pins
 //! it by its hash.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 
 use super::{Context, Passed};
 use crate::binaries;
+use crate::places;
 use crate::process;
 
 /// The folder under a data folder in which the node puts it.
 const LIBRARY: &str = "tensorrt/1.7.1.116";
 
 pub(super) fn run(context: &Context) -> Result<Passed> {
-    let node = context.programs()?.join(format!("starling-node{}", std::env::consts::EXE_SUFFIX));
+    let node = places::program(&context.programs()?, "starling-node");
     let data = context.places.cache.join("tensorrt");
     std::fs::create_dir_all(&data)?;
     asked(context, &node, &["tensorrt", "install", "--accept-license"], &data)?;
@@ -37,7 +38,7 @@ pub(super) fn run(context: &Context) -> Result<Passed> {
     Ok(Passed::Plainly)
 }
 
-fn asked(context: &Context, node: &PathBuf, args: &[&str], data: &Path) -> Result<()> {
+fn asked(context: &Context, node: &Path, args: &[&str], data: &Path) -> Result<()> {
     let mut command = process::command(node);
     command.args(args).arg("--data").arg(data);
     process::run(command, &context.stop)

@@ -11,12 +11,14 @@ pub(super) struct Decoder {
     /// Bytes of a block.
     pub(super) bytes: usize,
     /// Appends the numbers of a block, which has `bytes` bytes.
-    pub(super) decode: fn(&[u8], &mut Vec<f32>),
+    pub(super) decode: Decode,
 }
+
+type Decode = fn(&[u8], &mut Vec<f32>);
 
 /// For a type number of the format, where it is one that is read here.
 pub(super) fn decoder(kind: u32) -> Option<Decoder> {
-    let (numbers, bytes, decode): (usize, usize, fn(&[u8], &mut Vec<f32>)) = match kind {
+    let (numbers, bytes, decode): (usize, usize, Decode) = match kind {
         0 => (1, 4, full),
         1 => (1, 2, |block, to| to.push(half(block, 0))),
         30 => (1, 2, |block, to| to.push(from_bfloat(u16::from_le_bytes([block[0], block[1]])))),
