@@ -1,6 +1,5 @@
 //! Engines that are really built, with the vendor's library: `STARLING_TENSORRT` names its folder, and `cargo xtask test
 //! --only tensorrt` provides it. No card is needed.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
 
