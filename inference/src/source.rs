@@ -67,7 +67,7 @@ pub enum Source {
         #[serde(with = "any_path::or_none")]
         hashes: Option<PathBuf>,
         /// Where library and engines are, and what may be taken.
-        options: tensorrt::Options,
+        options: Box<tensorrt::Options>,
     },
     /// The tiny demo model that is built in. Options as for [`Source::Gguf`].
     Demo {

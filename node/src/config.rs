@@ -262,7 +262,13 @@ impl Options {
         for model in &self.model {
             let path = place.resolve(model)?;
             if let Some(options) = card.clone() {
-                sources.push(Source::TensorRt { path, context_tokens, slots, hashes: hashes(), options });
+                sources.push(Source::TensorRt {
+                    path,
+                    context_tokens,
+                    slots,
+                    hashes: hashes(),
+                    options: Box::new(options),
+                });
                 continue;
             }
             sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes(), device });

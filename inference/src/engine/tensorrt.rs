@@ -13,6 +13,7 @@
 //! and [`run`] computes with it. [`ladder`] tests all of that on a machine, and [`choice`] decides by it whether the
 //! engine is used at all.
 
+mod batch;
 mod build;
 pub mod choice;
 mod cuda;

@@ -104,7 +104,8 @@ fn without_a_card_serving_is_refused_calmly() {
         share: memory::SHARE,
     };
     let path = models("swarm-demo-3M-f16.gguf");
-    let source = Source::TensorRt { path, context_tokens: Some(256), slots: Some(4), hashes: None, options };
+    let source =
+        Source::TensorRt { path, context_tokens: Some(256), slots: Some(4), hashes: None, options: Box::new(options) };
     let error = starling_inference::open(&source).err().unwrap();
     // With a card it is the engine that is missing, and the command that builds it is named.
     assert!(matches!(error, OpenError::Lacking { .. }), "{error}");

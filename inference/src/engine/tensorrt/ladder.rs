@@ -4,33 +4,30 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::engine::graph::{Compute, GraphEngine, Piece, Room, hyper_of};
+use crate::engine::Engine;
+use crate::engine::graph::{GraphEngine, Room, hyper_of};
 use crate::engine::llama::{Llama, Options as LlamaOptions};
-use crate::engine::{Engine, Plan, Sequence};
 use crate::graph::interpret::Interpreter;
 use crate::graph::weights::{GgufWeights, graph_of};
 use crate::model::ModelFile;
-use crate::{DeviceChoice, Progress, Sampling};
+use crate::{DeviceChoice, Progress};
 
+use super::batch::Frame;
 use super::choice::Tested;
 use super::cuda::Card;
 use super::file;
 use super::memory::{SHARE, WORKSPACE};
 use super::open::{Options, open, wanted};
-use super::run::{Frame, Running};
+use super::run::Running;
 use super::{Build, Capability, Library, Precision, build};
+use measure::{allowed, compare, pace};
+
+mod measure;
 
 /// Slots of the test.
 const SLOTS: u32 = 2;
 /// Tokens that a slot holds in it.
 const CONTEXT: u32 = 256;
-/// Tokens that are read at once, that follow one by one, and that the second slot has less.
-const PREFILL: usize = 7;
-const DECODE: usize = 5;
-const FEWER: usize = 4;
-/// Tokens over which speed is measured.
-const MEASURED: usize = 64;
-
 /// What came of a rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -175,16 +172,6 @@ fn built(order: &Climb, precision: Precision, capability: Capability) -> Result<
     Ok(format!("{:.1} MB in {seconds:.1} s", built.description.bytes as f64 / 1e6))
 }
 
-/// How far logits may be off, as a share of the largest: what the precision itself costs.
-fn allowed(precision: Precision) -> f32 {
-    match precision {
-        Precision::Fp16 => 0.02,
-        Precision::Bf16 => 0.05,
-        Precision::Int8 | Precision::Fp8 => 0.15,
-        Precision::Int4 => 0.5,
-    }
-}
-
 /// Prefill, then token by token, in two slots of different lengths, against the interpreter.
 fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
@@ -202,41 +189,6 @@ fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
     let mut reference =
         Interpreter::new(graph, &mut weights, SLOTS as usize, CONTEXT as usize).map_err(|error| told(&error))?;
     compare(&mut running, &mut reference, hyper.vocabulary, allowed(order.precision))
-}
-
-fn compare(
-    running: &mut dyn Compute,
-    reference: &mut dyn Compute,
-    vocabulary: usize,
-    allowed: f32,
-) -> Result<String, String> {
-    let tokens: Vec<u32> = (0..PREFILL + DECODE).map(|index| ((index * 37 + 5) % vocabulary) as u32).collect();
-    let (mut worst, mut lengths) = (0.0_f32, [PREFILL, PREFILL - FEWER]);
-    for step in 0..=DECODE {
-        let from = |slot: usize| if step == 0 { 0 } else { lengths[slot] };
-        let to = |slot: usize| if step == 0 { lengths[slot] } else { lengths[slot] + 1 };
-        let pieces = [0, 1].map(|slot| Piece { slot, from: from(slot), tokens: &tokens[from(slot)..to(slot)] });
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        running.compute(&pieces, &mut ours).map_err(|error| error.to_string())?;
-        reference.compute(&pieces, &mut theirs).map_err(|error| error.to_string())?;
-        for (ours, theirs) in ours.iter().zip(&theirs) {
-            worst = worst.max(off(ours, theirs));
-        }
-        if step > 0 {
-            lengths = lengths.map(|length| length + 1);
-        }
-    }
-    let seen = format!("logits are off by {:.2} % of the largest, {:.0} % allowed", worst * 100.0, allowed * 100.0);
-    if worst <= allowed { Ok(seen) } else { Err(seen) }
-}
-
-/// The largest difference as a share of the largest number; infinite where they cannot be compared.
-fn off(ours: &[f32], theirs: &[f32]) -> f32 {
-    let largest = theirs.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
-    if ours.len() != theirs.len() || ours.iter().any(|logit| !logit.is_finite()) || largest == 0.0 {
-        return f32::INFINITY;
-    }
-    ours.iter().zip(theirs).fold(0.0_f32, |off, (ours, theirs)| off.max((ours - theirs).abs())) / largest
 }
 
 fn answering(order: &Climb) -> Result<GraphEngine<Running>, String> {
@@ -261,74 +213,9 @@ fn llama_pace(model: &Path) -> Result<f64, String> {
     pace(&mut engine)
 }
 
-/// Tokens a second of one answer, behind a short prompt.
-fn pace(engine: &mut dyn Engine) -> Result<f64, String> {
-    let sequence = Sequence {
-        tokens: (5..5 + PREFILL as u32).collect(),
-        answered: 0,
-        sampling: Sampling::greedy(),
-        matcher: None,
-        prefixes: Vec::new(),
-    };
-    let slot = engine.admit(sequence).map_err(|error| error.to_string())?.slot;
-    let (mut progress, mut tokens, mut began) = (Vec::new(), 0, Instant::now());
-    while tokens < MEASURED {
-        progress.clear();
-        let plan = Plan { slots: &[slot], prompt_tokens: PREFILL, abandoned: &|| false };
-        engine.step(&plan, &mut progress).map_err(|error| error.to_string())?;
-        if tokens == 0 {
-            began = Instant::now();
-        }
-        // An answer that ends early is measured as far as it goes.
-        if !progress.iter().all(|progress| matches!(progress.event, crate::engine::Event::Token(_))) {
-            break;
-        }
-        tokens += progress.len();
-    }
-    engine.release(slot);
-    Ok(tokens.saturating_sub(1) as f64 / began.elapsed().as_secs_f64().max(1e-6))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reference() -> Interpreter {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories260K.gguf");
-        let file = ModelFile::open(&path).unwrap();
-        let mut weights = GgufWeights::open(&file).unwrap();
-        let graph = graph_of(&hyper_of(&file).unwrap(), &weights).unwrap();
-        Interpreter::new(graph, &mut weights, 2, 64).unwrap()
-    }
-
-    /// Computes rightly, but for one thing.
-    struct Wrong(Interpreter, f32);
-
-    impl Compute for Wrong {
-        fn compute(
-            &mut self,
-            pieces: &[Piece<'_>],
-            logits: &mut Vec<Vec<f32>>,
-        ) -> Result<(), crate::engine::EngineError> {
-            self.0.compute(pieces, logits)?;
-            logits.iter_mut().for_each(|logits| logits[3] += self.1);
-            Ok(())
-        }
-
-        fn copy(&mut self, _: usize, _: usize) -> Result<(), crate::engine::EngineError> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn wrong_numbers_are_seen() {
-        compare(&mut reference(), &mut reference(), 512, 0.0).unwrap();
-        compare(&mut Wrong(reference(), 0.01), &mut reference(), 512, 0.02).unwrap();
-        for wrong in [100.0, f32::NAN] {
-            let error = compare(&mut Wrong(reference(), wrong), &mut reference(), 512, 0.02).unwrap_err();
-            assert!(error.contains("2 % allowed"), "{error}");
-        }
-    }
 
     #[test]
     fn without_a_library_every_other_rung_says_why_not() {

@@ -10,10 +10,11 @@ use crate::graph::weights::{GgufWeights, graph_of};
 use crate::model::{Hashes, ModelFile};
 use crate::{OpenError, Progress, WHOLE};
 
+use super::batch::Frame;
 use super::cuda::{Card, NoCard};
 use super::file::{self, Description};
 use super::memory::{Sum, Wish};
-use super::run::{Frame, RunError, Running};
+use super::run::{RunError, Running};
 use super::{Library, Precision, no_library};
 
 /// Bytes of a hash.
@@ -72,7 +73,7 @@ pub(crate) fn open(
     let running = Running::new(library, card, frame, (&engine, &read_compiled(&kept))).map_err(not_running)?;
     drop(engine);
     let mut running = running;
-    warm_up(&mut running, room)?;
+    warm_up(&mut running, room, progress)?;
     keep_compiled(&kept, &running.compiled());
     progress.reach(WHOLE);
     let device = running.device();
@@ -91,7 +92,7 @@ pub(super) fn wanted(
 }
 
 /// Kernels are compiled when a shape is first seen: before anybody waits for an answer.
-fn warm_up(running: &mut Running, room: Room) -> Result<(), OpenError> {
+fn warm_up(running: &mut Running, room: Room, progress: &Progress) -> Result<(), OpenError> {
     let mut logits = Vec::new();
     let chunk = CHUNK_TOKENS.min(room.context_tokens as usize);
     let long = vec![0; chunk];
@@ -102,6 +103,8 @@ fn warm_up(running: &mut Running, room: Room) -> Result<(), OpenError> {
     run(&[Piece { slot: 0, from: 0, tokens: &long }])?;
     // Every number of neighbours that a step may have; twice, for the second is captured as a graph.
     for last in 0..room.slots as usize {
+        // Compiling takes its time, and who waits is told that it goes on.
+        progress.reach(WHOLE / 2 + WHOLE / 2 * u32::try_from(last).unwrap_or(0) / room.slots);
         for _ in 0..2 {
             run(&[Piece { slot: 0, from: 0, tokens: &[0] }, Piece { slot: last, from: 0, tokens: &[0] }]
                 [..1 + usize::from(last > 0)])?;
