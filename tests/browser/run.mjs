@@ -11,6 +11,7 @@
 //   about   one line: what it shows
 //   swarm   { nodes: [[argument, …], …], gateway: [argument, …] }: `lib/swarm.mjs`; without it one demo node
 //   setUp   false where the steps make the first account themselves; otherwise it is made before the first step
+//   worker  true lets the page's service worker run, which answers before `page.route` can
 //   viewport, colorScheme, locale, reducedMotion   of the browser, where they matter
 //   allow   [/…/]: what this scenario brings on itself among console errors (a refused request, for one)
 //   steps   { 'what a person sees': async (world) => remark }

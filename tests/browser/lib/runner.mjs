@@ -26,7 +26,9 @@ export async function run(browser, name, scenario) {
     swarm = await Swarm.start(scenario.swarm)
     context = await browser.newContext({
       viewport: scenario.viewport ?? { width: 1280, height: 800 }, colorScheme: scenario.colorScheme ?? 'light',
-      locale: scenario.locale ?? 'en-GB', serviceWorkers: process.env.STARLING_UI ? 'block' : 'allow', reducedMotion: scenario.reducedMotion ?? 'no-preference',
+      locale: scenario.locale ?? 'en-GB', reducedMotion: scenario.reducedMotion ?? 'no-preference',
+      // A worker answers before a test can: only the scenario that is about it has one.
+      serviceWorkers: scenario.worker && !process.env.STARLING_UI ? 'allow' : 'block',
     })
     const world = await open(context, swarm, scenario)
     if (scenario.setUp !== false) await world.setUp()

@@ -1,7 +1,8 @@
 // The installed page: its manifest, its worker, and what it shows when the gateway is away.
 export const about = 'the page can be installed, and shows itself offline with nothing of what was said'
+export const worker = true
 export const viewport = { width: 360, height: 740 }
-export const allow = [/ERR_CONNECTION|WebSocket connection to|ERR_EMPTY_RESPONSE|status of 50/]
+export const allow = [/ERR_CONNECTION|WebSocket connection to|ERR_EMPTY_RESPONSE|ERR_FAILED|FetchEvent|Failed to fetch|status of 50/]
 
 export const steps = {
   'the manifest and its icons are there': async ({ page, url, expect }) => {
