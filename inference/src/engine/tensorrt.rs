@@ -26,6 +26,7 @@ mod native;
 mod network;
 mod open;
 mod run;
+mod stored;
 
 use std::fmt;
 use std::str::FromStr;

@@ -21,6 +21,46 @@ pub struct Quantised {
     pub scales: Vec<f32>,
 }
 
+/// A way to store a matrix in fewer bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// [`int8`].
+    Int8,
+    /// [`int4`], in blocks of so many numbers.
+    Int4(usize),
+    /// [`fp8`].
+    Fp8,
+}
+
+impl Scheme {
+    /// Stores a matrix of `outputs` columns.
+    #[must_use]
+    pub fn quantise(self, matrix: &[f32], outputs: usize) -> Quantised {
+        match self {
+            Self::Int8 => int8(matrix, outputs),
+            Self::Int4(block) => int4(matrix, outputs, block),
+            Self::Fp8 => fp8(matrix),
+        }
+    }
+
+    /// What is left of a matrix that was stored so: what an engine multiplies by.
+    #[must_use]
+    pub fn restore(self, Quantised { bytes, scales }: &Quantised, outputs: usize) -> Vec<f32> {
+        let wide = |(at, byte): (usize, &u8)| f32::from(byte.cast_signed()) * scales[at % outputs];
+        let narrow =
+            |(at, number): (usize, f32), block: usize| number * scales[at / outputs / block * outputs + at % outputs];
+        match self {
+            Self::Int8 => bytes.iter().enumerate().map(wide).collect(),
+            Self::Int4(block) => {
+                let nibbles = bytes.iter().flat_map(|byte| [byte << 4, byte & 0xf0]);
+                let numbers = nibbles.map(|nibble| f32::from(nibble.cast_signed() >> 4));
+                numbers.enumerate().map(|number| narrow(number, block)).collect()
+            }
+            Self::Fp8 => bytes.iter().map(|byte| from_e4m3(*byte) * scales[0]).collect(),
+        }
+    }
+}
+
 /// A matrix of `outputs` rows, as files have it, with `inputs` rows.
 #[must_use]
 pub fn transpose(matrix: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
@@ -113,6 +153,13 @@ fn e4m3(value: f32) -> u8 {
     sign | ((rounded >> 20) - (120 << 3)).min(0x7e) as u8
 }
 
+/// What those eight bits stand for.
+fn from_e4m3(bits: u8) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 3 & 15), f32::from(bits & 7));
+    let size = if exponent == 0 { fraction / 512.0 } else { (1.0 + fraction / 8.0) * 2_f32.powi(exponent - 7) };
+    if bits >> 7 == 1 { -size } else { size }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,25 +188,19 @@ mod tests {
     #[test]
     fn eight_bits_are_off_by_half_a_step() {
         let matrix = random(96 * 10);
-        let Quantised { bytes, scales } = int8(&matrix, 10);
-        let restored: Vec<f32> =
-            bytes.iter().enumerate().map(|(at, byte)| f32::from(byte.cast_signed()) * scales[at % 10]).collect();
+        let stored = Scheme::Int8.quantise(&matrix, 10);
+        let restored = Scheme::Int8.restore(&stored, 10);
         check(&matrix, &restored, 10, 96, MOST_8);
-        assert!(bytes.iter().all(|byte| byte.cast_signed() != i8::MIN));
+        assert!(stored.bytes.iter().all(|byte| byte.cast_signed() != i8::MIN));
     }
 
     #[test]
     fn four_bits_are_off_by_half_a_step_of_their_block() {
         let matrix = random(128 * 6);
         for block in [32, 64, 128] {
-            let Quantised { bytes, scales } = int4(&matrix, 6, block);
-            assert_eq!((bytes.len(), scales.len()), (matrix.len() / 2, 128 / block * 6));
-            let number = |at: usize| {
-                let nibble = bytes[at / 2] >> (4 * (at % 2)) & 15;
-                f32::from((nibble << 4).cast_signed() >> 4)
-            };
-            let restored: Vec<f32> =
-                (0..matrix.len()).map(|at| number(at) * scales[at / 6 / block * 6 + at % 6]).collect();
+            let stored = Scheme::Int4(block).quantise(&matrix, 6);
+            assert_eq!((stored.bytes.len(), stored.scales.len()), (matrix.len() / 2, 128 / block * 6));
+            let restored = Scheme::Int4(block).restore(&stored, 6);
             check(&matrix, &restored, 6, block, MOST_4);
         }
     }
@@ -170,29 +211,22 @@ mod tests {
         assert!(bytes.iter().all(|byte| *byte == 0) && scales.iter().all(|scale| *scale > 0.0));
     }
 
-    /// What eight bits with an exponent stand for.
-    fn value(bits: u8) -> f32 {
-        let (exponent, fraction) = (i32::from(bits >> 3 & 15), f32::from(bits & 7));
-        let size = if exponent == 0 { fraction / 512.0 } else { (1.0 + fraction / 8.0) * 2_f32.powi(exponent - 7) };
-        if bits >> 7 == 1 { -size } else { size }
-    }
-
     #[test]
     fn every_fp8_stays_itself_and_the_rest_goes_to_the_nearest() {
         for bits in (0..0x7f_u8).chain(0x80..0xff) {
-            assert_eq!(e4m3(value(bits)), bits, "{}", value(bits));
+            assert_eq!(e4m3(from_e4m3(bits)), bits, "{}", from_e4m3(bits));
         }
         for bits in 0..0x7e_u8 {
-            let (low, high) = (value(bits), value(bits + 1));
+            let (low, high) = (from_e4m3(bits), from_e4m3(bits + 1));
             assert_eq!(e4m3(low + (high - low) * 0.4), bits);
             assert_eq!(e4m3(low + (high - low) * 0.6), bits + 1);
         }
         assert_eq!((e4m3(1e9), e4m3(-1e9)), (0x7e, 0xfe));
         let matrix = random(1000);
-        let Quantised { bytes, scales } = fp8(&matrix);
+        let restored = Scheme::Fp8.restore(&Scheme::Fp8.quantise(&matrix, 10), 10);
         let largest = matrix.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        for (stored, wanted) in bytes.iter().zip(&matrix) {
-            let off = (value(*stored) * scales[0] - wanted).abs();
+        for (restored, wanted) in restored.iter().zip(&matrix) {
+            let off = (restored - wanted).abs();
             assert!(off <= wanted.abs() / 15.0 + largest / 448.0 / 512.0, "{wanted} is off by {off}");
         }
     }

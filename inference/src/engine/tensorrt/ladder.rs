@@ -19,6 +19,7 @@ use super::file;
 use super::memory::{SHARE, WORKSPACE};
 use super::open::{Options, open, wanted};
 use super::run::Running;
+use super::stored::Rounded;
 use super::{Build, Capability, Library, Precision, build};
 use measure::{allowed, compare, pace};
 
@@ -172,7 +173,8 @@ fn built(order: &Climb, precision: Precision, capability: Capability) -> Result<
     Ok(format!("{:.1} MB in {seconds:.1} s", built.description.bytes as f64 / 1e6))
 }
 
-/// Prefill, then token by token, in two slots of different lengths, against the interpreter.
+/// Prefill, then token by token, in two slots of different lengths, against the interpreter with the very numbers that
+/// the engine has: what is off is not what fewer bits cost.
 fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let model = ModelFile::open(&order.model).map_err(|error| told(&error))?;
@@ -186,8 +188,9 @@ fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
     card.allow(card.memory / 100 * SHARE);
     let frame = Frame::new(graph.cache, graph.vocabulary(), &wanted);
     let mut running = Running::new(library, card, frame, (&engine, &[])).map_err(|error| told(&error))?;
+    let mut rounded = Rounded { weights: &mut weights, precision: order.precision };
     let mut reference =
-        Interpreter::new(graph, &mut weights, SLOTS as usize, CONTEXT as usize).map_err(|error| told(&error))?;
+        Interpreter::new(graph, &mut rounded, SLOTS as usize, CONTEXT as usize).map_err(|error| told(&error))?;
     compare(&mut running, &mut reference, hyper.vocabulary, allowed(order.precision))
 }
 

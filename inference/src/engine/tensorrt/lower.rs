@@ -5,12 +5,13 @@
 //! into it, and nothing is copied.
 
 use crate::graph::interpret::Angles;
-use crate::graph::quantise::{self, Quantised};
+use crate::graph::quantise::{self, Quantised, Scheme};
 use crate::graph::weights::{WeightError, Weights};
 use crate::graph::{Graph, Op, Pairs, Shape, Side, Value, Weight};
 
 use super::Precision;
 use super::network::{Kind, Network, NetworkError, Tensor};
+use super::stored::scheme;
 
 /// Names of the inputs and outputs, which [`super::run`] binds.
 pub(super) const TOKENS: &str = "tokens";
@@ -19,9 +20,6 @@ pub(super) const PLACES: &str = "places";
 pub(super) const LENGTHS: &str = "lengths";
 pub(super) const LAST: &str = "last";
 pub(super) const LOGITS: &str = "logits";
-
-/// Sizes of blocks that share a scale, the largest first: fewer scales are faster.
-const BLOCKS: [usize; 3] = [128, 64, 32];
 
 /// The name of a cache's input; its output has `_out` behind it.
 pub(super) fn cache_name(layer: usize, side: Side) -> String {
@@ -210,38 +208,21 @@ impl<'a, 'n> Lowering<'a, 'n> {
         Ok(self.network.multiply_matrices(input, matrix, false)?)
     }
 
-    /// A matrix with a row for each input, in the precision that was asked for.
+    /// A matrix with a row for each input, stored as its scheme says.
     fn matrix(&mut self, weight: &Weight) -> Result<Tensor, LowerError> {
         let (outputs, inputs) = (weight.rows, weight.columns);
         let numbers = quantise::transpose(&self.weights.read(weight)?, outputs, inputs);
-        let block = BLOCKS.into_iter().find(|block| inputs.is_multiple_of(*block));
-        // What decides between tokens is worth more bits than the rest; and not every matrix can be cut into blocks.
-        let fine = weight.name == "output.weight" || !outputs.is_multiple_of(2);
-        match (self.precision, block) {
-            (Precision::Int4, Some(block)) if !fine => {
-                let quantised = quantise::int4(&numbers, outputs, block);
-                self.quantised(Kind::Int4, quantised, (&[inputs, outputs], &[inputs / block, outputs]), None)
-            }
-            (Precision::Int8 | Precision::Int4, _) => {
-                let quantised = quantise::int8(&numbers, outputs);
-                self.quantised(Kind::Int8, quantised, (&[inputs, outputs], &[outputs]), Some(1))
-            }
-            (Precision::Fp8, _) => self.quantised(Kind::Fp8, quantise::fp8(&numbers), (&[inputs, outputs], &[]), None),
-            (Precision::Fp16 | Precision::Bf16, _) => {
-                Ok(self.network.constant(self.kind, encode(self.kind, &numbers), &[inputs, outputs])?)
-            }
-        }
-    }
-
-    fn quantised(
-        &mut self,
-        kind: Kind,
-        Quantised { bytes, scales }: Quantised,
-        (lengths, of_scales): (&[usize], &[usize]),
-        axis: Option<i32>,
-    ) -> Result<Tensor, LowerError> {
-        let numbers = self.network.constant(kind, bytes, lengths)?;
-        let scales = self.network.constant(self.kind, encode(self.kind, &scales), of_scales)?;
+        let Some(scheme) = scheme(self.precision, weight) else {
+            return Ok(self.network.constant(self.kind, encode(self.kind, &numbers), &[inputs, outputs])?);
+        };
+        let Quantised { bytes, scales } = scheme.quantise(&numbers, outputs);
+        let (kind, lengths, axis) = match scheme {
+            Scheme::Int8 => (Kind::Int8, vec![outputs], Some(1)),
+            Scheme::Int4(block) => (Kind::Int4, vec![inputs / block, outputs], None),
+            Scheme::Fp8 => (Kind::Fp8, Vec::new(), None),
+        };
+        let numbers = self.network.constant(kind, bytes, &[inputs, outputs])?;
+        let scales = self.network.constant(self.kind, encode(self.kind, &scales), &lengths)?;
         Ok(self.network.dequantise(numbers, scales, self.kind, axis)?)
     }
 
