@@ -280,15 +280,16 @@ impl<'l> Network<'l> {
         workspace: u64,
         step: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Vec<u8>, NetworkError> {
+        let Self { network, profile, builder, library, constants, .. } = self;
         let mut watch = Watch { step, steps: 1, stopped: false };
         let to = std::ptr::from_mut(&mut watch).cast::<c_void>();
         // SAFETY: all objects are this network's; `watch` outlives the call, and the library reports from one thread
         // at a time.
         let built = unsafe {
             let built = native::starling_trt_build_new(
-                self.builder.get(),
-                self.network.get(),
-                self.profile,
+                builder.get(),
+                network.get(),
+                profile,
                 capability.number(),
                 workspace,
                 told,
@@ -296,10 +297,12 @@ impl<'l> Network<'l> {
             );
             Owned::new(built, native::starling_trt_memory_free)
         };
+        // Before a second copy of all weights is made.
+        drop((network, constants));
         match built {
             Some(built) => Ok(bytes_of(&built)),
             None if watch.stopped => Err(NetworkError::Stopped),
-            None => Err(NetworkError::Refused { what: "to build the engine", said: self.library.said() }),
+            None => Err(NetworkError::Refused { what: "to build the engine", said: library.said() }),
         }
     }
 
