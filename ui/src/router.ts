@@ -13,6 +13,7 @@ import ShellPage from './pages/ShellPage.vue'
 import SignInPage from './pages/SignInPage.vue'
 import SignUpPage from './pages/SignUpPage.vue'
 import UnreachablePage from './pages/UnreachablePage.vue'
+import { isWhole, loadAnew } from './stale'
 
 /** Pages of people who are not signed in, each for one standing; everything else is behind the door. */
 const doors: Partial<Record<Standing, string>> = { setup: '/setup', out: '/sign-in', unreachable: '/unreachable' }
@@ -52,3 +53,6 @@ router.beforeEach(async (to) => {
   const next = standing === 'out' && !atDoor && to.path.length > 1 && to.path !== '/c' ? { next: to.fullPath } : {}
   return { path: door, query: next }
 })
+
+router.onError((error, to) => { loadAnew(error, to.fullPath) })
+router.afterEach((_to, _from, failure) => { if (!failure) isWhole() })
