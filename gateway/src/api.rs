@@ -12,13 +12,16 @@ mod conversations;
 mod cookie;
 pub mod entries;
 pub mod error;
+mod export;
 pub mod extract;
+mod figures;
 mod forwarded;
 mod guard;
 mod health;
 mod invitations;
 mod invites;
 mod keys;
+mod limits;
 mod members;
 mod memories;
 mod messages;
@@ -48,6 +51,7 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use export::Exports;
 pub use openai::Tapes;
 pub use sockets::Sockets;
 
@@ -82,6 +86,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/account", account::sign_up),
         put("/api/account/password", account::change_password),
         delete("/api/account", account::delete),
+        get("/api/account/export", export::export),
         get("/api/users", users::list),
         route(Method::PATCH, MethodFilter::PATCH, "/api/users/{id}", users::change),
         delete("/api/users/{id}", users::delete),
@@ -124,6 +129,8 @@ pub fn routes() -> Vec<Route> {
         delete("/api/members/{id}", members::revoke),
         route(Method::PATCH, MethodFilter::PATCH, "/api/nodes/{id}", nodes::change),
         get("/api/audit", audit::list),
+        get("/api/figures", figures::list),
+        get("/api/limits", limits::list),
         get("/api/openapi.json", openapi::document),
         get("/api/docs", openapi::page),
         get("/api/docs.css", openapi::style),

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     access::{self, AccessTokens},
     accounts::AccountOptions,
-    api::{self, Sockets, Tapes, auth::Address},
+    api::{self, Exports, Sockets, Tapes, auth::Address},
     cache::{self, Cache, RedisUrl},
     clock::Timestamp,
     config::{Config, Titles},
@@ -27,6 +27,7 @@ use crate::{
     doors::Doors,
     drained,
     events::{self, Events},
+    figures::{self, Figures},
     http,
     life::Life,
     limits::Limits,
@@ -70,9 +71,11 @@ pub struct Parts {
     pub turns: Turns,
     pub dispatch: Dispatch,
     pub metrics: Metrics,
+    pub figures: Figures,
     pub network: Network,
     pub sockets: Sockets,
     pub tapes: Tapes,
+    pub exports: Exports,
     pub events: Events,
     pub cache: Cache,
     pub life: Life,
@@ -128,6 +131,8 @@ impl App {
             doors: Doors::default(),
             sockets: Sockets::default(),
             tapes: Tapes::default(),
+            exports: Exports::default(),
+            figures: Figures::default(),
             began: Timestamp::now(),
             metrics,
             events,
@@ -290,6 +295,7 @@ impl Gateway {
         let whereabouts = app.network.clone().keep_whereabouts(app.store.clone(), stop());
         let (joining, dispatching) = (joining.run(inbound.join, stop()), dispatcher.run(stop()));
         let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
+        let figuring = figures::keep(app.figures.clone(), app.dispatch.jobs().clone(), stop());
         let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
         let renewing = renewal.map(|renewal| renewal.run(stop()));
         let draining = drained::keep(app.store.clone(), app.dispatch.clone(), stop());
@@ -304,6 +310,7 @@ impl Gateway {
         parts.spawn("letting members in", joining.instrument(tracing::info_span!("join")));
         parts.spawn("keeping its addresses", whereabouts);
         parts.spawn("the count of upgrades", counting);
+        parts.spawn("the figures of the last day", figuring);
         parts.spawn("which nodes are drained", draining);
         parts.spawn("sealing", sealing.instrument(tracing::info_span!("seal")));
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));

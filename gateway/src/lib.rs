@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod doors;
 mod drained;
 pub mod events;
+pub mod figures;
 mod http;
 pub mod id;
 pub mod life;

@@ -7,6 +7,7 @@ mod genai;
 mod jobs;
 mod nodes;
 mod paths;
+mod totals;
 
 use prometheus_client::{encoding::text, registry::Registry};
 

@@ -12,6 +12,7 @@ pub mod conversations;
 mod database;
 mod drained;
 mod error;
+pub mod export;
 pub mod invitations;
 pub mod invites;
 mod keyring;

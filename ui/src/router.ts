@@ -2,12 +2,9 @@
 // which is the heavy part, is fetched when there is something to read.
 import { createRouter, createWebHistory } from 'vue-router'
 import { useSession, type Standing } from './composables/useSession'
-import AccountPage from './pages/AccountPage.vue'
 import CharactersPage from './pages/CharactersPage.vue'
 import ChatPage from './pages/ChatPage.vue'
-import KeysPage from './pages/KeysPage.vue'
 import MissingPage from './pages/MissingPage.vue'
-import PeoplePage from './pages/PeoplePage.vue'
 import SetupPage from './pages/SetupPage.vue'
 import ShellPage from './pages/ShellPage.vue'
 import SignInPage from './pages/SignInPage.vue'
@@ -33,9 +30,25 @@ export const router = createRouter({
         { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
         { path: 'characters', component: CharactersPage },
         { path: 'memory', component: () => import('./pages/MemoryPage.vue') },
-        { path: 'keys', component: KeysPage },
-        { path: 'account', component: AccountPage },
-        { path: 'people', component: PeoplePage },
+        { path: 'keys', component: () => import('./pages/KeysPage.vue') },
+        { path: 'account', component: () => import('./pages/AccountPage.vue') },
+        { path: 'add-node', component: () => import('./pages/AddNodePage.vue') },
+        { path: 'my-nodes', component: () => import('./pages/MyNodesPage.vue') },
+        { path: 'people', redirect: '/operator/people' },
+        {
+          path: 'operator',
+          component: () => import('./pages/operator/OperatorShell.vue'),
+          redirect: '/operator/overview',
+          children: [
+            { path: 'overview', component: () => import('./pages/operator/OverviewPage.vue') },
+            { path: 'people', component: () => import('./pages/operator/PeoplePage.vue') },
+            { path: 'nodes', component: () => import('./pages/operator/NodesPage.vue') },
+            { path: 'invites', component: () => import('./pages/operator/InvitesPage.vue') },
+            { path: 'models', component: () => import('./pages/operator/ModelsPage.vue') },
+            { path: 'limits', component: () => import('./pages/operator/LimitsPage.vue') },
+            { path: 'audit', component: () => import('./pages/operator/AuditPage.vue') },
+          ],
+        },
         { path: ':rest(.*)*', component: MissingPage },
       ],
     },

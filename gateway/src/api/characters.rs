@@ -132,16 +132,19 @@ pub(super) async fn picture(
     InPath(id): InPath<CharacterId>,
 ) -> Result<Response, ApiError> {
     let (kind, bytes) = app.store.picture(by.user.id, id).await?.ok_or(ApiError::NoSuchCharacter)?;
-    let kind = match kind {
+    // What is told of every answer, `nosniff` above all, keeps a browser from taking it for anything else.
+    Ok(([(header::CONTENT_TYPE, mime(kind))], bytes).into_response())
+}
+
+pub(super) fn mime(kind: PictureKind) -> &'static str {
+    match kind {
         PictureKind::Png => "image/png",
         PictureKind::Jpeg => "image/jpeg",
         PictureKind::Webp => "image/webp",
-    };
-    // What is told of every answer, `nosniff` above all, keeps a browser from taking it for anything else.
-    Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
+    }
 }
 
-fn shown(character: Character, to: UserId) -> wire::Character {
+pub(super) fn shown(character: Character, to: UserId) -> wire::Character {
     let Persona { name, system_prompt, greeting, sampling, shared } = character.persona;
     wire::Character {
         id: character.id,

@@ -108,6 +108,8 @@ pub enum ApiError {
     RateLimited(Taken),
     #[error("too many sockets are open: close some of the chat's windows")]
     TooManySockets,
+    #[error("too many exports are being written: try again in a minute")]
+    TooManyExports,
     #[error("there is no such answer, or it was not resumable, or it is too late: ask anew")]
     NoSuchCompletion,
     #[error("the events behind that one are gone, or were never there: ask anew")]
@@ -201,6 +203,7 @@ impl ApiError {
             Self::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::TooManySockets => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets"),
+            Self::TooManyExports => (StatusCode::TOO_MANY_REQUESTS, "too_many_exports"),
             Self::NoSuchCompletion => (StatusCode::NOT_FOUND, "no_such_completion"),
             Self::EventsGone => (StatusCode::GONE, "events_gone"),
             Self::TooManyResumable => (StatusCode::TOO_MANY_REQUESTS, "too_many_resumable"),

@@ -123,6 +123,7 @@ mod tests {
             role: MemberRole::Node,
             joined_at: Timestamp(5),
             revoked_at: None,
+            invite: None,
         };
         let roster = [(here, claims(here)), (elsewhere, claims(elsewhere))].into();
         let joined = join(vec![known(here), known(away)], &roster);

@@ -55,6 +55,7 @@ pub(super) async fn mine(State(app): State<App>, by: SignedIn) -> Result<Answer<
         name: member.name,
         joined_at: member.joined_at,
         revoked_at: member.revoked_at,
+        invite: member.invite,
     });
     Ok(Answer(MyNodes { nodes: nodes.collect() }))
 }

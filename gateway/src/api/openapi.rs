@@ -25,8 +25,8 @@ use utoipa::{
 };
 
 use super::{
-    account, audit, characters, chat, conversations, cookie, health, invitations, invites, keys, members, memories,
-    messages, metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
+    account, audit, characters, chat, conversations, cookie, export, figures, health, invitations, invites, keys,
+    limits, members, memories, messages, metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
 };
 
 /// What people sign in with.
@@ -60,6 +60,7 @@ const KEY: &str = "key";
         account::sign_up,
         account::change_password,
         account::delete,
+        export::export,
         users::list,
         users::change,
         users::delete,
@@ -102,6 +103,8 @@ const KEY: &str = "key";
         members::revoke,
         nodes::change,
         audit::list,
+        figures::list,
+        limits::list,
         chat::connect,
         document,
         page,

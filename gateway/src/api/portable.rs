@@ -138,23 +138,34 @@ fn written(whole: Whole) -> String {
         title: whole.conversation.title.0,
         created_at_ms: whole.conversation.created_at.0,
         shown: shown.map(|at| at + 1),
-        messages: whole.messages.into_iter().map(|message| PortableMessage::of(message, &numbers)).collect(),
+        messages: whole
+            .messages
+            .into_iter()
+            .map(|message| {
+                let follows = message.position.parent.and_then(|id| numbers.get(&id).copied());
+                PortableMessage::of(message, follows.unwrap_or(0))
+            })
+            .collect(),
     };
     serde_json::to_string_pretty(&portable).unwrap_or_default()
 }
 
+/// What a conversation's file begins with, up to its first message, for one that is written piece by piece.
+pub(super) fn head(conversation: &Conversation) -> Result<String, serde_json::Error> {
+    let (title, made) = (serde_json::to_string(&conversation.title.0)?, conversation.created_at.0);
+    Ok(format!(r#"{{"format":"{FORMAT}","version":{VERSION},"title":{title},"created_at_ms":{made},"messages":["#))
+}
+
+/// A message of such a file, and the number of the one that it follows, counted from 1.
+pub(super) fn message(message: Message, follows: usize) -> impl Serialize {
+    PortableMessage::of(message, follows)
+}
+
 impl PortableMessage {
-    fn of(message: Message, numbers: &HashMap<MessageId, usize>) -> Self {
-        let parent = message.position.parent;
-        let wire: wire::Message = message.clone().into();
-        Self {
-            follows: parent.and_then(|id| numbers.get(&id).copied()).unwrap_or(0),
-            role: wire.role,
-            text: wire.text,
-            created_at_ms: message.created_at.0,
-            status: wire.status,
-            answer: wire.answer,
-        }
+    fn of(message: Message, follows: usize) -> Self {
+        let created_at_ms = message.created_at.0;
+        let wire: wire::Message = message.into();
+        Self { follows, role: wire.role, text: wire.text, created_at_ms, status: wire.status, answer: wire.answer }
     }
 }
 

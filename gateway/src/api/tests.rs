@@ -5,6 +5,8 @@ mod accounts;
 mod characters;
 mod conversations;
 mod errors;
+mod export;
+mod figures;
 mod forged;
 mod invites;
 mod limits;

@@ -1,7 +1,7 @@
 //! Jobs as their readers see them: how many run and wait, how they end, how long the first token takes.
 
 use std::{
-    sync::atomic::AtomicI64,
+    sync::{Arc, atomic::AtomicI64},
     time::{Duration, Instant},
 };
 
@@ -11,10 +11,13 @@ use prometheus_client::{
 };
 use starling_protocol::{message::Usage, swarm::Path};
 
-use super::genai::{self, GenAi};
-
+use super::{
+    genai::{self, GenAi},
+    totals::Totals,
+};
 use crate::{
     dispatch::{AnswerEvent, DispatchError},
+    figures::Reading,
     turn,
 };
 
@@ -44,6 +47,7 @@ pub struct Jobs {
     hedges: Family<Outcome, Counter>,
     warmed: Family<Outcome, Counter>,
     gen_ai: GenAi,
+    totals: Arc<Totals>,
 }
 
 impl Default for Jobs {
@@ -60,6 +64,7 @@ impl Default for Jobs {
             hedges: Family::default(),
             warmed: Family::default(),
             gen_ai: GenAi::default(),
+            totals: Arc::default(),
         }
     }
 }
@@ -117,6 +122,18 @@ impl Jobs {
         self.warmed.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// All of it as plain numbers.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        let now = |gauge: &Gauge<i64, AtomicI64>| u32::try_from(gauge.get()).unwrap_or(0);
+        Reading {
+            running: now(&self.running),
+            waiting: now(&self.waiting),
+            tokens: self.tokens.get(),
+            ..self.totals.reading()
+        }
+    }
+
     /// A job begins: what it is for, in OpenTelemetry's words, and what its model is called, if anybody serves it.
     #[must_use]
     pub fn begin(&self, operation: &'static str, model: Option<String>) -> Meter {
@@ -127,9 +144,11 @@ impl Jobs {
             waits: false,
             operation,
             model,
+            begun: false,
             first: None,
             usage: None,
             outcome: None,
+            broken: false,
         }
     }
 }
@@ -142,9 +161,13 @@ pub struct Meter {
     waits: bool,
     operation: &'static str,
     model: Option<String>,
+    /// A node has begun it.
+    begun: bool,
     first: Option<Duration>,
     usage: Option<Usage>,
     outcome: Option<&'static str>,
+    /// By no fault of who asked.
+    broken: bool,
 }
 
 impl Meter {
@@ -152,7 +175,14 @@ impl Meter {
     pub fn see(&mut self, event: &Result<AnswerEvent, DispatchError>) {
         self.wait(matches!(event, Ok(AnswerEvent::Waiting(_))));
         match event {
+            // Another attempt at it is the same answer.
+            Ok(AnswerEvent::Started { placement, .. }) if !std::mem::replace(&mut self.begun, true) => {
+                self.jobs.totals.begun(placement.relayed);
+            }
             Ok(AnswerEvent::Piece { tokens, .. }) => {
+                if self.first.is_none() {
+                    self.jobs.totals.first_token(self.began.elapsed());
+                }
                 self.first();
                 self.jobs.tokens.inc_by(tokens.len() as u64);
             }
@@ -162,7 +192,10 @@ impl Meter {
                 self.usage = Some(done.usage);
             }
             Ok(_) => {}
-            Err(error) => self.outcome = Some(turn::code(error)),
+            Err(error) => {
+                self.outcome = Some(turn::code(error));
+                self.broken = !matches!(error, DispatchError::Invalid { .. } | DispatchError::PromptTooLong { .. });
+            }
         }
     }
 
@@ -189,6 +222,7 @@ impl Drop for Meter {
         // Without an end its reader has left, or stopped it.
         let outcome = [("outcome", self.outcome.unwrap_or("left"))];
         self.jobs.answers.get_or_create(&outcome).inc();
+        self.jobs.totals.ended(self.broken);
         self.jobs.gen_ai.observe(&genai::Job {
             operation: self.operation,
             model: self.model.as_deref(),

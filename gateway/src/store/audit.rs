@@ -1,9 +1,9 @@
 //! What those who run the gateway have done. Never what anybody has said.
 
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::{
-    DbRow, Store, StoreError,
+    Db, DbRow, Store, StoreError,
     rows::{self, Word, words},
 };
 use crate::{clock::Timestamp, id::AuditId};
@@ -61,6 +61,12 @@ words!(Action {
 });
 
 impl Action {
+    /// What that word means; none when it is none of them.
+    #[must_use]
+    pub fn of_name(word: &str) -> Option<Self> {
+        Self::from_word(word)
+    }
+
     /// Its word, in the database and on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -83,6 +89,15 @@ pub struct Entry {
     pub target: String,
     /// From which address.
     pub from: String,
+}
+
+/// Which lines of the log one wants to see; all of them where nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Only this was done.
+    pub action: Option<Action>,
+    /// Only by whoever had this name then.
+    pub actor: Option<String>,
 }
 
 impl Entry {
@@ -132,10 +147,18 @@ impl Store {
     }
 
     /// Lines before that one, newest first.
-    pub async fn audit(&self, before: Option<AuditId>, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit(&self, wanted: &Wanted, before: Option<AuditId>, limit: u32) -> Result<Vec<Entry>, StoreError> {
         // Ids are made of hexadecimal digits: this sorts behind them all.
         let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
-        let found = sqlx::query_as("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
-        Ok(found.bind(before).bind(i64::from(limit)).fetch_all(&self.readers).await?)
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM audit WHERE id < ");
+        query.push_bind(before);
+        if let Some(action) = wanted.action {
+            query.push(" AND action = ").push_bind(action.word());
+        }
+        if let Some(actor) = &wanted.actor {
+            query.push(" AND actor = ").push_bind(actor.clone());
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
+        Ok(query.build_query_as().fetch_all(&self.readers).await?)
     }
 }

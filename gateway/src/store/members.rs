@@ -28,6 +28,8 @@ pub struct Member {
     pub role: MemberRole,
     pub joined_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    /// What it came in with; none once that is forgotten.
+    pub invite: Option<InviteId>,
 }
 
 /// Where a gateway is, for an invite that is made beside it.
@@ -52,6 +54,7 @@ impl FromRow<'_, DbRow> for Member {
             role: rows::word("role", row.try_get("role")?)?,
             joined_at: Timestamp(row.try_get("joined_at")?),
             revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(Timestamp),
+            invite: row.try_get::<Option<&str>, _>("invite_id")?.map(|id| rows::parse("invite_id", id)).transpose()?,
         })
     }
 }

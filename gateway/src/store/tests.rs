@@ -3,6 +3,7 @@
 //! ways. What can only be seen on a server is `#[ignore]`d by that name, and run where there is one.
 
 mod branches;
+mod export;
 mod membership;
 mod memories;
 mod owners;

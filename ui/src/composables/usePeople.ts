@@ -1,16 +1,17 @@
-// Accounts and invitations, for administrators. An invitation's text is held only until the page is left.
+// Accounts, for administrators.
 import { ref, shallowRef } from 'vue'
 import { api } from '../net/api'
-import type { Person, UserRole } from '../wire'
+import type { ChangePerson, Person, UserRole } from '../wire'
+import { told } from './useLoaded'
 import { noteExpiry } from './useSession'
 
 const PAGE = 50
+export const roles: readonly UserRole[] = ['user', 'worker', 'admin']
 
 export function usePeople() {
   const people = shallowRef<readonly Person[]>([])
   const state = ref<'loading' | 'ready' | 'failed'>('loading')
   const more = ref(false)
-  const invitation = ref<string | null>(null)
 
   async function load(): Promise<void> {
     people.value = []
@@ -29,7 +30,7 @@ export function usePeople() {
     }
   }
 
-  async function change(id: string, what: { role?: UserRole; disabled?: boolean }): Promise<void> {
+  async function change(id: string, what: ChangePerson): Promise<void> {
     const changed = await api.changePerson(id, what).catch(told)
     people.value = people.value.map((one) => (one.id === id ? changed : one))
   }
@@ -39,14 +40,5 @@ export function usePeople() {
     people.value = people.value.filter((one) => one.id !== id)
   }
 
-  async function invite(role: UserRole): Promise<void> {
-    invitation.value = (await api.invitePerson(role).catch(told)).text
-  }
-
-  function told(error: unknown): never {
-    noteExpiry(error)
-    throw error
-  }
-
-  return { people, state, more, invitation, load, loadMore, change, remove, invite }
+  return { people, state, more, load, loadMore, change, remove }
 }

@@ -1,7 +1,7 @@
 // The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
 import type {
-  ApiKey, ChangeConversation, ChangePerson, Character, Conversation, InvitationAnswer, Memory, MemoryStanding, Message, ModelView,
-  NewCharacter, NewConversation, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User, UserRole,
+  ApiKey, ChangeConversation, ChangePerson, Character, Conversation, Memory, MemoryStanding, Message, ModelView,
+  NewCharacter, NewConversation, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User,
 } from '../wire'
 import { Access } from './access'
 import { ApiError, json, send, type Method } from './http'
@@ -15,12 +15,12 @@ async function enter(path: string, body: unknown): Promise<SessionAnswer> {
   return json<SessionAnswer>(await send('POST', path, null, body))
 }
 
-async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
+export async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
   return json<T>(await ask(method, path, body))
 }
 
 /** Asks with the token there is; when it has just run out, once more with the next. */
-async function ask(method: Method, path: string, body?: unknown): Promise<Response> {
+export async function ask(method: Method, path: string, body?: unknown): Promise<Response> {
   const used = access.token
   try {
     return await send(method, path, used, body)
@@ -92,7 +92,6 @@ export const api = {
   changePerson: (key: string, what: ChangePerson) =>
     call<{ user: Person }>('PATCH', `/api/users/${id(key)}`, what).then((r) => r.user),
   removePerson: (key: string) => call<void>('DELETE', `/api/users/${id(key)}`),
-  invitePerson: (role: UserRole) => call<InvitationAnswer>('POST', '/api/invitations', { role }),
   memories: (limit: number, before: string | null) =>
     call<{ memories: Memory[] }>('GET', `/api/memories?limit=${limit}${before ? `&before=${id(before)}` : ''}`).then((r) => r.memories),
   findMemories: (words: string) =>
@@ -112,7 +111,7 @@ export const api = {
 }
 
 /** A file and the name that the gateway gives it. */
-async function file(response: Response): Promise<{ name: string; content: Blob }> {
+export async function file(response: Response): Promise<{ name: string; content: Blob }> {
   const name = /filename="([^"/\\]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'conversation'
   return { name, content: await response.blob() }
 }

@@ -38,6 +38,15 @@ export function shortDate(time: string): string {
   return new Date(time).toLocaleDateString(languageTag.value, { day: 'numeric', month: 'short', year: 'numeric' })
 }
 
+/** The time of day. */
+export function clock(time: string): string {
+  return new Date(time).toLocaleTimeString(languageTag.value, { hour: '2-digit', minute: '2-digit' })
+}
+
+export function dateAndTime(time: string): string {
+  return new Date(time).toLocaleString(languageTag.value, { dateStyle: 'medium', timeStyle: 'short' })
+}
+
 /** "a, b and c". */
 export function listed(words: readonly string[]): string {
   return new Intl.ListFormat(languageTag.value).format(words)

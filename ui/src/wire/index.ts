@@ -411,8 +411,24 @@ export type InvitationAnswer = { invitation: Invitation, text: string, };
 
 export type MyNode = { peer: string, name: string, joined_at: Timestamp, revoked_at: Timestamp | null, 
 /**
+ * The invite that it came in with; null once that is forgotten.
+ */
+invite: InviteId | null, 
+/**
  * How it does; null while it is not in sight.
  */
 now: NodeView | null, };
 
 export type MyNodes = { nodes: Array<MyNode>, };
+
+export type FigureSpan = "hour" | "day";
+
+export type FigureSample = { at: Timestamp, tokens_per_second: number, running: number, waiting: number, ended: number, errors: number, begun: number, relayed: number, first_token_p50_ms: number | null, first_token_p95_ms: number | null, };
+
+export type FigureList = { span: FigureSpan, step_seconds: number, since: Timestamp, samples: Array<FigureSample>, };
+
+export type LimitUnit = "requests_per_minute" | "minutes" | "each";
+
+export type LimitView = { name: string, unit: LimitUnit, most: number | null, burst: number | null, option: string | null, };
+
+export type LimitList = { sign_up: SignUpMode, limits: Array<LimitView>, };

@@ -87,6 +87,7 @@ fn rows() -> Vec<Row> {
         // 403: let in, and then the password is wrong.
         row(Method::PUT, "/api/account/password", Some(passwords), [401, 403, 403, 401]),
         row(Method::DELETE, "/api/account", Some(json!({"password": "wrong password"})), [401, 403, 403, 401]),
+        get("/api/account/export", [401, 200, 200, 401]),
         get("/api/my/nodes", [401, 200, 200, 401]),
         // 404 for those who are let in: nothing of that id is there.
         get("/api/invites", [401, 403, 403, 401]).staff(200, 200),
@@ -96,6 +97,8 @@ fn rows() -> Vec<Row> {
         row(Method::DELETE, "/api/members/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
         row(Method::PATCH, "/api/nodes/{id}", Some(json!({"drained": true})), [401, 403, 403, 401]).staff(403, 404),
         get("/api/audit", [401, 403, 403, 401]).staff(403, 200),
+        get("/api/figures", [401, 403, 403, 401]).staff(403, 200),
+        get("/api/limits", [401, 403, 403, 401]).staff(403, 200),
         get("/api/users", [401, 403, 403, 401]).staff(403, 200),
         row(Method::PATCH, "/api/users/{id}", Some(json!({"role": "admin"})), [401, 403, 403, 401]).staff(403, 404),
         row(Method::DELETE, "/api/users/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),

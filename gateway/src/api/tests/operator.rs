@@ -73,7 +73,18 @@ async fn the_audit_log_is_read_in_pages() {
     assert_eq!(targets(&first), ["4", "3"]);
     let last = first[1]["id"].as_str().unwrap();
     assert_eq!(targets(&log(&site, &admin, &format!("?limit=200&before={last}")).await), ["2", "1", "0"]);
-    for bad in ["?limit=0", "?limit=201", "?before=x"] {
+    site.app.store.note(&Entry::now("other", Action::NodeDrained, "n", "192.0.2.1")).await.unwrap();
+    for (query, found) in [
+        ("?action=node_drained", 1),
+        ("?action=user_changed", 5),
+        ("?actor=Other", 1),
+        ("?actor=somebody&action=node_drained", 0),
+        ("?actor=", 0),
+    ] {
+        assert_eq!(log(&site, &admin, query).await.len(), found, "{query}");
+    }
+    let long = format!("?actor={}", "x".repeat(65));
+    for bad in ["?limit=0", "?limit=201", "?before=x", "?action=x", &long] {
         assert_eq!(site.get(&format!("/api/audit{bad}"), &admin).await.status.as_u16(), 400, "{bad}");
     }
 }

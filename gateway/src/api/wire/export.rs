@@ -138,6 +138,12 @@ fn people(config: &Config) -> Vec<String> {
         InvitationAnswer,
         MyNode,
         MyNodes,
+        FigureSpan,
+        FigureSample,
+        FigureList,
+        LimitUnit,
+        LimitView,
+        LimitList,
     )
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{NodeView, UserRole};
 use crate::{
     clock::Timestamp,
-    id::{InvitationId, UserId},
+    id::{InvitationId, InviteId, UserId},
 };
 
 /// An account.
@@ -105,6 +105,8 @@ pub struct MyNode {
     pub name: String,
     pub joined_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    /// The invite that it came in with; null once that is forgotten.
+    pub invite: Option<InviteId>,
     /// How it does; null while it is not in sight.
     pub now: Option<NodeView>,
 }

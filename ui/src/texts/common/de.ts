@@ -109,7 +109,8 @@ export const common: typeof en = {
     memory: 'Gedächtnis',
     keys: 'API-Schlüssel',
     accountPage: 'Konto',
-    people: 'Personen',
+    myNodes: 'Meine Knoten',
+    operator: 'Betrieb',
     shortcuts: 'Tastenkürzel',
     signOut: 'Abmelden',
     appearance: 'Aussehen',
@@ -157,10 +158,9 @@ export const common: typeof en = {
   },
 
   addNode: {
-    start: 'Starte auf einem Rechner, der rechnen soll, am besten einem mit GPU, einen Knoten:',
+    lead: 'Bring einen Rechner in den Schwarm, am besten einen mit Grafikkarte. Er verbindet sich von selbst nach außen: kein Port muss geöffnet werden.',
+    open: 'Knoten hinzufügen',
+    ask: 'Wer dieses Gateway betreibt, kann dir eine Einladung geben. Mit ihr startest du das auf dem neuen Rechner:',
     what: 'Befehl',
-    address: ['ist eine Zeile, die das Gateway oder der Bootstrap beim Start hinter dem Wort', 'ausgibt. Sie endet auf'],
-    file: ['ist irgendein Chat-Modell in diesem Format. Ohne', 'bringt der Knoten ein winziges Demo-Modell mit.'],
-    end: 'Der Knoten verbindet sich von selbst nach außen, kein Port muss geöffnet werden. Diese Seite sieht ihn, sobald er da ist.',
   },
 }

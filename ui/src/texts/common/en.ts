@@ -100,7 +100,8 @@ export const common = {
     memory: 'Memory',
     keys: 'API keys',
     accountPage: 'Account',
-    people: 'People',
+    myNodes: 'My nodes',
+    operator: 'Operator',
     shortcuts: 'Keyboard shortcuts',
     signOut: 'Sign out',
     appearance: 'Appearance',
@@ -153,10 +154,9 @@ export const common = {
 
   /** How a machine joins. The names in capitals stand in the command, which is the same in every language. */
   addNode: {
-    start: 'On a machine that shall compute, best one with a GPU, start a node:',
+    lead: 'Bring a computer into the swarm, best one with a graphics card. It connects outwards by itself: no port has to be opened.',
+    open: 'Add a node',
+    ask: 'Whoever runs this gateway can give you an invite. With it you run this on the new machine:',
     what: 'command',
-    address: ['is a line that the gateway or bootstrap prints after the word', 'when it starts. It ends in'] as [string, string],
-    file: ['is any chat model in that format. Without', 'the node brings a tiny demo model.'] as [string, string],
-    end: 'The node connects outwards by itself, so no port has to be opened. This page sees it as soon as it is there.',
   },
 }

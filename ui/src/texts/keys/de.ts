@@ -20,5 +20,9 @@ export const keys: typeof en = {
   copyWhat: 'Schlüssel',
   tryIt: 'Ausprobieren',
   yourKey: 'DEIN_SCHLUESSEL',
+  language: 'Beispiel in',
+  languages: { shell: 'curl', python: 'Python' },
+  pythonFirst: 'Einmal:',
+  question: 'Was ist der Schwarm?',
   anyClient: ['Jeder OpenAI-Client funktioniert: Gib ihm', 'als Basis-URL.'],
 }

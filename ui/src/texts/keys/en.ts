@@ -19,5 +19,9 @@ export const keys = {
   copyWhat: 'key',
   tryIt: 'Try it',
   yourKey: 'YOUR_KEY',
+  language: 'Example in',
+  languages: { shell: 'curl', python: 'Python' },
+  pythonFirst: 'Once:',
+  question: 'What is the swarm?',
   anyClient: ['Any OpenAI client works: give it', 'as the base URL.'] as [string, string],
 }

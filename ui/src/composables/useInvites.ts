@@ -1,0 +1,28 @@
+// Invites into the swarm. The text of a new one is held only until the page is left.
+import { computed, ref } from 'vue'
+import { operatorApi } from '../net/operator'
+import type { Invite, InviteList, NewInvite } from '../wire'
+import { told, useLoaded } from './useLoaded'
+
+export type InviteState = 'open' | 'revoked' | 'usedUp' | 'over'
+
+export function inviteState({ revoked_at, uses, max_uses, expires_at }: Invite, now: number): InviteState {
+  if (revoked_at) return 'revoked'
+  if (uses >= max_uses) return 'usedUp'
+  return Date.parse(expires_at) <= now ? 'over' : 'open'
+}
+
+export function useInvites() {
+  const { value, state, load } = useLoaded<InviteList>(operatorApi.invites, { invites: [], authority: true })
+  const text = ref<string | null>(null)
+
+  async function make(what: NewInvite): Promise<void> {
+    const made = await operatorApi.makeInvite(what).catch(told)
+    text.value = made.text
+    value.value = { ...value.value, invites: [made.invite, ...value.value.invites] }
+  }
+
+  const revoke = (id: string) => operatorApi.revokeInvite(id).then(load, told)
+
+  return { invites: computed(() => value.value.invites), authority: computed(() => value.value.authority), state, load, text, make, revoke }
+}
