@@ -5,11 +5,12 @@ import { createServer } from 'node:http'
 import { extname } from 'node:path'
 import { WebSocketServer } from 'ws'
 import { answers } from './answers.mjs'
+import { nodes as machines, operatorRoutes } from './mock-operator.mjs'
 
 const PORT = Number(process.env.PORT ?? 8080)
 const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue starling"
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' }
-const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], network: { nat: 'cone', udp: true }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
+const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], drained: false, network: { nat: 'cone', udp: true, ipv6: null, relays: 0, mapped: false }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
 const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, state: 'loaded', loading_permille: null, nodes: 1, slots_free: 3, slots_total: 4, ...more })
 const demo = { nodes: [node('attic')], models: [model('swarm-demo-3M', { demo: true })] }
 const rich = {
@@ -74,9 +75,7 @@ const routes = {
   },
   'PUT /api/account/password': ({ old }) => old === 'wrong' ? fail(403, 'wrong_password', 'The password is wrong.', 'old') : { status: 204 },
   'DELETE /api/account': () => { state.signedIn = false; return { status: 204 } },
-  'GET /api/users': () => ok({ users: [{ ...state.user, created_at: now(), disabled: false }] }),
-  'PATCH /api/users/:id': (change) => ok({ user: { ...state.user, created_at: now(), disabled: false, ...change } }),
-  'POST /api/invitations': () => ok({ invitation: {}, text: 'starling-account-mock' }, 201),
+  ...operatorRoutes(() => state.user),
   'POST /api/session/refresh': () => ok(entry()),
   'GET /api/sessions': () => ok({ sessions: [{ id: 's', created_at: now(), last_used_at: now(), agent: 'Firefox on Linux', network: '127.0.0.0/24', current: true }] }),
   'DELETE /api/sessions': () => { state.signedIn = false; return { status: 204 } },
@@ -114,11 +113,12 @@ const routes = {
 }
 const open = new Set(['GET /api/setup', 'POST /api/setup', 'POST /api/session', 'POST /api/account', 'POST /mock'])
 
-function mockControl({ swarm, expire, down, reset, seed }) {
+function mockControl({ swarm, expire, down, reset, seed, role }) {
+  if (role) state.user.role = role
   if (reset) Object.assign(state, { setup: reset === 'setup', user: { id: newId(), username: 'mira', role: 'admin' }, signedIn: false, keys: [], characters: [], memories: [], remembers: true, down: false, swarm: demo })
   if (reset) state.conversations.clear()
   if (seed) for (const [title, daysAgo] of seed) addConversation(title, new Date(Date.now() - daysAgo * 86_400_000).toISOString())
-  if (swarm) state.swarm = { demo, rich, none: { nodes: [], models: [] } }[swarm]
+  if (swarm) state.swarm = { demo, rich, operator: { nodes: machines, models: rich.models }, none: { nodes: [], models: [] } }[swarm]
   if (expire) state.signedIn = false
   if (down !== undefined) state.down = down
   if (expire || down) for (const socket of state.sockets) socket.terminate()

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use starling_protocol::{
     ModelId,
     limits::MAX_OFFERS,
-    message::{Done, Finish, Gpu, JobFailure, Memory, Network, Offer, Private, Timings, Usage},
+    message::{Accepted, Done, Finish, Gpu, JobFailure, Memory, Network, Offer, Private, Timings, Usage},
     swarm::PeerId,
 };
 use tokio::sync::watch;
 
 use super::*;
-use crate::dispatch::{AnswerEvent, DispatchError, Estimate, NodeView, View};
+use crate::dispatch::{AnswerEvent, DispatchError, Estimate, NodeView, Placement, View};
 
 pub(super) fn node(number: u8) -> NodeView {
     NodeView {
@@ -150,4 +150,32 @@ fn models_that_strangers_name_make_no_more_series_than_some() {
     assert_eq!(text.matches("gen_ai_server_request_duration_seconds_count{").count(), 65);
     let other = text.lines().find(|line| line.contains("_duration_seconds_count") && line.contains("\"other\""));
     assert!(other.is_some_and(|line| line.ends_with(" 36")), "{other:?}");
+}
+
+#[test]
+fn the_same_is_told_as_plain_numbers() {
+    let jobs = Jobs::default();
+    let started = |relayed| {
+        let (device, node_name) = (String::new(), String::new());
+        let placement = Placement { peer: PeerId::random(), node_name, device, relayed };
+        Ok(AnswerEvent::Started { placement, accepted: Accepted::default(), attempt: 0 })
+    };
+    let piece = || Ok(AnswerEvent::Piece { tokens: vec![1, 2, 3], text: Private::default(), logprobs: vec![] });
+    let mut direct = jobs.begin("chat", None);
+    direct.see(&started(false));
+    direct.see(&piece());
+    let mut relayed = jobs.begin("chat", None);
+    relayed.see(&started(true));
+    // It goes on elsewhere, and stays one answer.
+    relayed.see(&started(false));
+    relayed.see(&piece());
+    relayed.see(&Err(DispatchError::NodeLost));
+    let mut wrong = jobs.begin("chat", None);
+    wrong.see(&Err(DispatchError::PromptTooLong { tokens: 9, limit: 8 }));
+    drop((relayed, wrong));
+    let reading = jobs.reading();
+    assert_eq!((reading.running, reading.waiting, reading.tokens), (1, 0, 6));
+    assert_eq!((reading.ended, reading.errors), (2, 1), "a prompt that is too long is no fault of ours");
+    assert_eq!((reading.begun, reading.relayed), (2, 1));
+    assert!(reading.first_token.percentile(50).is_some());
 }

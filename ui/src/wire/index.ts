@@ -423,12 +423,76 @@ export type MyNodes = { nodes: Array<MyNode>, };
 
 export type FigureSpan = "hour" | "day";
 
-export type FigureSample = { at: Timestamp, tokens_per_second: number, running: number, waiting: number, ended: number, errors: number, begun: number, relayed: number, first_token_p50_ms: number | null, first_token_p95_ms: number | null, };
+export type FigureSample = { 
+/**
+ * When the step ended.
+ */
+at: Timestamp, 
+/**
+ * All answers together.
+ */
+tokens_per_second: number, 
+/**
+ * Answers at one time, at most; those that wait are among them.
+ */
+running: number, 
+/**
+ * Of these, those in the queue.
+ */
+waiting: number, 
+/**
+ * Answers that ended.
+ */
+ended: number, 
+/**
+ * Of these, those that broke.
+ */
+errors: number, 
+/**
+ * Answers that a node began.
+ */
+begun: number, 
+/**
+ * Of these, those that came through a relay.
+ */
+relayed: number, 
+/**
+ * From the question to the first token; null where there was none.
+ */
+first_token_p50_ms: number | null, first_token_p95_ms: number | null, };
 
-export type FigureList = { span: FigureSpan, step_seconds: number, since: Timestamp, samples: Array<FigureSample>, };
+export type FigureList = { span: FigureSpan, 
+/**
+ * What one sample stands for.
+ */
+step_seconds: number, 
+/**
+ * Since when this process counts.
+ */
+since: Timestamp, 
+/**
+ * Oldest first.
+ */
+samples: Array<FigureSample>, };
 
 export type LimitUnit = "requests_per_minute" | "minutes" | "each";
 
-export type LimitView = { name: string, unit: LimitUnit, most: number | null, burst: number | null, option: string | null, };
+export type LimitView = { 
+/**
+ * A stable word, such as `user`.
+ */
+name: string, unit: LimitUnit, 
+/**
+ * Null is no limit.
+ */
+most: number | null, 
+/**
+ * Of requests, so many at once.
+ */
+burst: number | null, 
+/**
+ * The option of the program that changes it, without its dashes; null where none does.
+ */
+option: string | null, };
 
 export type LimitList = { sign_up: SignUpMode, limits: Array<LimitView>, };

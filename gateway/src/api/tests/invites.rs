@@ -81,6 +81,11 @@ async fn members_are_listed_and_turned_out() {
     let member = &list["members"][0];
     assert_eq!((&member["peer"], &member["name"]), (&json!(peer.to_string()), &json!("a node")));
     assert_eq!((&member["connected"], &member["revoked_at"]), (&json!(false), &Value::Null));
+    // Whoever made the invite sees what came in with it.
+    let mine = site.get("/api/my/nodes", &admin).await.body;
+    let node = &mine["nodes"][0];
+    assert_eq!((&node["peer"], &node["invite"]), (&json!(peer.to_string()), &made.body["invite"]["id"]));
+    assert_eq!(node["now"], Value::Null);
     for stranger in [PeerId::random().to_string(), "nonsense".to_owned()] {
         delete(&site, &admin, &format!("/api/members/{stranger}")).await.is(404, "no_such_member");
     }
