@@ -126,7 +126,7 @@ export const operator: typeof en = {
     lead: 'Was der Schwarm bietet, und wo. Ein Modell auf Wunsch liegt auf der Platte eines Knotens, bis jemand danach fragt.',
     model: 'Modell', state: 'Zustand', slots: 'Plätze frei', context: 'Liest', where: 'Knoten',
     none: 'Kein Knoten bietet ein Modell.',
-    loaded: 'geladen', loading: (percent: number) => `wird geladen, ${percent} %`, loadable: 'auf Wunsch',
+    loaded: 'geladen', loading: (share: string) => `wird geladen, ${share}`, loadable: 'auf Wunsch',
     tokens: (tokens: number) => `${whole(tokens)} Token`,
     on: (node: string, speed: string) => (speed ? `${node}, ${speed}` : node),
     drained: 'ruht',

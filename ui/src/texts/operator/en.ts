@@ -125,7 +125,7 @@ export const operator = {
     lead: 'What the swarm serves, and where. A model that is loaded on demand waits on a node’s disk until somebody asks for it.',
     model: 'Model', state: 'State', slots: 'Slots free', context: 'Reads', where: 'Nodes',
     none: 'No node offers a model.',
-    loaded: 'loaded', loading: (percent: number) => `loading, ${percent} %`, loadable: 'on demand',
+    loaded: 'loaded', loading: (share: string) => `loading, ${share}`, loadable: 'on demand',
     tokens: (tokens: number) => `${whole(tokens)} tokens`,
     on: (node: string, speed: string) => (speed ? `${node}, ${speed}` : node),
     drained: 'drained',
