@@ -70,6 +70,10 @@ pub struct Route {
 /// Every route there is, apart from the page's files.
 #[must_use]
 pub fn routes() -> Vec<Route> {
+    [for_people(), for_operators(), for_programs()].into_iter().flatten().collect()
+}
+
+fn for_people() -> Vec<Route> {
     vec![
         get("/healthz", health::alive),
         get("/readyz", health::ready),
@@ -87,12 +91,6 @@ pub fn routes() -> Vec<Route> {
         put("/api/account/password", account::change_password),
         delete("/api/account", account::delete),
         get("/api/account/export", export::export),
-        get("/api/users", users::list),
-        route(Method::PATCH, MethodFilter::PATCH, "/api/users/{id}", users::change),
-        delete("/api/users/{id}", users::delete),
-        get("/api/invitations", invitations::list),
-        post("/api/invitations", invitations::create),
-        delete("/api/invitations/{id}", invitations::delete),
         get("/api/my/nodes", nodes::mine),
         get("/api/models", models::list),
         get("/api/swarm", swarm::view),
@@ -122,6 +120,22 @@ pub fn routes() -> Vec<Route> {
         get("/api/keys", keys::list),
         post("/api/keys", keys::create),
         delete("/api/keys/{id}", keys::delete),
+        get("/api/openapi.json", openapi::document),
+        get("/api/docs", openapi::page),
+        get("/api/docs.css", openapi::style),
+        get("/api/chat", chat::connect),
+    ]
+}
+
+/// What those who run the gateway use, and those who bring nodes in.
+fn for_operators() -> Vec<Route> {
+    vec![
+        get("/api/users", users::list),
+        route(Method::PATCH, MethodFilter::PATCH, "/api/users/{id}", users::change),
+        delete("/api/users/{id}", users::delete),
+        get("/api/invitations", invitations::list),
+        post("/api/invitations", invitations::create),
+        delete("/api/invitations/{id}", invitations::delete),
         get("/api/invites", invites::list),
         post("/api/invites", invites::create),
         delete("/api/invites/{id}", invites::revoke),
@@ -131,10 +145,12 @@ pub fn routes() -> Vec<Route> {
         get("/api/audit", audit::list),
         get("/api/figures", figures::list),
         get("/api/limits", limits::list),
-        get("/api/openapi.json", openapi::document),
-        get("/api/docs", openapi::page),
-        get("/api/docs.css", openapi::style),
-        get("/api/chat", chat::connect),
+    ]
+}
+
+/// OpenAI's API.
+fn for_programs() -> Vec<Route> {
+    vec![
         get("/v1/models", openai::models::list),
         // A model's name may hold slashes.
         get("/v1/models/{*id}", openai::models::show),

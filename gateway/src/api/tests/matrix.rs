@@ -89,6 +89,24 @@ fn rows() -> Vec<Row> {
         row(Method::DELETE, "/api/account", Some(json!({"password": "wrong password"})), [401, 403, 403, 401]),
         get("/api/account/export", [401, 200, 200, 401]),
         get("/api/my/nodes", [401, 200, 200, 401]),
+        // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
+        get("/api/chat", [426, 426, 426, 426]),
+    ];
+    rows.extend(operators());
+    rows.extend(programs());
+    rows.extend([
+        // These end the sessions of whoever asks.
+        row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
+        row(Method::DELETE, "/api/sessions", Some(json!({})), [401, 204, 204, 401]),
+    ]);
+    rows
+}
+
+/// What those who run the gateway use, and those who bring nodes in.
+fn operators() -> Vec<Row> {
+    let get = |path, expected| row(Method::GET, path, None, expected);
+    let post = |path, body, expected| row(Method::POST, path, Some(body), expected);
+    vec![
         // 404 for those who are let in: nothing of that id is there.
         get("/api/invites", [401, 403, 403, 401]).staff(200, 200),
         post("/api/invites", json!({}), [401, 403, 403, 401]).staff(201, 201),
@@ -105,16 +123,7 @@ fn rows() -> Vec<Row> {
         get("/api/invitations", [401, 403, 403, 401]).staff(403, 200),
         post("/api/invitations", json!({}), [401, 403, 403, 401]).staff(403, 201),
         row(Method::DELETE, "/api/invitations/{id}", Some(json!({})), [401, 403, 403, 401]).staff(403, 404),
-        // 426: not a WebSocket. Whoever opens one says on it who he is; `socket` has the tests.
-        get("/api/chat", [426, 426, 426, 426]),
-    ];
-    rows.extend(programs());
-    rows.extend([
-        // These end the sessions of whoever asks.
-        row(Method::DELETE, "/api/session", Some(json!({})), [401, 204, 204, 401]),
-        row(Method::DELETE, "/api/sessions", Some(json!({})), [401, 204, 204, 401]),
-    ]);
-    rows
+    ]
 }
 
 /// What programs ask for, and its description.
