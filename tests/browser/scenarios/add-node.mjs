@@ -27,7 +27,7 @@ export const steps = {
     here.invite = invite
     await here.startNode('kitchen', [])
     await page.waitForSelector('.wait.is-here')
-    await page.waitForSelector('.arrival .facts')
+    await page.waitForSelector('.arrival .node-sheet')
     const said = await page.innerText('.arrival')
     expect(/kitchen is here and serves/.test(said) && /Device/.test(said) && /Network/.test(said), said)
     await axe('a node is here')

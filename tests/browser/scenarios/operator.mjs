@@ -52,7 +52,7 @@ export const steps = {
     await page.fill('#machine-search', 'node-1')
     const machine = page.locator('.machine', { hasText: 'node-1' })
     await machine.locator('summary').click()
-    await machine.locator('.facts').first().waitFor()
+    await machine.locator('.node-sheet').first().waitFor()
     await axe('all about a node')
     await machine.locator('button:text-is("Drain")').click()
     await machine.locator('.tag:text-is("drained")').waitFor()
