@@ -89,7 +89,7 @@ export const operator: typeof en = {
     unnamed: 'ohne Namen',
     drain: 'Ruhen lassen', undrain: 'Wieder rechnen lassen', drainOf: (name: string) => `${name} ruhen lassen`, undrainOf: (name: string) => `${name} wieder rechnen lassen`,
     drainMeans: 'Ein Knoten, der ruhen soll, rechnet zu Ende, was er hat, und bekommt nichts Neues.',
-    revoke: 'Ausschließen…', revokeOf: (name: string) => `${name} ausschließen`,
+    revoke: 'Ausschließen', revokeOf: (name: string) => `${name} ausschließen`,
     revokeTitle: 'Dieses Mitglied ausschließen?', revokeConfirm: 'Ausschließen',
     revokeText: (name: string) => `„${name}“ ist binnen Sekunden überall getrennt; seine Antworten brechen dort ab und gehen anderswo weiter. Zurück kommt es nur mit einer neuen Einladung.`,
     details: 'Alles darüber',
