@@ -10,7 +10,7 @@ import { servedBy } from '../src/components/operator/offers'
 import { useAddNode } from '../src/composables/useAddNode'
 import { useAudit } from '../src/composables/useAudit'
 import { relayedPercent } from '../src/composables/useFigures'
-import { inviteState } from '../src/composables/useInvites'
+import { countOf, inviteState } from '../src/composables/useInvites'
 import { useLoaded } from '../src/composables/useLoaded'
 import { machinesOf, matches } from '../src/composables/useMachines'
 import type { FigureSample, Invite, Member, MyNode, NodeView, OfferView } from '../src/wire'
@@ -129,6 +129,7 @@ describe('the swarm as its operator sees it', () => {
     const now = Date.parse(at)
     const states = [invite, { ...invite, uses: 1 }, { ...invite, revoked_at: at }, { ...invite, expires_at: at }].map((one) => inviteState(one, now))
     expect(states).toEqual(['open', 'usedUp', 'revoked', 'over'])
+    expect(['3', ' 12 ', 'many', '', '-1', '1.5', '1e3', '9999999999'].map(countOf)).toEqual([3, 12, 0, 0, 0, 0, 0, 0])
   })
 })
 

@@ -6,6 +6,11 @@ import { told, useLoaded } from './useLoaded'
 
 export type InviteState = 'open' | 'revoked' | 'usedUp' | 'over'
 
+/** What somebody has typed as a count; 0, which the gateway refuses with the bounds, for what is none. */
+export function countOf(text: string): number {
+  return /^\s*\d{1,9}\s*$/.test(text) ? Number(text) : 0
+}
+
 export function inviteState({ revoked_at, uses, max_uses, expires_at }: Invite, now: number): InviteState {
   if (revoked_at) return 'revoked'
   if (uses >= max_uses) return 'usedUp'
