@@ -9,6 +9,7 @@ export const steps = {
     await page.click('dialog a[href="/add-node"]')
     await page.waitForURL(/\/add-node$/)
     await page.waitForSelector('input[name=max_uses]')
+    await page.waitForSelector('dialog', { state: 'detached' })
     await axe('before the invite')
   },
   'an invite is made, with a line for each system and a code for a camera': async ({ page, axe, expect }) => {
