@@ -196,11 +196,12 @@ ITensor* starling_trt_store(INetworkDefinition* network, ITensor* cache, ITensor
 {
     return output(network->addKVCacheUpdate(*cache, *update, *places, KVCacheMode::kLINEAR));
 }
-ITensor* starling_trt_attend(INetworkDefinition* network, ITensor* queries, ITensor* keys, ITensor* values, ITensor* lengths)
+// The mask says who sees whom, the lengths how far there is anything to see.
+ITensor* starling_trt_attend(INetworkDefinition* network, ITensor* queries, ITensor* keys, ITensor* values, ITensor* mask, ITensor* lengths)
 {
     auto* layer = network->addAttentionV2(
-        *queries, *keys, *values, AttentionNormalizationOp::kSOFTMAX, CausalMaskKind::kLOWER_RIGHT);
-    if (layer == nullptr || !layer->setKeyValueLengths(lengths) || !layer->setDecomposable(true))
+        *queries, *keys, *values, AttentionNormalizationOp::kSOFTMAX, CausalMaskKind::kNONE);
+    if (layer == nullptr || !layer->setMask(*mask) || !layer->setKeyValueLengths(lengths) || !layer->setDecomposable(true))
     {
         return nullptr;
     }

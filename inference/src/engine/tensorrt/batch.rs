@@ -5,7 +5,7 @@ use crate::engine::graph::Piece;
 use crate::graph::CacheShape;
 
 use super::file::Description;
-use super::lower::{LAST, LENGTHS, PLACES, POSITIONS, TOKENS};
+use super::lower::{LAST, LENGTHS, MASK, PLACES, POSITIONS, TOKENS};
 use super::memory::cache_rows;
 
 /// Bytes of a number in a cache and of a logit.
@@ -34,6 +34,12 @@ impl Frame {
         self.cache.heads * self.rows * self.cache.size * CACHED
     }
 
+    /// Bytes of each input at the most, in their order.
+    pub(super) fn input_bytes(&self) -> [usize; INPUTS] {
+        let (tokens, sequences) = (self.slots.max(self.chunk), self.slots);
+        [tokens * 4, tokens * 8, sequences * 4, sequences * 4, tokens * self.rows, sequences * 4]
+    }
+
     pub(super) fn logits_bytes(&self) -> usize {
         self.vocabulary * LOGIT
     }
@@ -53,6 +59,8 @@ pub(super) struct Batch {
     places: Vec<i32>,
     /// Rows that count then.
     lengths: Vec<i32>,
+    /// Rows of a cache, whether they count or not.
+    rows: usize,
 }
 
 impl Batch {
@@ -70,6 +78,7 @@ impl Batch {
             positions: vec![0; sequences],
             places: vec![small(frame.rows - 1); sequences],
             lengths: vec![1; sequences],
+            rows: frame.rows,
         };
         for piece in pieces {
             let at = piece.slot - first;
@@ -81,7 +90,7 @@ impl Batch {
         Some(batch)
     }
 
-    pub(super) fn of_prompt(piece: Piece<'_>) -> Self {
+    pub(super) fn of_prompt(frame: &Frame, piece: Piece<'_>) -> Self {
         let length = piece.tokens.len();
         Self {
             first: piece.slot,
@@ -91,11 +100,18 @@ impl Batch {
             positions: (piece.from..piece.from + length).map(|position| position as i64).collect(),
             places: vec![small(piece.from)],
             lengths: vec![small(piece.from + length)],
+            rows: frame.rows,
         }
     }
 
+    /// For each token the rows that it sees: those up to its own position.
+    fn mask(&self) -> Vec<u8> {
+        let row = |position: i64| (0..self.rows).map(move |row| u8::from(row as i64 <= position));
+        self.positions.iter().copied().flat_map(row).collect()
+    }
+
     /// The inputs by name: lengths and bytes.
-    pub(super) fn inputs(&self) -> [(&'static str, Vec<i64>, Vec<u8>); 5] {
+    pub(super) fn inputs(&self) -> [(&'static str, Vec<i64>, Vec<u8>); INPUTS] {
         let (sequences, length) = (self.sequences as i64, self.length as i64);
         let bytes = |numbers: &[i32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
         let positions = self.positions.iter().flat_map(|position| position.to_le_bytes()).collect();
@@ -105,10 +121,14 @@ impl Batch {
             (POSITIONS, vec![sequences, length], positions),
             (PLACES, vec![sequences], bytes(&self.places)),
             (LENGTHS, vec![sequences], bytes(&self.lengths)),
+            (MASK, vec![sequences, 1, length, self.rows as i64], self.mask()),
             (LAST, vec![sequences, 1], bytes(&last)),
         ]
     }
 }
+
+/// Inputs beside the caches.
+pub(super) const INPUTS: usize = 6;
 
 /// Tokens, rows and lengths are far below this.
 fn small(number: usize) -> i32 {
@@ -135,12 +155,19 @@ mod tests {
 
     #[test]
     fn a_prompt_goes_on_where_it_was() {
-        let batch = Batch::of_prompt(Piece { slot: 2, from: 4, tokens: &[7, 8, 9] });
+        let batch = Batch::of_prompt(&frame(), Piece { slot: 2, from: 4, tokens: &[7, 8, 9] });
         assert_eq!((batch.first, batch.sequences, batch.length), (2, 1, 3));
         assert_eq!((&batch.places, &batch.lengths, &batch.positions), (&vec![4], &vec![7], &vec![4, 5, 6]));
         let inputs = batch.inputs();
-        assert_eq!((inputs[0].1.as_slice(), inputs[1].2.len(), inputs[4].1.as_slice()), (&[1, 3][..], 24, &[1, 1][..]));
-        assert_eq!(inputs[4].2, 2_i32.to_le_bytes());
+        assert_eq!((inputs[0].1.as_slice(), inputs[1].2.len(), inputs[5].1.as_slice()), (&[1, 3][..], 24, &[1, 1][..]));
+        assert_eq!(inputs[5].2, 2_i32.to_le_bytes());
+        // Each token sees itself and what is before it.
+        let seen: Vec<usize> =
+            inputs[4].2.chunks(24).map(|row| row.iter().map(|bit| usize::from(*bit)).sum()).collect();
+        assert_eq!((inputs[4].1.as_slice(), seen), (&[1, 1, 3, 24][..], vec![5, 6, 7]));
+        for ((_, _, bytes), most) in inputs.iter().zip(frame().input_bytes()) {
+            assert!(bytes.len() <= most);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Values have two dimensions more than in the graph, sequence and token; heads lie sequence, head, token, number where
 //! the library wants them so. A cache is an input and an output at the same address: the library writes the new rows
-//! into it, and nothing is copied.
+//! into it, and nothing is copied. Who sees whom is a mask and no option of the library's: what a causal option means for
+//! a sequence that is shorter than its cache is nowhere said.
 
 use crate::graph::interpret::Angles;
 use crate::graph::quantise::{self, Quantised, Scheme};
@@ -18,6 +19,7 @@ pub(super) const TOKENS: &str = "tokens";
 pub(super) const POSITIONS: &str = "positions";
 pub(super) const PLACES: &str = "places";
 pub(super) const LENGTHS: &str = "lengths";
+pub(super) const MASK: &str = "mask";
 pub(super) const LAST: &str = "last";
 pub(super) const LOGITS: &str = "logits";
 
@@ -82,6 +84,7 @@ struct Inputs {
     positions: Tensor,
     places: Tensor,
     lengths: Tensor,
+    mask: Tensor,
     last: Tensor,
     cosines: Tensor,
     sines: Tensor,
@@ -121,6 +124,12 @@ impl<'a, 'n> Lowering<'a, 'n> {
             positions: network.input(POSITIONS, Kind::Int64, &[None, None], &[(1, 1, most.0), (1, 1, most.1)])?,
             places: network.input(PLACES, Kind::Int32, &[None], &[(1, 1, most.0)])?,
             lengths: network.input(LENGTHS, Kind::Int32, &[None], &[(1, 1, most.0)])?,
+            mask: network.input(
+                MASK,
+                Kind::Bool,
+                &[None, Some(1), None, Some(sizes.rows)],
+                &[(1, 1, most.0), (1, 1, 1), (1, 1, most.1), (sizes.rows, sizes.rows, sizes.rows)],
+            )?,
             last: network.input(LAST, Kind::Int32, &[None, Some(1)], &[(1, 1, most.0), (1, 1, 1)])?,
             cosines: network.constant(kind, encode(kind, &cosines), &lengths)?,
             sines: network.constant(kind, encode(kind, &sines), &lengths)?,
@@ -150,7 +159,8 @@ impl<'a, 'n> Lowering<'a, 'n> {
                 let queries = self.heads_first(*queries)?;
                 let queries = self.network.multiply(queries, scale)?;
                 let (keys, values) = (self.tensor(*keys), self.tensor(*values));
-                let tensor = self.network.attend(queries, keys, values, self.inputs.lengths)?;
+                let (mask, lengths) = (self.inputs.mask, self.inputs.lengths);
+                let tensor = self.network.attend(queries, (keys, values), (mask, lengths))?;
                 return Ok(Lowered { tensor, heads_first: true });
             }
             Op::Gated { gate, up } => {

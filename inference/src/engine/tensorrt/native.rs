@@ -72,6 +72,7 @@ unsafe extern "C" {
         queries: Object,
         keys: Object,
         values: Object,
+        mask: Object,
         lengths: Object,
     ) -> Object;
     pub(super) fn starling_trt_dequantise(

@@ -17,6 +17,7 @@ pub(super) enum Kind {
     Half = 1,
     Int8 = 2,
     Int32 = 3,
+    Bool = 4,
     Fp8 = 6,
     Bfloat = 7,
     Int64 = 8,
@@ -28,7 +29,7 @@ impl Kind {
     fn numbers(self, bytes: usize) -> usize {
         match self {
             Self::Int4 => bytes * 2,
-            Self::Int8 | Self::Fp8 => bytes,
+            Self::Int8 | Self::Fp8 | Self::Bool => bytes,
             Self::Half | Self::Bfloat => bytes / 2,
             Self::Float | Self::Int32 => bytes / 4,
             Self::Int64 => bytes / 8,
@@ -240,14 +241,13 @@ impl<'l> Network<'l> {
     pub(super) fn attend(
         &mut self,
         queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        lengths: Tensor,
+        (keys, values): (Tensor, Tensor),
+        (mask, lengths): (Tensor, Tensor),
     ) -> Result<Tensor, NetworkError> {
         let (queries, keys, values) = (self.get(queries), self.get(keys), self.get(values));
-        let lengths = self.get(lengths);
+        let (mask, lengths) = (self.get(mask), self.get(lengths));
         // SAFETY: all are of this network.
-        let tensor = unsafe { native::starling_trt_attend(self.network.get(), queries, keys, values, lengths) };
+        let tensor = unsafe { native::starling_trt_attend(self.network.get(), queries, keys, values, mask, lengths) };
         self.keep("attention", tensor)
     }
 

@@ -131,7 +131,7 @@ impl Running {
             self.answering.enqueue(&self.frame, &self.caches, batch, 0)?;
         }
         for (place, &index) in long.iter().enumerate() {
-            self.reading.enqueue(&self.frame, &self.caches, &Batch::of_prompt(pieces[index]), place)?;
+            self.reading.enqueue(&self.frame, &self.caches, &Batch::of_prompt(&self.frame, pieces[index]), place)?;
         }
         let mut results = vec![Vec::new(); pieces.len()];
         if let Some(batch) = batch {
@@ -198,9 +198,8 @@ impl Lane {
             Owned::new(native::starling_trt_config_new(engine.get(), graphs), native::starling_trt_config_free)
         };
         let config = config.ok_or_else(|| RunError::Refused { what: "a way to run", said: library.said() })?;
-        // As many of the widest kind as there can be.
-        let most = frame.slots.max(frame.chunk) * size_of::<i64>();
-        let inputs = (0..5).map(|_| card.zeros(&stream, most)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = frame.input_bytes().into_iter().map(|most| card.zeros(&stream, most));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let logits = card.zeros(&stream, frame.slots * frame.logits_bytes())?;
         Ok(Self { context: None, config, stream, inputs, logits, workspace: None })
     }
