@@ -133,3 +133,32 @@ fn quantised_files_are_near_their_originals() {
     assert!(off(&short, &full) < largest * 0.1, "{} of {largest}", off(&short, &full));
     assert!(off(&short, &full) > 0.0);
 }
+
+#[test]
+fn what_a_file_does_not_have_is_named() {
+    let (hyper, mut weights) = model(MODELS[0]);
+    let table = Weight { name: "token_embd.weight".into(), rows: hyper.vocabulary, columns: hyper.width };
+    let mut refused = |weight: Weight, why: &str| {
+        let error = weights.read(&weight).unwrap_err().to_string();
+        assert!(error.contains(&weight.name) && error.contains(why), "{error}");
+    };
+    refused(Weight { rows: table.rows + 1, ..table.clone() }, "has the lengths");
+    refused(Weight { rows: table.columns, columns: table.rows, ..table.clone() }, "has the lengths");
+    refused(Weight { name: "blk.99.attn_q.weight".into(), ..table.clone() }, "is missing");
+    assert_eq!(weights.read(&table).unwrap().len(), table.rows * table.columns);
+}
+
+#[test]
+fn a_file_that_is_cut_after_it_was_checked_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let original = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(MODELS[2]);
+    std::fs::copy(original, &path).unwrap();
+    let file = ModelFile::open(&path).unwrap();
+    let hyper = Hyper::of(&file.header).unwrap();
+    let mut weights = GgufWeights::open(&file).unwrap();
+    let graph = graph_of(&hyper, &weights).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(file.bytes / 2).unwrap();
+    let error = Interpreter::new(graph, &mut weights, 1, 32).err().unwrap();
+    assert!(matches!(error, super::weights::WeightError::Io { .. }), "{error}");
+}
