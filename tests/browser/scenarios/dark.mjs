@@ -10,7 +10,7 @@ export const steps = {
     expect(brightness(await ground(page)) < 200, 'the ground is dark')
     await ask('What is the swarm?')
     await axe('the chat')
-    for (const path of ['characters', 'memory', 'keys', 'account']) {
+    for (const path of ['characters', 'memory', 'keys', 'account', 'operator/overview', 'operator/nodes', 'add-node']) {
       await page.goto(`${url}/${path}`)
       await page.waitForSelector('main h1')
       await page.waitForLoadState('networkidle')

@@ -18,7 +18,7 @@ export const steps = {
     await page.waitForFunction(() => document.activeElement?.classList.contains('page-menu'))
   },
   'every other page fits too': async ({ page, url, fits, axe }) => {
-    for (const path of ['characters', 'memory', 'keys', 'account', 'no-such-page']) {
+    for (const path of ['characters', 'memory', 'keys', 'account', 'operator/overview', 'operator/people', 'operator/nodes', 'operator/invites', 'operator/models', 'operator/limits', 'operator/audit', 'add-node', 'my-nodes', 'no-such-page']) {
       await page.goto(`${url}/${path}`)
       await page.waitForSelector('main h1')
       await page.waitForLoadState('networkidle')
