@@ -81,6 +81,14 @@ export function makeWorld({ page, context, swarm, wrongs }) {
     async fits() {
       const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
       expect(wide <= room, `the page is ${wide} px wide in a window of ${room} px`)
+      // What stands out on the left cannot be scrolled to, and words need room for more than a letter.
+      const odd = await page.evaluate(() => [...document.querySelectorAll('main *, .menu-list, dialog[open]')].filter((element) => {
+        const box = element.getBoundingClientRect()
+        if (box.width === 0 || box.height === 0 || element.closest('svg, math, .visually-hidden, pre, table, [aria-hidden=true]')) return false
+        const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim().length > 12)
+        return box.left < -1 || (words && box.width < 40)
+      }).slice(0, 3).map((element) => `${element.tagName}.${element.className} ${element.textContent.trim().slice(0, 30)}`))
+      expect(odd.length === 0, `these do not fit: ${odd.join('; ')}`)
     },
   }
 

@@ -17,6 +17,12 @@ export const steps = {
     await page.keyboard.press('Escape')
     await page.waitForFunction(() => document.activeElement?.classList.contains('page-menu'))
   },
+  'a memory has room for its words': async ({ page, url, api, fits }) => {
+    await api('POST', '/api/memories', { text: 'I live in Bergen and ride a green bicycle to work every day.' })
+    await page.goto(`${url}/memory`)
+    await page.waitForSelector('.memory')
+    await fits()
+  },
   'every other page fits too': async ({ page, url, fits, axe }) => {
     for (const path of ['characters', 'memory', 'keys', 'account', 'operator/overview', 'operator/people', 'operator/nodes', 'operator/invites', 'operator/models', 'operator/limits', 'operator/audit', 'add-node', 'my-nodes', 'no-such-page']) {
       await page.goto(`${url}/${path}`)
