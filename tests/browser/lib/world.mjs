@@ -85,6 +85,8 @@ export function makeWorld({ page, context, swarm, wrongs }) {
       const odd = await page.evaluate(() => [...document.querySelectorAll('main *, .menu-list, dialog[open]')].filter((element) => {
         const box = element.getBoundingClientRect()
         if (box.width === 0 || box.height === 0 || element.closest('svg, math, .visually-hidden, pre, table, [aria-hidden=true]')) return false
+        // A strip that was scrolled has its beginning beyond the edge.
+        for (let above = element.parentElement; above; above = above.parentElement) if (above.scrollLeft > 0) return false
         const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim().length > 12)
         return box.left < -1 || (words && box.width < 40)
       }).slice(0, 3).map((element) => `${element.tagName}.${element.className} ${element.textContent.trim().slice(0, 30)}`))
