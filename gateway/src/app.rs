@@ -45,6 +45,7 @@ use crate::{
         users::User,
     },
     tls::{self, Reloader, Tls, TlsFiles},
+    topology::Topology,
     turn::{self, MAX_TURNS, Means, Turns},
 };
 
@@ -77,6 +78,7 @@ pub struct Parts {
     pub tapes: Tapes,
     pub exports: Exports,
     pub events: Events,
+    pub topology: Topology,
     pub cache: Cache,
     pub life: Life,
     pub began: Timestamp,
@@ -133,6 +135,7 @@ impl App {
             tapes: Tapes::default(),
             exports: Exports::default(),
             figures: Figures::default(),
+            topology: Topology::new(&dispatch, &network),
             began: Timestamp::now(),
             metrics,
             events,
@@ -304,6 +307,7 @@ impl Gateway {
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         let remembering = app.memory.clone().run(stop());
         let sealing = app.store.clone().seal_old(stop());
+        let picturing = app.topology.clone().run(stop());
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
@@ -313,6 +317,7 @@ impl Gateway {
         parts.spawn("the figures of the last day", figuring);
         parts.spawn("which nodes are drained", draining);
         parts.spawn("sealing", sealing.instrument(tracing::info_span!("seal")));
+        parts.spawn("the picture of the swarm", picturing);
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
         parts.spawn("carrying events", carrying);

@@ -31,11 +31,13 @@ pub use self::actor::Actor;
 use self::actor::Command;
 pub use crate::scheduler::{Estimate, Priority, Standing};
 use crate::{
+    clock::Timestamp,
     id::UserId,
     metrics::{Jobs, Meter},
     prefix::Labels,
     scheduler::{Need, Rules, Scheduler},
     secret,
+    topology::{Flow, Trace},
 };
 
 /// Events of one answer that may wait for a slow reader: then the node waits, through the stream's
@@ -288,6 +290,7 @@ pub struct Dispatch {
     swarm: Option<(Handle, Members)>,
     labels: Labels,
     jobs: Jobs,
+    flow: Flow,
     tasks: TaskTracker,
     warmings: Arc<Semaphore>,
     warm_after: u32,
@@ -314,9 +317,9 @@ impl Dispatch {
     }
 
     fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<(Handle, Members)>) -> Self {
-        let (labels, jobs, tasks) = (Labels::generate(), Jobs::default(), TaskTracker::new());
+        let (labels, jobs, flow, tasks) = (Labels::generate(), Jobs::default(), Flow::default(), TaskTracker::new());
         let (warmings, warm_after) = (Arc::new(Semaphore::new(job::MAX_WARMINGS)), 0);
-        Self { view, commands, swarm, labels, jobs, tasks, warmings, warm_after }
+        Self { view, commands, swarm, labels, jobs, flow, tasks, warmings, warm_after }
     }
 
     /// Waits until every node has been told that its answers are over. Begin none any more.
@@ -335,6 +338,12 @@ impl Dispatch {
     pub async fn drain(&self, nodes: BTreeSet<PeerId>) {
         // Without an actor there are no nodes either.
         let _ = self.commands.send(Command::Drain(nodes)).await;
+    }
+
+    /// Its answers as they go by.
+    #[must_use]
+    pub fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     /// What it counts of its jobs.
@@ -363,6 +372,7 @@ impl Dispatch {
             labels = self.labels.of(&job.model, chat);
             chat.prefixes = labels.iter().map(|label| label.label).collect();
         }
+        let trace = matches!(job.task, Task::Chat(_)).then(|| self.flow.begin());
         let meter = self.jobs.begin(operation(&job.task), self.model_name(&job.model));
         let need = Need::new(job.model, &job.task, labels, job.priority, job.owner);
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
@@ -377,7 +387,7 @@ impl Dispatch {
                 job::Means { swarm, members, view, commands, events, jobs, tasks, cancel, warmings, warm_after };
             self.tasks.spawn(job::run(job, need, means));
         }
-        Answer { events: received, fallback: Some(fallback), meter, _reader: reader }
+        Answer { events: received, fallback: Some(fallback), meter, trace, _reader: reader }
     }
 }
 
@@ -396,6 +406,8 @@ pub struct Answer {
     /// What a task that ended without a word means.
     fallback: Option<DispatchError>,
     meter: Meter,
+    /// For those who watch the swarm; vectors are not shown there.
+    trace: Option<Trace>,
     /// While it is here, somebody reads.
     _reader: DropGuard,
 }
@@ -411,6 +423,9 @@ impl Answer {
             None => Err(self.fallback.take().unwrap_or(DispatchError::Stopping)),
         };
         self.meter.see(&event);
+        if let Some(trace) = &mut self.trace {
+            trace.see(&event, Timestamp::now());
+        }
         event
     }
 }

@@ -34,6 +34,7 @@ pub mod store;
 pub mod style;
 mod title;
 pub mod tls;
+pub mod topology;
 pub mod turn;
 pub mod user_command;
 pub mod vault;

@@ -18,6 +18,7 @@ use axum::{
     response::Response,
 };
 use futures::StreamExt;
+use starling_protocol::swarm::PeerId;
 use std::net::IpAddr;
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -58,6 +59,8 @@ mod code {
 enum Order {
     Say(Box<ServerFrame>),
     Follow { turn: TurnId, conversation: ConversationId, follower: Box<turn::Follower> },
+    Watch { node: Option<PeerId> },
+    Unwatch,
     Ping,
     Close { code: u16, reason: &'static str },
 }
@@ -104,7 +107,7 @@ async fn admit(app: App, stranger: Place<IpAddr>, socket: WebSocket) {
 async fn serve(app: App, guest: Guest, socket: WebSocket) {
     let (outgoing, incoming) = socket.split();
     let (orders, queue) = mpsc::channel(ORDERS);
-    let writer = writer::Writer::new(outgoing, app.dispatch.view(), app.life.clone());
+    let writer = writer::Writer::new(outgoing, &app);
     let reader = reader::Reader::new(app, guest, orders);
     tracing::debug!("open");
     tokio::select! {

@@ -17,6 +17,7 @@ mod operator;
 mod people;
 mod sessions;
 mod socket;
+mod topology;
 mod windows;
 
 use axum::{

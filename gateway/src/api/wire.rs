@@ -18,6 +18,7 @@ mod models;
 mod operator;
 mod people;
 mod swarm;
+pub mod topology;
 mod users;
 
 pub use characters::*;

@@ -33,6 +33,18 @@ impl Places {
         pick(external, &self.bootstrap, &self.listen.borrow())
     }
 
+    /// Whom it begins with.
+    #[must_use]
+    pub fn bootstrap_peers(&self) -> Vec<PeerId> {
+        let mut peers: Vec<PeerId> = vec![];
+        for address in &self.bootstrap {
+            let text = address.to_string();
+            let peer = text.rsplit_once("/p2p/").and_then(|(_, peer)| peer.parse().ok());
+            peers.extend(peer.filter(|peer| *peer != self.peer && !peers.contains(peer)));
+        }
+        peers
+    }
+
     /// Waits for a change; for ever once the swarm has ended.
     pub async fn changed(&mut self) {
         if self.listen.changed().await.is_err() {
@@ -99,6 +111,16 @@ mod tests {
         let picked = pick(addresses(&[named]), &addresses(&[first]), &addresses(&many));
         assert_eq!(picked.len(), MAX_INVITE_ADDRESSES);
         assert_eq!(picked[..2], addresses(&[named, first])[..]);
+    }
+
+    #[test]
+    fn first_peers_are_named_once_and_never_ourselves() {
+        let [me, first, second] = [PeerId::random(), PeerId::random(), PeerId::random()];
+        let at = |peer: PeerId, port: u16| format!("/ip4/192.0.2.1/tcp/{port}/p2p/{peer}").parse().unwrap();
+        let (_, listen) = watch::channel(vec![]);
+        let bootstrap = vec![at(first, 1), at(me, 2), at(second, 3), at(first, 4)];
+        let places = Places { peer: me, external: vec![], bootstrap, listen };
+        assert_eq!(places.bootstrap_peers(), [first, second]);
     }
 
     #[test]

@@ -21,4 +21,5 @@ mod resume;
 mod several;
 mod strangers;
 mod takeover;
+mod topology;
 mod warm;

@@ -123,6 +123,8 @@ impl Reader {
                 Ok(())
             }
             ClientFrame::Join { conversation, turn, last_seq } => self.join(conversation, turn, last_seq).await,
+            ClientFrame::Watch { node } => self.watch(node).await,
+            ClientFrame::Unwatch => self.order(Order::Unwatch).await,
         }
     }
 
@@ -188,6 +190,14 @@ impl Reader {
             Ok(Some(frame)) => self.say(frame).await,
             Ok(None) => self.say(ServerFrame::Idle { conversation }).await,
             Err(error) => self.say(ServerFrame::Error { error: told(&error.into()) }).await,
+        }
+    }
+
+    /// What `GET /api/swarm` shows to everybody who is signed in, as it changes.
+    async fn watch(&mut self, node: Option<String>) -> Result<(), Over> {
+        match node.map(|node| node.parse()).transpose() {
+            Ok(node) => self.order(Order::Watch { node }).await,
+            Err(_) => self.bad_frame(&ApiError::field("node", "must be the key of a node")).await,
         }
     }
 

@@ -15,10 +15,13 @@ use crate::{
     api::wire::{
         convert,
         frames::{ServerFrame, SwarmSummary, VERSION},
+        topology,
     },
+    app::App,
     dispatch::View,
     id::{ConversationId, TurnId},
     life::Life,
+    topology::{News, Topology, Watcher},
     turn,
 };
 
@@ -34,19 +37,18 @@ pub(super) struct Writer {
     life: Life,
     told: SwarmSummary,
     turns: StreamMap<TurnId, Frames>,
+    topology: Topology,
+    watcher: Option<Watcher>,
 }
 
 /// The page takes no more.
 struct Gone;
 
 impl Writer {
-    pub(super) fn new(
-        outgoing: SplitSink<WebSocket, Message>,
-        mut view: watch::Receiver<Arc<View>>,
-        life: Life,
-    ) -> Self {
+    pub(super) fn new(outgoing: SplitSink<WebSocket, Message>, app: &App) -> Self {
+        let (mut view, life, topology) = (app.dispatch.view(), app.life.clone(), app.topology.clone());
         let told = SwarmSummary::from(&**view.borrow_and_update());
-        Self { outgoing, view, life, told, turns: StreamMap::new() }
+        Self { outgoing, view, life, told, turns: StreamMap::new(), topology, watcher: None }
     }
 
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
@@ -56,6 +58,7 @@ impl Writer {
             step = tokio::select! {
                 order = orders.recv() => self.obey(order).await,
                 Some((_, frame)) = self.turns.next(), if !self.turns.is_empty() => self.say(&frame).await,
+                news = watched(&mut self.watcher) => self.say(&topology::frame(news)).await,
                 Ok(()) = self.view.changed() => self.show_swarm().await,
                 () = self.life.drain.cancelled(), if self.turns.is_empty() => self.close(close_code::AWAY, "stopping").await,
             };
@@ -68,6 +71,14 @@ impl Writer {
             Some(Order::Follow { turn, conversation, follower }) => {
                 // One that is followed already is followed anew, from where the page says it is.
                 self.turns.insert(turn, frames(turn, conversation, follower));
+                Ok(())
+            }
+            Some(Order::Watch { node }) => {
+                self.watcher.get_or_insert_with(|| self.topology.watch()).choose(node);
+                Ok(())
+            }
+            Some(Order::Unwatch) => {
+                self.watcher = None;
                 Ok(())
             }
             Some(Order::Ping) => self.send(Message::Ping(Vec::new().into())).await,
@@ -102,6 +113,14 @@ impl Writer {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
+    }
+}
+
+/// For ever without a watcher.
+async fn watched(watcher: &mut Option<Watcher>) -> News {
+    match watcher {
+        Some(watcher) => watcher.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -309,14 +309,25 @@ impl From<dispatch::ModelState> for ModelState {
 
 impl From<&message::Network> for NetworkView {
     fn from(network: &message::Network) -> Self {
-        let nat = match network.nat {
-            message::Nat::Unknown => Nat::Unknown,
-            message::Nat::Open => Nat::Open,
-            message::Nat::FullCone => Nat::FullCone,
-            message::Nat::Cone => Nat::Cone,
-            message::Nat::Symmetric => Nat::Symmetric,
-        };
-        Self { nat, udp: network.udp, ipv6: network.ipv6, relays: network.relays, mapped: network.mapped }
+        Self {
+            nat: network.nat.into(),
+            udp: network.udp,
+            ipv6: network.ipv6,
+            relays: network.relays,
+            mapped: network.mapped,
+        }
+    }
+}
+
+impl From<message::Nat> for Nat {
+    fn from(nat: message::Nat) -> Self {
+        match nat {
+            message::Nat::Unknown => Self::Unknown,
+            message::Nat::Open => Self::Open,
+            message::Nat::FullCone => Self::FullCone,
+            message::Nat::Cone => Self::Cone,
+            message::Nat::Symmetric => Self::Symmetric,
+        }
     }
 }
 

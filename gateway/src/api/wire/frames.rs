@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::{Conversation, ErrorBody, Message, Path};
+use super::{Conversation, ErrorBody, Message, NodeView, Path, topology::*};
 use crate::id::{ConversationId, MessageId, TurnId};
 
 /// The version of this protocol, said in `hello`. 2: a page must look at `from` of a piece. 3: the page speaks first, with
@@ -35,6 +35,15 @@ pub enum ClientFrame {
     GoOn { request: String, conversation: ConversationId, turn: TurnId },
     /// Follow the turn that runs in a conversation, from behind `last_seq` of `turn`.
     Join { conversation: ConversationId, turn: Option<TurnId>, last_seq: u64 },
+    /// Show the swarm as it lives and has lived; with the key of a node also everything about that one. Again for
+    /// another node, or none.
+    Watch {
+        #[serde(default)]
+        #[ts(optional)]
+        node: Option<String>,
+    },
+    /// Enough of that.
+    Unwatch,
 }
 
 /// How many nodes there are, and what they serve.
@@ -98,6 +107,20 @@ pub enum ServerFrame {
     Missed,
     /// Nothing runs in this conversation.
     Idle { conversation: ConversationId },
+    /// To one who watches: all that was shown is to be forgotten. The changes that follow lead from `at_ms` to `now_ms`,
+    /// which is the gateway's clock, and beyond. `me` is the gateway that says so.
+    Picture { at_ms: i64, now_ms: i64, me: u32 },
+    /// To one who watches: what has changed by that moment.
+    Changes {
+        at_ms: i64,
+        peers: Vec<TopologyPeer>,
+        gone: Vec<u32>,
+        pulses: Vec<TopologyPulse>,
+        events: Vec<TopologyEvent>,
+        totals: TopologyTotals,
+    },
+    /// To one who watches: everything about the chosen node; null when it is not there.
+    Node { peer: String, node: Option<Box<NodeView>> },
     /// A frame that could not be understood.
     Error { error: ErrorBody },
 }
