@@ -6,8 +6,11 @@ import { extname } from 'node:path'
 import { WebSocketServer } from 'ws'
 import { answers } from './answers.mjs'
 import { nodes as machines, operatorRoutes } from './mock-operator.mjs'
+import { feed } from './topology.mjs'
 
 const PORT = Number(process.env.PORT ?? 8080)
+/** Nodes of the swarm that /swarm shows. */
+const NODES = Number(process.env.NODES ?? 50)
 const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue starling"
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' }
 const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], drained: false, network: { nat: 'cone', udp: true, ipv6: null, relays: 0, mapped: false }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
@@ -180,6 +183,8 @@ function onFrame(ws, frame) {
     if (!state.sockets.has(ws)) send({ type: 'hello', version: 3, swarm: summary() })
     return void state.sockets.add(ws)
   }
+  if (frame.type === 'watch') return watchSwarm(ws, frame, send)
+  if (frame.type === 'unwatch') { ws.unwatch?.(); ws.unwatch = undefined; return }
   if (frame.type === 'ask') return void ask(frame, send)
   if (frame.type === 'again') return void ask({ ...frame, again: frame.answer }, send)
   if (frame.type === 'go_on') return void goOn(frame, send)
@@ -190,6 +195,14 @@ function onFrame(ws, frame) {
   if (turn.started) send(turn.started)
   if (turn.pieces.length > frame.last_seq) send({ type: 'piece', turn: turn.id, from: frame.last_seq, seq: turn.pieces.length, text: turn.pieces.slice(frame.last_seq).join('') })
   turn.listeners.add(send)
+}
+
+let swarm = null
+function watchSwarm(ws, { node: chosen }, send) {
+  swarm ??= feed(NODES)
+  ws.unwatch ??= swarm.watch(send)
+  ws.on('close', () => ws.unwatch?.())
+  if (chosen) send({ type: 'node', peer: chosen, node: swarm.detail(chosen, node('attic')) })
 }
 
 /** All branches stay in `all`; `messages` is the one that is shown. */

@@ -30,6 +30,7 @@ export const router = createRouter({
         { path: 'c/:id?', component: ChatPage, props: (to) => ({ id: to.params['id'] || null }) },
         { path: 'characters', component: CharactersPage },
         { path: 'memory', component: () => import('./pages/MemoryPage.vue') },
+        { path: 'swarm', component: () => import('./pages/SwarmPage.vue') },
         { path: 'keys', component: () => import('./pages/KeysPage.vue') },
         { path: 'account', component: () => import('./pages/AccountPage.vue') },
         { path: 'add-node', component: () => import('./pages/AddNodePage.vue') },

@@ -122,8 +122,8 @@ async fn who_watches_sees_nodes_come_an_answer_move_and_nodes_leave() {
 
     // Who comes now sees all of that, and no word of it.
     let mut later = Watch::begin(&swarm).await;
-    later.until("the same end", |seen| seen.events.len() == watch.events.len()).await;
-    assert_eq!(later.events, watch.events);
+    later.until("the same end", |seen| seen.events.len() >= watch.events.len()).await;
+    assert_eq!(later.events[..watch.events.len()], watch.events);
     let told = format!("{:?} {:?}", later.events, later.peers);
     assert!(!told.contains("secret") && !told.contains("admin"));
 }

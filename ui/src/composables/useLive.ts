@@ -3,7 +3,7 @@ import { shallowRef, type ShallowRef } from 'vue'
 import { Chats } from '../chat/chats'
 import { access, api } from '../net/api'
 import { ChatSocket, type Link } from '../net/socket'
-import type { Conversation, ServerFrame } from '../wire'
+import type { ClientFrame, Conversation, ServerFrame } from '../wire'
 import { useCharacters } from './useCharacters'
 import { frameBatch } from './frameBatch'
 import { useConversations } from './useConversations'
@@ -19,6 +19,8 @@ const outdated = shallowRef(false)
 /** Goes up when a chat has changed, at most once a frame. */
 const version = shallowRef(0)
 const created = shallowRef<string | null>(null)
+/** Whoever shows the swarm as it lives. */
+const listeners = new Set<(frame: ServerFrame) => void>()
 
 const bump = frameBatch(() => { version.value += 1 })
 
@@ -58,8 +60,11 @@ function onFrame(frame: ServerFrame): void {
   if (frame.type === 'hello') {
     outdated.value = frame.version !== VERSION
     useSwarm().saw(frame.swarm)
+    for (const listener of listeners) listener(frame)
   } else if (frame.type === 'swarm') {
     useSwarm().saw({ nodes: frame.nodes, models: frame.models })
+  } else if (frame.type === 'picture' || frame.type === 'changes' || frame.type === 'node') {
+    for (const listener of listeners) listener(frame)
   } else {
     chats.frame(frame)
   }
@@ -95,6 +100,13 @@ function stop(): void {
   bump()
 }
 
+/** Until the answer is called, `listener` hears of the swarm, and of each new line (`hello`). */
+function listen(listener: (frame: ServerFrame) => void): () => void {
+  listeners.add(listener)
+  return () => { listeners.delete(listener) }
+}
+
+const send = (frame: ClientFrame) => socket.send(frame)
 const retry = () => socket.retryNow()
 const lost = () => socket.networkLost()
 
@@ -107,6 +119,8 @@ export function useLive(): {
   start(): void
   stop(): void
   retry(): void
+  listen: typeof listen
+  send: typeof send
 } {
-  return { link, outdated, version, created, chats: () => chats, start, stop, retry }
+  return { link, outdated, version, created, chats: () => chats, start, stop, retry, listen, send }
 }

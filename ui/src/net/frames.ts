@@ -14,6 +14,10 @@ const shape = (fields: Record<string, Check>): Check => (v) =>
 const error = shape({ code: text, message: text })
 const message = shape({ id: text, role: text, text: text, created_at: text, status: text, parent: orNull(text), versions: texts })
 const conversation = shape({ id: text, title: text })
+const list = (check: Check): Check => (v) => Array.isArray(v) && v.every(check)
+const peer = shape({ id: number, role: text, peer: text, name: text, nat: text, gpu: text, models: texts, slots: number })
+const pulse: Check = (v) => Array.isArray(v) && number(v[0]) && text(v[1]) && orNull(number)(v[2]) && number(v[3]) && number(v[4])
+const event = shape({ at_ms: number, what: text })
 
 const known: Record<ServerFrame['type'], Check> = {
   hello: shape({ version: number, swarm: shape({ nodes: number, models: texts }) }),
@@ -34,6 +38,9 @@ const known: Record<ServerFrame['type'], Check> = {
   ended: shape({ conversation: text, turn: text }),
   missed: shape({}),
   idle: shape({ conversation: text }),
+  picture: shape({ at_ms: number, now_ms: number, me: number }),
+  changes: shape({ at_ms: number, peers: list(peer), gone: list(number), pulses: list(pulse), events: list(event), totals: shape({ nodes: number, running: number, waiting: number }) }),
+  node: shape({ peer: text, node: orNull(shape({ peer: text, name: text })) }),
   error: shape({ error }),
 }
 
