@@ -70,7 +70,7 @@ class Swarm {
       this.answers.set(answer, { node: node.card.id, left: 60 + this.random() * 700, tokens: 0 })
       tell('began', { peer: node.card.id, answer })
     }
-    if (this.random() < 0.08 && this.nodes.size > 2) this.lose(tell, gone)
+    if (this.random() < 0.03 && this.nodes.size > 2) this.lose(tell, gone)
     if (this.nodes.size < this.count && this.random() < 0.25) {
       const id = this.join()
       peers.push(this.nodes.get(id).card)

@@ -104,7 +104,7 @@ export function reduce(chat: Chat, event: ChatEvent): Chat {
     case 'done': return done(chat, event)
     case 'failed': return failed(chat, event)
     case 'idle': return { ...chat, checking: false }
-    case 'hello': case 'swarm': case 'error': return chat
+    case 'hello': case 'swarm': case 'error': case 'picture': case 'changes': case 'node': return chat
     // Not about what is said in it: `Chats` follows these.
     case 'titled': case 'changed': case 'deleted': case 'reread': case 'began': case 'ended': case 'missed': return chat
     default: return local(chat, event)

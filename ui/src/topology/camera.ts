@@ -72,6 +72,6 @@ export class Camera {
   /** How large a node is drawn, in pixels. */
   nodeRadius(): number {
     const { x, y } = this.scale
-    return Math.min(Math.max(Math.min(x, y) * 0.36, 2), 7 + 7 * Math.sqrt(this.zoom))
+    return Math.min(Math.max(Math.min(x, y) * 0.37, 2), 9 + 8 * Math.sqrt(this.zoom))
   }
 }

@@ -1,29 +1,81 @@
-// What is written around the rings: which nodes stand together, by what lies between them and the others and by what
-// computes there. What has no room is left out; the list says it all.
+// What is written: around the rings which nodes stand together, by what lies between them and the others and by what
+// computes there, and under nodes that are large enough their names. What has no room is left out; the list says it all.
 import type { Camera } from './camera'
 import type { Colours } from './colours'
-import type { Arc } from './layout'
+import { shortGpu, type Arc, type Group, type Sector } from './layout'
 import { write, type Still } from './paint'
 
 interface Box { left: number; right: number; top: number; bottom: number }
 
 const STEPS = 48
+/** Names are written under nodes from this size on, and more beside them from the second. */
+const [NAMED_FROM, MORE_FROM] = [9.5, 12.5]
 
 export function drawLabels(pen: CanvasRenderingContext2D, still: Still, camera: Camera): void {
   const { scene: { arrangement }, colours, words } = still
-  const { sectors, groups, outer } = arrangement
+  const { outer } = arrangement
+  const { sectors, groups } = present(still)
   if (groups.length === 0) return
-  const taken: Box[] = []
+  const taken: Box[] = discs(still)
   for (const sector of sectors) drawArc(pen, camera, sector, outer + 0.62, colours)
   for (const sector of sectors) {
     const alone = groups.filter((group) => group.nat === sector.nat)
-    const only = alone.length === 1 && alone[0] ? ` · ${alone[0].gpu}` : ''
+    const only = !still.narrow && alone.length === 1 && alone[0] ? ` · ${alone[0].gpu}` : ''
     place(pen, camera, taken, { arc: sector, ring: outer + 0.62, far: 1, text: `${words.nat(sector.nat)}${only} · ${sector.count}`, colours, strong: true })
   }
+  if (still.narrow) return
+  drawGroups(pen, camera, taken, groups, still)
+  if (still.scene.nodeRadius >= NAMED_FROM) drawNames(pen, still, camera, taken)
+}
+
+function drawGroups(pen: CanvasRenderingContext2D, camera: Camera, taken: Box[], groups: Group[], { scene, colours }: Still): void {
+  const ring = scene.arrangement.outer + 0.62
   for (const group of [...groups].sort((a, b) => b.count - a.count)) {
     if (groups.filter((other) => other.nat === group.nat).length < 2) continue
-    place(pen, camera, taken, { arc: group, ring: outer + 0.62, far: 0, text: `${group.gpu} · ${group.count}`, colours, strong: false })
+    place(pen, camera, taken, { arc: group, ring, far: 0, text: `${group.gpu} · ${group.count}`, colours, strong: false })
   }
+}
+
+/** Where nobody writes. */
+function discs({ scene, peers }: Still): Box[] {
+  const boxes: Box[] = []
+  for (const id of peers.keys()) {
+    const spot = scene.spots.get(id)
+    if (spot) boxes.push({ left: spot.x - spot.radius, right: spot.x + spot.radius, top: spot.y - spot.radius, bottom: spot.y + spot.radius })
+  }
+  return boxes
+}
+
+function drawNames(pen: CanvasRenderingContext2D, { scene, peers, colours, words }: Still, camera: Camera, taken: Box[]): void {
+  const put = (text: string, x: number, y: number, size: number, colour: string): boolean => {
+    pen.font = `400 ${size}px ${colours.font}`
+    const half = pen.measureText(text).width / 2
+    const box = { left: x - half, right: x + half, top: y - size * 0.55, bottom: y + size * 0.55 }
+    if (!fits(box, camera.size) || taken.some((other) => overlap(box, other))) return false
+    taken.push(box)
+    write(pen, colours, text, x, y, colour, size)
+    return true
+  }
+  for (const [id, { card, rtt }] of peers) {
+    const spot = card.role === 'node' ? scene.spots.get(id) : undefined
+    if (!spot) continue
+    const name = card.name.length > 18 ? `${card.name.slice(0, 17)}…` : card.name
+    const under = spot.y + spot.radius
+    if (!put(name, spot.x, under + 9, 11, colours['ink-soft']) || rtt === null || scene.nodeRadius < MORE_FROM) continue
+    put(words.milliseconds(rtt), spot.x, under + 21, 10, colours['ink-faint'])
+  }
+}
+
+/** Seats are kept for those who have left; counted are those who are here. */
+function present({ scene: { arrangement }, peers }: Still): { sectors: Sector[]; groups: Group[] } {
+  const counts = new Map<string, number>()
+  for (const { card } of peers.values()) {
+    if (card.role !== 'node') continue
+    for (const key of [card.nat, `${card.nat} ${shortGpu(card.gpu)}`]) counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
+  const here = <T extends { count: number }>(all: readonly T[], key: (one: T) => string) =>
+    all.map((one) => ({ ...one, count: counts.get(key(one)) ?? 0 })).filter((one) => one.count > 0)
+  return { sectors: here(arrangement.sectors, (one) => one.nat), groups: here(arrangement.groups, (one) => `${one.nat} ${one.gpu}`) }
 }
 
 function drawArc(pen: CanvasRenderingContext2D, camera: Camera, arc: Arc, radius: number, colours: Colours): void {

@@ -25,7 +25,10 @@ const CAPACITIES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256,
 const SECTOR_GAP = 0.16
 const GROUP_GAP = 0.06
 const TURN = 2 * Math.PI
-const INNERMOST = 2.6
+const INNERMOST = 2.4
+const HOLLOW = 0.42
+/** More than a thousand nodes of a hundred kinds need. */
+const LARGEST = 120
 
 /** What computes, in as few words as tell it apart. */
 export function shortGpu(name: string): string {
@@ -92,18 +95,16 @@ function capacity({ seats }: Bench): number {
 
 interface Ground { sectors: Sector[]; groups: Group[]; inner: number; outer: number; seats: Map<Bench, Place[]> }
 
-/** The smallest rings in which every bench has its seats. */
+/** The smallest rings in which every bench has its seats. About two fifths of it stay free for those in the middle. */
 function geometry(benches: readonly Bench[]): Ground {
-  const all = sum(benches)
-  const rings = Math.min(Math.max(Math.round(Math.sqrt(all) / 2.5), 1), 14)
   const gaps = gapsOf(benches)
-  let inner = Math.max(INNERMOST, all / ((TURN - gaps.total) * rings) - (rings - 1) / 2)
-  for (let tries = 0; tries < 400; tries += 1) {
-    const seats = seated(benches, inner, rings, gaps)
-    if (seats) return { ...seats, inner, outer: inner + rings - 1 }
-    inner += 0.2
+  for (let outer = INNERMOST; outer < LARGEST; outer += 0.25) {
+    const rings = Math.max(1, Math.floor(outer - Math.max(INNERMOST, outer * HOLLOW) + 1))
+    const inner = outer - rings + 1
+    const seated = seat(benches, inner, rings, gaps)
+    if (seated) return { ...seated, inner, outer }
   }
-  return { sectors: [], groups: [], inner, outer: inner + rings - 1, seats: new Map() }
+  return { sectors: [], groups: [], inner: INNERMOST, outer: INNERMOST, seats: new Map() }
 }
 
 function gapsOf(benches: readonly Bench[]): { sector: number; group: number; total: number } {
@@ -114,20 +115,18 @@ function gapsOf(benches: readonly Bench[]): { sector: number; group: number; tot
   return { sector: SECTOR_GAP * scale, group: GROUP_GAP * scale, total: wished * scale }
 }
 
-function seated(benches: readonly Bench[], inner: number, rings: number, gaps: ReturnType<typeof gapsOf>): Omit<Ground, 'inner' | 'outer'> | null {
-  const [free, all] = [TURN - gaps.total, sum(benches)]
-  const least = 1.02 / (inner + rings - 1)
-  const wished = benches.map((bench) => Math.max((capacity(bench) / all) * free, least))
-  const scale = free / wished.reduce((a, b) => a + b, 0)
+function seat(benches: readonly Bench[], inner: number, rings: number, gaps: ReturnType<typeof gapsOf>): Omit<Ground, 'inner' | 'outer'> | null {
+  const needed = benches.map((bench) => angleFor(capacity(bench), inner, rings))
+  const free = TURN - gaps.total
+  const all = needed.reduce((sum, one) => sum + one, 0)
+  if (all > free) return null
   const seats = new Map<Bench, Place[]>()
   const [groups, sectors]: [Group[], Sector[]] = [[], []]
   // From above, so that the largest gap is there when there is one.
   let angle = -Math.PI / 2 + (benches.length > 1 ? gaps.sector / 2 : 0)
   for (const [i, bench] of benches.entries()) {
-    const arc = { from: angle, to: angle + (wished[i] ?? 0) * scale }
-    const places = seatsIn(arc, inner, rings, benches.length === 1)
-    if (places.length < capacity(bench)) return null
-    seats.set(bench, places)
+    const arc = { from: angle, to: angle + ((needed[i] ?? 0) * free) / all }
+    seats.set(bench, seatsIn(arc, inner, rings, benches.length === 1))
     groups.push({ ...arc, nat: bench.nat, gpu: bench.gpu, count: bench.count })
     const sector = sectors.at(-1)
     if (sector?.nat === bench.nat) Object.assign(sector, { to: arc.to, count: sector.count + bench.count })
@@ -137,17 +136,25 @@ function seated(benches: readonly Bench[], inner: number, rings: number, gaps: R
   return { groups, sectors, seats }
 }
 
-function sum(benches: readonly Bench[]): number {
-  return benches.reduce((all, bench) => all + capacity(bench), 0)
+/** The narrowest part of the rings with so many seats. */
+function angleFor(capacity: number, inner: number, rings: number): number {
+  const places = (angle: number) => {
+    let count = 0
+    for (let ring = 0; ring < rings; ring += 1) count += Math.floor(angle * (inner + ring) + 1e-9)
+    return count
+  }
+  let angle = capacity / (rings * (inner + (rings - 1) / 2))
+  while (places(angle) < capacity) angle += 0.002
+  return angle
 }
 
 /** Spreads what comes one after another evenly over a ring. */
 const spread = (index: number) => (index * 0.6180339887) % 1
 
-/** From the inside to the outside, and in each ring from the middle to the edges. */
+/** From the outside to the inside, and in each ring from the middle to the edges. */
 function seatsIn({ from, to }: Arc, inner: number, rings: number, round: boolean): Place[] {
   const places: Place[] = []
-  for (let ring = 0; ring < rings; ring += 1) {
+  for (let ring = rings - 1; ring >= 0; ring -= 1) {
     const radius = inner + ring
     const count = Math.floor((to - from) * radius + 1e-9)
     const step = (to - from) / count

@@ -7,12 +7,11 @@ import type { Peer, Peers } from './timeline'
 type Pen = CanvasRenderingContext2D
 
 const TURN = 2 * Math.PI
-/** Names are written beside nodes from this size on. */
-const NAMED_FROM = 9.5
 
 export interface Words { nat(nat: string): string; milliseconds(ms: number): string; gateway: string; otherGateway: string; bootstrap: string }
 
-export interface Still { scene: Scene; peers: Peers; colours: Colours; words: Words; me: number | null; zoom: number }
+/** `narrow`: only what is needed is written. */
+export interface Still { scene: Scene; peers: Peers; colours: Colours; words: Words; me: number | null; narrow: boolean }
 
 export function drawLines(pen: Pen, { scene, peers, colours }: Still): void {
   const ways = { direct: new Path2D(), relayed: new Path2D() }
@@ -47,7 +46,6 @@ export function drawPeers(pen: Pen, still: Still): void {
     else drawBootstrap(pen, still, spot, peer)
   }
   drawNodes(pen, still, nodes)
-  if (scene.nodeRadius >= NAMED_FROM) for (const [spot, peer] of nodes) drawName(pen, still, spot, peer)
 }
 
 /** The disc is the node; what is filled of it is what of its slots is taken. */
@@ -91,7 +89,7 @@ function ring(pen: Pen, nodes: [Spot, Peer][], radius: number, colour: string): 
   pen.stroke()
 }
 
-function drawGateway(pen: Pen, { colours, words, me }: Still, spot: Spot): void {
+function drawGateway(pen: Pen, { colours, words, me, narrow }: Still, spot: Spot): void {
   const { x, y, radius } = spot
   const sheen = pen.createLinearGradient(x - radius, y - radius, x + radius, y + radius)
   sheen.addColorStop(0, colours['plumage-a'])
@@ -108,10 +106,10 @@ function drawGateway(pen: Pen, { colours, words, me }: Still, spot: Spot): void 
     pen.arc(x + Math.cos(angle) * distance, y + Math.sin(angle) * distance, Math.max(radius * 0.07, 0.8), 0, TURN)
     pen.fill()
   }
-  write(pen, colours, spot.id === me ? words.gateway : words.otherGateway, x, y + radius + 11, colours['ink-soft'], 11)
+  if (!narrow) write(pen, colours, spot.id === me ? words.gateway : words.otherGateway, x, y + radius + 11, colours['ink-soft'], 11)
 }
 
-function drawBootstrap(pen: Pen, { colours, words }: Still, { x, y, radius }: Spot, { link, rtt }: Peer): void {
+function drawBootstrap(pen: Pen, { colours, words, narrow }: Still, { x, y, radius }: Spot, { link, rtt }: Peer): void {
   pen.fillStyle = colours.raised
   pen.strokeStyle = link === 'none' ? colours['line-strong'] : colours['ink-soft']
   pen.lineWidth = 1.5
@@ -121,15 +119,9 @@ function drawBootstrap(pen: Pen, { colours, words }: Still, { x, y, radius }: Sp
   pen.stroke()
   pen.fillStyle = pen.strokeStyle
   pen.fillRect(x - radius * 0.25, y - radius * 0.25, radius * 0.5, radius * 0.5)
+  if (narrow) return
   const label = rtt === null ? words.bootstrap : `${words.bootstrap} · ${words.milliseconds(rtt)}`
   write(pen, colours, label, x, y + radius + 10, colours['ink-faint'], 11)
-}
-
-function drawName(pen: Pen, { scene, colours, words }: Still, { x, y, radius }: Spot, { card, rtt }: Peer): void {
-  const most = scene.nodeRadius > 13 ? 18 : 12
-  const name = card.name.length > most ? `${card.name.slice(0, most - 1)}…` : card.name
-  write(pen, colours, name, x, y + radius + 10, colours['ink-soft'], 11)
-  if (rtt !== null && scene.nodeRadius > 12) write(pen, colours, words.milliseconds(rtt), x, y + radius + 22, colours['ink-faint'], 10)
 }
 
 /** With a seam, so that it can be read over lines. */

@@ -23,6 +23,8 @@ export interface Scene {
 
 /** Lines leave the middle with a slight turn, as a flock does. */
 const SWIRL = 0.1
+/** Pixels between two names, one above the other. */
+const READABLE = 74
 
 export function sceneOf(arrangement: Arrangement, cards: Iterable<TopologyPeer>, me: number | null, camera: Camera): Scene {
   const spots = new Map<number, Spot>()
@@ -40,8 +42,10 @@ export function sceneOf(arrangement: Arrangement, cards: Iterable<TopologyPeer>,
     else if (card.id === me) set(card, { angle: 0, radius: 0 }, gatewayRadius)
   }
   const others = Math.min(Math.max(nodeRadius * 1.1, 7), 15)
-  spread(around.gateway, arrangement.inner * 0.42, 0, (card, place) => set(card, place, gatewayRadius * 0.8))
-  spread(around.bootstrap, arrangement.inner * 0.62, Math.PI / 2, (card, place) => set(card, place, others))
+  // So far from the middle that both can be read, and never among the nodes.
+  const away = Math.min(Math.max(arrangement.inner * 0.45, READABLE / camera.scale.y), arrangement.inner * 0.72)
+  spread(around.gateway, away, 0, (card, place) => set(card, place, gatewayRadius * 0.8))
+  spread(around.bootstrap, away, 0.75 * Math.PI, (card, place) => set(card, place, others))
   return { spots, center: camera.center(), nodeRadius, gatewayRadius, arrangement }
 }
 

@@ -15,6 +15,8 @@ const RECENT = 60
 const RECENT_MS = 6_000
 /** With reduced motion a few pictures a second are enough. */
 const STILL_MS = 250
+/** Below this width names are for the list. */
+const NARROW = 520
 /** Finer than this nobody sees it, and it costs by the square. */
 const FINEST = 2
 
@@ -126,7 +128,7 @@ export class Stage {
 
   private drawLower(scene: Scene, peers: Peers, step: number): void {
     if (this.drawn.step === step && this.drawn.to === this.source.timeline.to) return
-    const still: Still = { scene, peers, colours: this.colours, words: this.words, me: this.source.timeline.me, zoom: this.camera.zoom }
+    const still: Still = { scene, peers, colours: this.colours, words: this.words, me: this.source.timeline.me, narrow: this.camera.size.width < NARROW }
     const links = linksOf(peers)
     if (links !== this.drawn.links) drawLines(this.clear(this.lines), still)
     const pen = this.clear(this.lower)

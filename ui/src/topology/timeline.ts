@@ -91,11 +91,11 @@ export class Timeline {
   }
 
   /** The newest first, none after that moment. */
-  eventsUntil(moment: number, most: number): TopologyEvent[] {
+  eventsUntil(moment: number, most: number, wanted: (event: TopologyEvent) => boolean = () => true): TopologyEvent[] {
     const found: TopologyEvent[] = []
     for (let i = this.events.length - 1; i >= 0 && found.length < most; i -= 1) {
       const event = this.events[i]
-      if (event && event.at_ms <= moment) found.push(event)
+      if (event && event.at_ms <= moment && wanted(event)) found.push(event)
     }
     return found
   }

@@ -79,17 +79,24 @@ export function useTopology() {
     send({ type: 'unwatch' })
   })
 
-  const acts = {
-    goLive: () => player.goLive(),
-    pause: () => player.pause(clock(), timeline.from),
-    play: () => player.play(clock(), timeline.from),
-    seek: (at: number) => player.seek(at, clock()),
-    setSpeed: (speed: number) => player.setSpeed(speed, clock(), timeline.from),
-  }
-  const act = <T extends unknown[]>(what: (...args: T) => void) => (...args: T) => { what(...args); look() }
   return {
     timeline, known, online, chosen, detail, shown, at, mode, moment,
     present: () => player.present(clock()),
-    goLive: act(acts.goLive), pause: act(acts.pause), play: act(acts.play), seek: act(acts.seek), setSpeed: act(acts.setSpeed),
+    ...controls(player, timeline, look),
+  }
+}
+
+/** What one can do with the moment that is shown; all else follows at once. */
+function controls(player: Player, timeline: Timeline, look: () => void) {
+  const act = <T extends unknown[]>(what: (...args: T) => void) => (...args: T) => {
+    what(...args)
+    look()
+  }
+  return {
+    goLive: act(() => player.goLive()),
+    pause: act(() => player.pause(clock(), timeline.from)),
+    play: act(() => player.play(clock(), timeline.from)),
+    seek: act((at: number) => player.seek(at, clock())),
+    setSpeed: act((speed: number) => player.setSpeed(speed, clock(), timeline.from)),
   }
 }

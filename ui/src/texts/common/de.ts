@@ -120,12 +120,9 @@ export const common: typeof en = {
   },
 
   swarm: {
-    title: 'Der Schwarm',
     connecting: 'Verbindung wird aufgebaut…',
     noNode: 'Kein Knoten da',
     counts: (nodes, models) => `${whole(nodes)} Knoten · ${plural(models, 'Modell', 'Modelle')}`,
-    looking: 'Knoten werden gesucht…',
-    none: 'Gerade ist kein Knoten da. Sobald einer dazukommt, kann eine Frage beantwortet werden.',
     addNode: 'Knoten hinzufügen',
     noModel: 'kein Modell geladen',
     onDemand: (models) => `Auf Anfrage: ${models}`,

@@ -111,12 +111,9 @@ export const common = {
   },
 
   swarm: {
-    title: 'The swarm',
     connecting: 'Connecting…',
     noNode: 'No node here',
     counts: (nodes: number, models: number) => `${plural(nodes, 'node')} · ${plural(models, 'model')}`,
-    looking: 'Looking for nodes…',
-    none: 'No node is here at the moment. A question can be answered as soon as one joins.',
     addNode: 'Add a node',
     noModel: 'no model loaded',
     onDemand: (models: string) => `On demand: ${models}`,

@@ -48,7 +48,8 @@ export const topology: typeof en = {
     return `vor ${Math.floor(past / 60)} min ${past % 60} s`
   },
   events: 'Was geschah',
-  noEvents: 'Noch nichts. Knoten, die kommen und gehen, und Antworten, die beginnen, umziehen und enden, stehen hier.',
+  allEvents: 'jede Antwort, die beginnt und endet',
+  noEvents: 'Noch nichts. Knoten, die kommen und gehen, und Antworten, die von einem zum anderen umziehen, stehen hier.',
   event: (what, { peer, from, answer, tokens }: Told): string => ({
     joined: `${peer} ist da`,
     left: `${peer} ist weg`,

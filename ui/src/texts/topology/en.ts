@@ -51,7 +51,8 @@ export const topology = {
     return `${Math.floor(past / 60)} min ${past % 60} s ago`
   },
   events: 'What happened',
-  noEvents: 'Nothing yet. Nodes that come and go, and answers that begin, move and end, are written down here.',
+  allEvents: 'every answer that begins and ends',
+  noEvents: 'Nothing yet. Nodes that come and go, and answers that move from one to another, are written down here.',
   event: (what: TopologyWhat, { peer, from, answer, tokens }: Told): string => ({
     joined: `${peer} is here`,
     left: `${peer} is gone`,
