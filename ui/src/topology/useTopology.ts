@@ -66,24 +66,34 @@ export function useTopology() {
     detail.value = null
     if (known.value) ask()
   })
-  let timer: ReturnType<typeof setInterval> | undefined
-  let unlisten = () => {}
-  onMounted(() => {
-    unlisten = listen(take)
+  useWhileShown(() => {
+    const unlisten = listen(take)
     if (online.value) begin()
-    timer = setInterval(look, LOOK_MS)
-  })
-  onBeforeUnmount(() => {
-    unlisten()
-    clearInterval(timer)
-    send({ type: 'unwatch' })
-  })
+    return () => {
+      unlisten()
+      send({ type: 'unwatch' })
+    }
+  }, look)
 
   return {
     timeline, known, online, chosen, detail, shown, at, mode, moment,
     present: () => player.present(clock()),
     ...controls(player, timeline, look),
   }
+}
+
+/** From the page's beginning to its end, and in between now and then. */
+function useWhileShown(begin: () => () => void, look: () => void): void {
+  let end = () => {}
+  let timer: ReturnType<typeof setInterval> | undefined
+  onMounted(() => {
+    end = begin()
+    timer = setInterval(look, LOOK_MS)
+  })
+  onBeforeUnmount(() => {
+    clearInterval(timer)
+    end()
+  })
 }
 
 /** What one can do with the moment that is shown; all else follows at once. */

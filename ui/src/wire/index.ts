@@ -357,18 +357,49 @@ export type MemberList = {
  */
 swarm: string, members: Array<Member>, refused: Array<RefusedPeers>, };
 
+export type PeerRole = "node" | "gateway" | "bootstrap";
+
+export type PeerLink = "none" | "direct" | "relayed";
+
+export type TopologyPeer = { id: number, role: PeerRole, peer: string, name: string, nat: Nat, 
+/**
+ * What computes there: its first GPU, else its device.
+ */
+gpu: string, 
+/**
+ * Eight at most.
+ */
+models: Array<string>, slots: number, version: string, drained: boolean, 
+/**
+ * Its owner should know something.
+ */
+warned: boolean, };
+
+export type TopologyPulse = [number, PeerLink, number | null, number, number];
+
+export type TopologyWhat = "joined" | "left" | "direct" | "relayed" | "lost" | "drained" | "undrained" | "models" | "waits" | "loads" | "began" | "moved" | "ended" | "failed";
+
+export type TopologyEvent = { at_ms: number, what: TopologyWhat, peer?: number, from?: number, answer?: number, tokens?: number, };
+
+export type TopologyTotals = { 
+/**
+ * All nodes, also those that are not shown.
+ */
+nodes: number, 
+/**
+ * Answers that this gateway has in progress.
+ */
+running: number, 
+/**
+ * Of these, answers that wait for a slot.
+ */
+waiting: number, };
+
 export type ClientFrame = { "type": "authenticate", token: string, } | { "type": "ask", request: string, conversation: ConversationId | null, text: string, model: string | null, instead_of?: MessageId, } | { "type": "again", request: string, conversation: ConversationId, answer: MessageId, model: string | null, } | { "type": "stop", turn: MessageId, } | { "type": "go_on", request: string, conversation: ConversationId, turn: MessageId, } | { "type": "join", conversation: ConversationId, turn: MessageId | null, last_seq: number, } | { "type": "watch", node?: string, } | { "type": "unwatch" };
 
 export type SwarmSummary = { nodes: number, models: Array<string>, };
 
-export type PeerRole = "node" | "gateway" | "bootstrap";
-export type PeerLink = "none" | "direct" | "relayed";
-export type TopologyPeer = { id: number, role: PeerRole, peer: string, name: string, nat: Nat, gpu: string, models: Array<string>, slots: number, version: string, drained: boolean, warned: boolean, };
-export type TopologyPulse = [number, PeerLink, number | null, number, number];
-export type TopologyWhat = "joined" | "left" | "direct" | "relayed" | "lost" | "drained" | "undrained" | "models" | "waits" | "loads" | "began" | "moved" | "ended" | "failed";
-export type TopologyEvent = { at_ms: number, what: TopologyWhat, peer?: number, from?: number, answer?: number, tokens?: number, };
-export type TopologyTotals = { nodes: number, running: number, waiting: number, };
-export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "loading_model", turn: MessageId, node_name: string, model: string, permille: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "titled", conversation: Conversation, } | { "type": "changed", conversation: Conversation, } | { "type": "deleted", conversation: ConversationId, } | { "type": "reread", conversation: ConversationId, } | { "type": "began", conversation: ConversationId, turn: MessageId, } | { "type": "ended", conversation: ConversationId, turn: MessageId, } | { "type": "missed" } | { "type": "idle", conversation: ConversationId, } | { "type": "error", error: ErrorBody, } | { "type": "picture", at_ms: number, now_ms: number, me: number, } | { "type": "changes", at_ms: number, peers: Array<TopologyPeer>, gone: Array<number>, pulses: Array<TopologyPulse>, events: Array<TopologyEvent>, totals: TopologyTotals, } | { "type": "node", peer: string, node: NodeView | null, };
+export type ServerFrame = { "type": "hello", version: number, swarm: SwarmSummary, } | { "type": "swarm" } & SwarmSummary | { "type": "accepted", request: string | null, conversation: Conversation, message: Message, turn: MessageId, } | { "type": "waiting", turn: MessageId, position: number, seconds: number, } | { "type": "loading_model", turn: MessageId, node_name: string, model: string, permille: number, } | { "type": "started", turn: MessageId, conversation: ConversationId, node_name: string, node_peer: string, path: Path, model: string, nodes: Array<string>, } | { "type": "thinking", turn: MessageId, } | { "type": "piece", turn: MessageId, from: number, seq: number, text: string, } | { "type": "done", turn: MessageId, conversation: ConversationId, message: Message, } | { "type": "failed", turn: MessageId | null, request: string | null, conversation: ConversationId | null, error: ErrorBody, message: Message | null, } | { "type": "titled", conversation: Conversation, } | { "type": "changed", conversation: Conversation, } | { "type": "deleted", conversation: ConversationId, } | { "type": "reread", conversation: ConversationId, } | { "type": "began", conversation: ConversationId, turn: MessageId, } | { "type": "ended", conversation: ConversationId, turn: MessageId, } | { "type": "missed" } | { "type": "idle", conversation: ConversationId, } | { "type": "picture", at_ms: number, now_ms: number, me: number, } | { "type": "changes", at_ms: number, peers: Array<TopologyPeer>, gone: Array<number>, pulses: Array<TopologyPulse>, events: Array<TopologyEvent>, totals: TopologyTotals, } | { "type": "node", peer: string, node: NodeView | null, } | { "type": "error", error: ErrorBody, };
 
 export type SignUpMode = "open" | "invitation" | "closed";
 
