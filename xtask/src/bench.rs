@@ -12,6 +12,7 @@ pub(crate) mod people;
 mod schedule;
 mod site;
 mod swarm;
+mod topology;
 mod turns;
 mod usage;
 
@@ -60,6 +61,8 @@ pub(crate) enum What {
     Sockets(people::Options),
     /// Our choice of nodes beside round robin and least loaded, on made-up chats in simulated time.
     Schedule(schedule::Options),
+    /// How smoothly headless Chromium, without a GPU, draws a swarm that lives.
+    Topology(topology::Options),
     /// The later questions of long chats with several nodes, beside one engine that holds the chat.
     Turns(turns::Options),
 }
@@ -93,6 +96,7 @@ pub(crate) fn run(what: &What, stop: &Stop) -> Result<()> {
         What::Memory(options) => memory::run(options, stop),
         What::Sockets(options) => people::run(options, stop),
         What::Schedule(options) => schedule::run(options, stop),
+        What::Topology(options) => topology::run(options, stop),
         What::Turns(options) => turns::run(options, stop),
     }
 }
