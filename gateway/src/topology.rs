@@ -6,6 +6,7 @@
 //! it. No words of a chat and no names of people: a node, a count of tokens, an opaque number for an answer.
 
 mod chunks;
+mod facts;
 mod flow;
 mod history;
 mod sight;
@@ -26,8 +27,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    facts::{Card, Event, Id, Link, Pulse, Role, Seen, Step, Totals, What},
     flow::{Flow, Trace},
-    history::{Card, Event, Id, Link, Pulse, Role, Seen, Step, Totals, What},
     watcher::{News, Watcher},
 };
 use self::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::history::{Card, Step};
+use super::facts::{Card, Step};
 
 /// What the cards of one piece may weigh: as bytes of JSON, and rather too much than too little.
 pub(super) const MAX_WEIGHT: usize = 48 << 10;

@@ -10,8 +10,8 @@ use starling_protocol::{
 use tokio::sync::watch;
 
 use super::{
+    facts::{Card, Link, Pulse, Role, Seen, Totals},
     flow::Flow,
-    history::{Card, Link, Pulse, Role, Seen, Totals},
 };
 use crate::{
     dispatch::{Dispatch, NodeView, View},

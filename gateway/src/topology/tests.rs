@@ -9,11 +9,9 @@ use starling_protocol::{
 
 use super::{
     chunks,
+    facts::{Card, Link, Pulse, Role, Seen, Step, Totals, What},
     flow::{Fact, Flow, News},
-    history::{
-        Card, Cursor, History, Link, MAX_EVENTS, MAX_LATE, MAX_NODES, MAX_STEP_EVENTS, Next, Pulse, Role, SPAN_MS,
-        Seen, Step, Totals, What,
-    },
+    history::{Cursor, History, MAX_EVENTS, MAX_LATE, MAX_NODES, MAX_STEP_EVENTS, Next, SPAN_MS},
 };
 use crate::{
     clock::Timestamp,

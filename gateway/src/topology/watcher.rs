@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::{
     Topology, chunks,
-    history::{Cursor, Id, Next, Step},
+    facts::{Id, Step},
+    history::{Cursor, Next},
 };
 use crate::{clock::Timestamp, dispatch::NodeView};
 

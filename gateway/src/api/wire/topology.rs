@@ -133,7 +133,6 @@ impl From<&(Id, Pulse)> for TopologyPulse {
             Link::Direct => PeerLink::Direct,
             Link::Relayed => PeerLink::Relayed,
         };
-        #[expect(clippy::cast_precision_loss, reason = "a ping of more than a day is none")]
         let rtt = pulse.rtt_tenths.map(|tenths| tenths as f32 / 10.0);
         Self(*id, link, rtt, pulse.used, pulse.tokens)
     }
