@@ -43,7 +43,7 @@ export function sceneOf(arrangement: Arrangement, cards: Iterable<TopologyPeer>,
   }
   const others = Math.min(Math.max(nodeRadius * 1.1, 7), 15)
   // So far from the middle that both can be read, and never among the nodes.
-  const away = Math.min(Math.max(arrangement.inner * 0.45, READABLE / camera.scale.y), arrangement.inner * 0.72)
+  const away = Math.min(Math.max(arrangement.inner * 0.42, READABLE / camera.scale.y), arrangement.inner * 0.62)
   spread(around.gateway, away, 0, (card, place) => set(card, place, gatewayRadius * 0.8))
   spread(around.bootstrap, away, 0.75 * Math.PI, (card, place) => set(card, place, others))
   return { spots, center: camera.center(), nodeRadius, gatewayRadius, arrangement }

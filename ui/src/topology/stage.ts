@@ -40,7 +40,7 @@ export class Stage {
   private arrangement: Arrangement | null = null
   private scene: Scene | null = null
   private colours: Colours
-  private drawn = { crowd: -1, camera: -1, step: -1, links: '', to: -1 }
+  private drawn = { crowd: -1, camera: -1, step: -1, links: '' }
   private frame = 0
   private last = 0
   private readonly offTheme: () => void
@@ -127,7 +127,7 @@ export class Stage {
   }
 
   private drawLower(scene: Scene, peers: Peers, step: number): void {
-    if (this.drawn.step === step && this.drawn.to === this.source.timeline.to) return
+    if (this.drawn.step === step) return
     const still: Still = { scene, peers, colours: this.colours, words: this.words, me: this.source.timeline.me, narrow: this.camera.size.width < NARROW }
     const links = linksOf(peers)
     if (links !== this.drawn.links) drawLines(this.clear(this.lines), still)
@@ -135,7 +135,7 @@ export class Stage {
     pen.drawImage(this.lines, 0, 0, this.camera.size.width, this.camera.size.height)
     drawPeers(pen, still)
     drawLabels(pen, still, this.camera)
-    this.drawn = { ...this.drawn, step, links, to: this.source.timeline.to }
+    this.drawn = { ...this.drawn, step, links }
   }
 
   private drawUpper(scene: Scene, { peers, waiting, moment }: ReturnType<Stage['now']>, still: boolean): void {
