@@ -129,7 +129,7 @@ function mockControl({ swarm, expire, down, reset, seed, role }) {
   return { status: 204 }
 }
 
-const summary = () => ({ nodes: state.swarm.nodes.length, models: state.swarm.models.map((m) => m.id) })
+const summary = () => ({ nodes: process.env.NODES ? NODES : state.swarm.nodes.length, models: state.swarm.models.map((m) => m.id) })
 const tell = (frame) => { for (const socket of state.sockets) socket.send(JSON.stringify(frame)) }
 
 async function answer(request) {
