@@ -1,13 +1,14 @@
 // What is there to answer: the count from the socket at once, the details from the API when it changes.
 import { computed, ref, shallowRef } from 'vue'
 import { api } from '../net/api'
-import type { ModelView, SwarmSummary } from '../wire'
+import type { ModelView, NodeView, SwarmSummary } from '../wire'
 import { recall, remember } from './storage'
 import { noteExpiry } from './useSession'
 
 /** Null until the gateway has said it: "not known yet" is not "none". */
 const summary = shallowRef<SwarmSummary | null>(null)
 const models = shallowRef<readonly ModelView[]>([])
+const nodes = shallowRef<readonly NodeView[]>([])
 const chosen = ref(recall('model'))
 
 /** The model that a question goes to: the chosen one while it is there, else the first that is loaded. */
@@ -28,6 +29,14 @@ async function loadModels(): Promise<void> {
   }
 }
 
+async function loadNodes(): Promise<void> {
+  try {
+    nodes.value = (await api.swarm()).nodes
+  } catch (error) {
+    noteExpiry(error)
+  }
+}
+
 function choose(id: string): void {
   chosen.value = id
   remember('model', id)
@@ -40,8 +49,9 @@ function isDemo(id: string): boolean {
 function clear(): void {
   summary.value = null
   models.value = []
+  nodes.value = []
 }
 
 export function useSwarm() {
-  return { summary, models, model, noNode, saw, loadModels, choose, isDemo, clear }
+  return { summary, models, nodes, model, noNode, saw, loadModels, loadNodes, choose, isDemo, clear }
 }
