@@ -89,9 +89,14 @@ pub(super) async fn export(State(app): State<App>, by: SignedIn) -> Result<Respo
 
 /// Who one is here, and what one has that is not said: sessions, keys without their secrets, nodes.
 async fn account(app: &App, user: &User) -> Result<serde_json::Value, StoreError> {
-    let person = app.store.person_named(&user.username).await?.map(wire::Person::from);
+    let person = app.store.person_named(&user.username).await?.map(|person| {
+        json!({"username": person.user.username, "role": wire::UserRole::from(person.user.role), "created_at": person.created_at})
+    });
     let sessions = app.store.sessions(user.id, Timestamp::now()).await?;
-    let keys = app.store.keys(user.id).await?.into_iter().map(wire::ApiKey::from);
+    let keys = app.store.keys(user.id).await?;
+    let keys = keys
+        .iter()
+        .map(|key| json!({"label": key.label, "created_at": key.created_at, "last_used_at": key.last_used_at}));
     let nodes = app.store.members_of(user.id).await?;
     let nodes = nodes.iter().map(
         |node| json!({"peer": node.peer.to_string(), "name": node.name, "joined_at": node.joined_at, "revoked_at": node.revoked_at}),
