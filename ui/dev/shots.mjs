@@ -49,7 +49,7 @@ const scenes = {
   characters: async (page) => { await page.goto(`${url}/characters`); await page.waitForSelector('.character') },
   character: async (page) => { await page.goto(`${url}/characters`); await page.locator('.page-head .button').click(); await page.waitForSelector('dialog') },
   memory: async (page) => { await page.goto(`${url}/memory`); await page.waitForSelector('.memory') },
-  swarm: async (page, phone) => { if (phone) await page.click('.page-menu'); await page.click('.swarm-badge'); await page.waitForSelector('.node') },
+  swarm: async (page, phone) => { if (phone) await page.click('.page-menu'); await page.click('.swarm-badge'); await page.waitForSelector('.swarm-canvas.is-upper') },
   missing: async (page) => { await page.goto(`${url}/nowhere`); await page.waitForSelector('.trouble') },
   'no-node': async (page) => { await mock({ swarm: 'none' }); await page.waitForSelector('.card') },
   german: async (page, phone) => { await page.keyboard.press('Control+K'); await page.waitForSelector('.palette-item'); await page.keyboard.type('Deutsch'); await page.keyboard.press('Enter'); await page.waitForSelector('html[lang=de]'); if (phone) await page.click('.page-menu') },
