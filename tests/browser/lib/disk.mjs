@@ -10,7 +10,6 @@ const types = {
 export async function pageFromDisk(context, origin, folder) {
   const headers = Object.fromEntries((await fetch(origin)).headers)
   for (const own of ['content-length', 'content-type', 'etag', 'content-encoding', 'transfer-encoding']) delete headers[own]
-  if (process.env.STARLING_CSP) headers['content-security-policy'] += `; ${process.env.STARLING_CSP}`
   const ours = (url) => url.origin === origin && !/^\/(api|v1)\//.test(url.pathname)
   await context.route(ours, async (route) => {
     const { pathname } = new URL(route.request().url())
