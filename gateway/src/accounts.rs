@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     cidr::Cidr,
     limits::{Rule, Rules},
+    store::tokens::MAX_BUDGET,
 };
 
 /// Flags about accounts.
@@ -34,6 +35,10 @@ pub struct AccountOptions {
     /// Accounts made from one address.
     #[arg(long, value_name = "N[:BURST]", default_value_t = Rules::default().sign_up)]
     pub limit_sign_up: Rule,
+    /// Tokens, asked and answered, that a person may use in a calendar month (UTC) unless an administrator has given that
+    /// person another budget; 0 for no limit.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_BUDGET))]
+    pub tokens_per_month: u64,
 }
 
 /// Who may make an account.
@@ -72,6 +77,7 @@ impl AccountOptions {
             limit_key: rules.key,
             limit_sign_in: rules.sign_in,
             limit_sign_up: rules.sign_up,
+            tokens_per_month: 0,
         }
     }
 

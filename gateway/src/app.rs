@@ -29,6 +29,7 @@ use crate::{
     events::{self, Events},
     figures::{self, Figures},
     http,
+    ledger::Ledger,
     life::Life,
     limits::Limits,
     master::MasterKey,
@@ -77,6 +78,7 @@ pub struct Parts {
     pub sockets: Sockets,
     pub tapes: Tapes,
     pub exports: Exports,
+    pub ledger: Ledger,
     pub events: Events,
     pub topology: Topology,
     pub cache: Cache,
@@ -119,6 +121,7 @@ impl App {
             titles,
         });
         turns.take_up(running(&store).await?);
+        store.release_holds().await?;
         let mut metrics = Metrics::new(&dispatch, network.swarm.clone());
         metrics.count_cache(&cache);
         Ok(Self(Arc::new(Parts {
@@ -136,6 +139,7 @@ impl App {
             exports: Exports::default(),
             figures: Figures::default(),
             topology: Topology::new(&dispatch, &network),
+            ledger: Ledger::new(store.clone()),
             began: Timestamp::now(),
             metrics,
             events,
@@ -266,6 +270,7 @@ impl Gateway {
         let sealing = Sealing { master: config.master.clone(), cipher: config.cipher };
         let store = Store::open(&config.database, &sealing).await.map_err(|error| exit_of(&error))?;
         let store = store.of_gateway(&config.swarm.peer().to_string());
+        let store = store.with_budget(config.accounts.tokens_per_month);
         let (tls, renewal) = config.tls.map(secure).transpose()?.unzip();
         let listener = http::listen(config.http).map_err(|error| {
             let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
@@ -306,8 +311,8 @@ impl Gateway {
         let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         let remembering = app.memory.clone().run(stop());
-        let sealing = app.store.clone().seal_old(stop());
         let picturing = app.topology.clone().run(stop());
+        let (sealing, counting_tokens) = (app.store.clone().seal_old(stop()), app.ledger.clone().run(stop()));
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
         parts.spawn("the scheduler", dispatching.instrument(tracing::info_span!("dispatch")));
@@ -318,6 +323,7 @@ impl Gateway {
         parts.spawn("which nodes are drained", draining);
         parts.spawn("sealing", sealing.instrument(tracing::info_span!("seal")));
         parts.spawn("the picture of the swarm", picturing);
+        parts.spawn("counting tokens", counting_tokens.instrument(tracing::info_span!("ledger")));
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
         parts.spawn("carrying events", carrying);

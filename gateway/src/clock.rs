@@ -37,6 +37,20 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The day, of those since 1970 in UTC.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(DAY_MS)
+    }
+
+    /// The first day of its calendar month in UTC, and when the next month begins.
+    #[must_use]
+    pub fn month(self) -> (i64, Self) {
+        let first = |day: i64| day + 1 - civil(day).2;
+        let begin = first(self.day());
+        (begin, Self(first(begin + 31) * DAY_MS))
+    }
+
     /// Whole seconds since 1970.
     #[must_use]
     pub fn seconds(self) -> i64 {
@@ -83,6 +97,19 @@ mod tests {
     #[track_caller]
     fn check(ms: i64, text: &str) {
         assert_eq!(Timestamp(ms).to_string(), text);
+    }
+
+    #[test]
+    fn months_are_as_long_as_they_are() {
+        let of = |ms: i64| {
+            let (first, next) = Timestamp(ms).month();
+            (Timestamp(first * DAY_MS).to_string(), next.to_string())
+        };
+        let months = |begin: &str, next: &str| (format!("{begin}T00:00:00.000Z"), format!("{next}T00:00:00.000Z"));
+        assert_eq!(of(1_795_365_605_123), months("2026-11-01", "2026-12-01"));
+        assert_eq!(of(951_782_400_000), months("2000-02-01", "2000-03-01"));
+        assert_eq!(of(951_868_800_000), months("2000-03-01", "2000-04-01"));
+        assert_eq!(of(-1), months("1969-12-01", "1970-01-01"));
     }
 
     #[test]

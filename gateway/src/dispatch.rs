@@ -15,8 +15,8 @@ use starling_protocol::{
     JobId, ModelId,
     members::Members,
     message::{
-        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, Task,
-        TokenLogprob,
+        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, RawPrompt,
+        Task, TokenLogprob,
     },
     swarm::{Handle, InboundStream, PeerId},
 };
@@ -37,6 +37,7 @@ use crate::{
     prefix::Labels,
     scheduler::{Need, Rules, Scheduler},
     secret,
+    store::tokens::Expected,
     topology::{Flow, Trace},
 };
 
@@ -70,6 +71,20 @@ impl Job {
     #[must_use]
     pub fn new(model: ModelId, task: Task, priority: Priority, owner: UserId) -> Self {
         Self { id: JobId::generate(), attempts: 0, model, task, priority, owner }
+    }
+
+    /// What it may come to, in tokens.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        match &self.task {
+            Task::Chat(chat) => {
+                let said: usize = chat.messages.iter().map(|message| message.content.0.len()).sum();
+                let raw = chat.raw.as_ref().map_or(0, RawPrompt::bytes);
+                let tools = chat.tools.as_ref().map_or(0, |tools| tools.0.len());
+                Expected::new(said + raw + tools, chat.max_tokens)
+            }
+            Task::Embed(texts) => Expected::new(texts.iter().map(|text| text.0.len()).sum(), Some(0)),
+        }
     }
 }
 

@@ -65,6 +65,8 @@ ids! {
     InvitationId;
     /// A fact or a passage that is remembered.
     MemoryId;
+    /// What an answer may come to, held against a budget while it runs.
+    HoldId;
 }
 
 impl MemoryId {

@@ -17,6 +17,7 @@ pub mod events;
 pub mod figures;
 mod http;
 pub mod id;
+pub mod ledger;
 pub mod life;
 pub mod limiter;
 pub mod limits;

@@ -30,6 +30,7 @@ mod rotate;
 mod rows;
 mod seal;
 pub mod sessions;
+pub mod tokens;
 pub mod turns;
 pub mod users;
 
@@ -64,6 +65,8 @@ pub struct Store {
     /// The gateway that writes: running answers are kept and ended by their owner only.
     owner: Arc<str>,
     keyring: Arc<Keyring>,
+    /// Tokens that a person may use in a month, where nothing else is said of the person; 0 is no bound.
+    tokens_per_month: u64,
 }
 
 /// Why there is no database.
@@ -147,7 +150,7 @@ impl Store {
             .map_err(|source| OpenError::Migrate { database: database.clone(), source: Box::new(source) })?;
         let readers = database.readers().await.map_err(refused)?;
         let keyring = Arc::new(Keyring::new(sealing));
-        let store = Self { writer, readers, owner: Arc::default(), keyring };
+        let store = Self { writer, readers, owner: Arc::default(), keyring, tokens_per_month: 0 };
         store.check_master().await?;
         Ok(store)
     }

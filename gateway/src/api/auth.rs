@@ -12,10 +12,15 @@ use crate::{
     access::Claims,
     app::App,
     clock::Timestamp,
-    id::SessionId,
+    id::{KeyId, SessionId},
+    ledger::Tab,
     limits::Bucket,
     secret::{self, KEY_PREFIX},
-    store::users::{Role, User},
+    store::{
+        keys::{Held, Scope},
+        tokens::{self, Expected, Payer},
+        users::{Role, User},
+    },
 };
 
 /// Lengths of a password, in bytes: short ones are guessed, and the hash reads all of a long one.
@@ -44,9 +49,29 @@ pub struct SignedIn {
 pub struct Caller {
     /// Who.
     pub user: User,
+    /// What the key opens; none for a session, which opens everything.
+    key: Option<(KeyId, Vec<Scope>)>,
+    /// Whether budgets may bound what is used.
+    bounded: bool,
 }
 
-/// A [`Caller`] who is an administrator.
+impl Caller {
+    /// Whether the key opens this.
+    pub fn may(&self, scope: Scope) -> Result<(), ApiError> {
+        match &self.key {
+            Some((_, scopes)) if !scopes.contains(&scope) => Err(ApiError::MissingScope { scope: scope.name() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the tab of a request for answers that may come to so much.
+    pub async fn open_tab(&self, app: &App, expected: Expected) -> Result<Tab, ApiError> {
+        let payer = Payer { user: self.user.id, key: self.key.as_ref().map(|(key, _)| *key) };
+        Ok(app.ledger.open(payer, self.bounded, expected).await?)
+    }
+}
+
+/// A [`Caller`] who is an administrator, and may see the gateway's figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Administrator;
 
@@ -86,9 +111,10 @@ impl FromRequestParts<App> for Caller {
         if !secret.starts_with(KEY_PREFIX) {
             let (SignedIn { user, .. }, _) = signed_in(app, secret).await?.ok_or(ApiError::WrongKey)?;
             rate::charge(parts, app, Bucket::User(user.id)).await?;
-            return Ok(Self { user });
+            return Ok(Self { user, key: None, bounded: true });
         }
-        let (user, key) = app.store.key_user(&secret::digest(secret)).await?.ok_or(ApiError::WrongKey)?;
+        let held = app.store.key_user(&secret::digest(secret)).await?.ok_or(ApiError::WrongKey)?;
+        let Held { user, key, users_tokens } = held;
         rate::charge(parts, app, Bucket::User(user.id)).await?;
         rate::charge(parts, app, Bucket::Key(key.id)).await?;
         let now = Timestamp::now();
@@ -101,7 +127,9 @@ impl FromRequestParts<App> for Caller {
                 }
             });
         }
-        Ok(Self { user })
+        let default = app.accounts.tokens_per_month;
+        let bounded = key.tokens_per_month > 0 || tokens::budget(users_tokens, default).is_some();
+        Ok(Self { user, key: Some((key.id, key.scopes)), bounded })
     }
 }
 
@@ -110,7 +138,8 @@ impl FromRequestParts<App> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        only_admin(&caller.user).map(|()| Self)
+        only_admin(&caller.user)?;
+        caller.may(Scope::Metrics).map(|()| Self)
     }
 }
 

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::wire::{ErrorAnswer, ErrorBody};
 use crate::{
     choice::NoModel,
+    clock::Timestamp,
     dispatch::{DispatchError, whole_seconds},
     doors::Closed,
     limits::Taken,
@@ -40,6 +41,8 @@ pub enum ApiError {
     AlreadySetUp,
     #[error("only an administrator may see this")]
     AdminOnly,
+    #[error("this API key may not do this, for it lacks the scope {scope:?}: make one that has it")]
+    MissingScope { scope: &'static str },
     #[error("a page of another site may not do this")]
     CrossOrigin,
     #[error("the body must be JSON, with content-type: application/json")]
@@ -169,6 +172,7 @@ impl ApiError {
             Self::WrongCode => (StatusCode::FORBIDDEN, "wrong_code"),
             Self::AlreadySetUp => (StatusCode::CONFLICT, "already_set_up"),
             Self::AdminOnly => (StatusCode::FORBIDDEN, "admin_only"),
+            Self::MissingScope { .. } => (StatusCode::FORBIDDEN, "missing_scope"),
             Self::CrossOrigin => (StatusCode::FORBIDDEN, "cross_origin"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
             Self::NotAWebSocket => (StatusCode::UPGRADE_REQUIRED, "not_a_websocket"),
@@ -237,6 +241,11 @@ impl ApiError {
         match (self, status) {
             (Self::TooManyTries(wait), _) => Some(whole_seconds(*wait)),
             (Self::RateLimited(taken), _) => Some(whole_seconds(taken.reset)),
+            (
+                Self::Store(StoreError::Exhausted(exhausted))
+                | Self::Turn(TurnRefused::Store(StoreError::Exhausted(exhausted))),
+                _,
+            ) => u64::try_from(exhausted.until.seconds() - Timestamp::now().seconds()).ok(),
             (Self::Dispatch(DispatchError::AllBusy { retry_after }), _) => Some(whole_seconds(*retry_after)),
             (
                 Self::Dispatch(DispatchError::NoNode) | Self::Turn(TurnRefused::NoModel(_)),
@@ -349,6 +358,7 @@ fn of_store(error: &StoreError) -> (StatusCode, &'static str) {
         StoreError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database_unavailable"),
         StoreError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
         StoreError::Conflict => (StatusCode::CONFLICT, "already_there"),
+        StoreError::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
         StoreError::Broken(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }

@@ -96,7 +96,7 @@ async fn account(app: &App, user: &User) -> Result<serde_json::Value, StoreError
     let keys = app.store.keys(user.id).await?;
     let keys = keys
         .iter()
-        .map(|key| json!({"label": key.label, "created_at": key.created_at, "last_used_at": key.last_used_at}));
+        .map(|(key, _)| json!({"label": key.label, "created_at": key.created_at, "last_used_at": key.last_used_at}));
     let nodes = app.store.members_of(user.id).await?;
     let nodes = nodes.iter().map(
         |node| json!({"peer": node.peer.to_string(), "name": node.name, "joined_at": node.joined_at, "revoked_at": node.revoked_at}),

@@ -12,6 +12,10 @@ use crate::{
     app::App,
     id::KeyId,
     secret::{KEY_PREFIX, Token},
+    store::{
+        keys::{self, Scope},
+        tokens::MAX_BUDGET,
+    },
 };
 
 /// Longest label, in bytes.
@@ -40,15 +44,12 @@ pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
-    Json(NewKey { label }): Json<NewKey>,
+    Json(asked): Json<NewKey>,
 ) -> Result<(StatusCode, Answer<KeyAnswer>), ApiError> {
-    let label = label.trim();
-    if !(1..=MAX_LABEL_BYTES).contains(&label.len()) || label.chars().any(char::is_control) {
-        return Err(ApiError::field("label", format!("must be 1 to {MAX_LABEL_BYTES} bytes on one line")));
-    }
+    let new = check(asked)?;
     let secret = Token::generate(KEY_PREFIX);
-    let key = app.store.create_key(by.user.id, label, &secret.digest()).await?.ok_or(ApiError::TooManyKeys)?;
-    let answer = KeyAnswer { key: key.into(), secret: secret.reveal().to_owned() };
+    let key = app.store.create_key(by.user.id, &new, &secret.digest()).await?.ok_or(ApiError::TooManyKeys)?;
+    let answer = KeyAnswer { key: (key, 0).into(), secret: secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, Answer(answer)))
 }
 
@@ -67,4 +68,27 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let was_there = app.store.delete_key(by.user.id, id).await?;
     was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchKey)
+}
+
+fn check(NewKey { label, scopes, tokens_per_month }: NewKey) -> Result<keys::NewKey, ApiError> {
+    let label = label.trim().to_owned();
+    if !(1..=MAX_LABEL_BYTES).contains(&label.len()) || label.chars().any(char::is_control) {
+        return Err(ApiError::field("label", format!("must be 1 to {MAX_LABEL_BYTES} bytes on one line")));
+    }
+    let mut scopes = scopes.map_or_else(|| Scope::ALL.to_vec(), |scopes| scopes.into_iter().map(Into::into).collect());
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() {
+        return Err(ApiError::field("scopes", "must name at least one"));
+    }
+    let tokens_per_month = check_budget(tokens_per_month.unwrap_or_default())?;
+    Ok(keys::NewKey { label, scopes, tokens_per_month })
+}
+
+/// Whether this may become a budget.
+pub(super) fn check_budget(tokens: u64) -> Result<u64, ApiError> {
+    if tokens <= MAX_BUDGET {
+        return Ok(tokens);
+    }
+    Err(ApiError::field("tokens_per_month", format!("must be at most {MAX_BUDGET}, or 0 for no limit")))
 }

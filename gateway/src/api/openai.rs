@@ -23,7 +23,7 @@ use axum::http::HeaderMap;
 use starling_protocol::message::Kind;
 use tokio_util::sync::CancellationToken;
 
-use super::error::ApiError;
+use super::{auth::Caller, error::ApiError};
 use crate::{
     app::App,
     choice::{Choice, choose},
@@ -43,8 +43,9 @@ struct Begun {
 impl Begun {
     /// Starts the jobs and waits for the first token: what fails before it fails with a status of its own. A stream
     /// begins earlier where the model has to be loaded first, which takes longer than a line stays open in silence.
-    async fn wait(app: &App, order: Order, streamed: bool) -> Result<Self, ApiError> {
-        let mut choices = Choices::start(&app.dispatch, order);
+    async fn wait(app: &App, by: &Caller, order: Order, streamed: bool) -> Result<Self, ApiError> {
+        let tab = by.open_tab(app, order.expected()).await?;
+        let mut choices = Choices::start(&app.dispatch, order, tab);
         let begin = async {
             loop {
                 match choices.next().await? {

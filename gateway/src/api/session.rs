@@ -15,7 +15,7 @@ use super::{
     cookie,
     error::ApiError,
     extract::{InPath, Json},
-    wire::{Empty, SessionAnswer, SessionList, SessionView, SignInRequest, UserAnswer},
+    wire::{Empty, SessionAnswer, SessionList, SessionView, SignInRequest, TokenBudget, UserAnswer},
 };
 use crate::{
     app::App,
@@ -26,6 +26,7 @@ use crate::{
     secret::Token,
     store::{
         sessions::{Device, NewSession, Rotated},
+        tokens,
         users::User,
     },
 };
@@ -186,8 +187,10 @@ pub(super) async fn revoke(
     summary = "Who is signed in",
     responses((status = 200, description = "", body = UserAnswer)),
 )]
-pub(super) async fn me(SignedIn { user, .. }: SignedIn) -> Answer<UserAnswer> {
-    Answer(UserAnswer { user: user.into() })
+pub(super) async fn me(State(app): State<App>, by: SignedIn) -> Result<Answer<UserAnswer>, ApiError> {
+    let (used, own) = app.store.tokens_of(by.user.id).await?;
+    let tokens = TokenBudget { used, per_month: tokens::budget(own, app.accounts.tokens_per_month) };
+    Ok(Answer(UserAnswer { user: by.user.into(), tokens }))
 }
 
 fn answer(app: &App, user: User, session: SessionId, refresh: &Token, status: StatusCode) -> Response {

@@ -2,6 +2,7 @@
 //! where there is a swarm, in the `tests` crate.
 
 mod accounts;
+mod budgets;
 mod characters;
 mod conversations;
 mod errors;

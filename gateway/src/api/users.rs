@@ -10,7 +10,8 @@ use super::{
     auth::{Address, SignedInAdministrator},
     error::ApiError,
     extract::{InPath, Json},
-    wire::{ChangePerson, PersonAnswer, PersonList, PersonPage},
+    keys::check_budget,
+    wire::{self, ChangePerson, PersonAnswer, PersonList, PersonPage},
 };
 use crate::{
     app::App,
@@ -40,7 +41,9 @@ pub(super) async fn list(
         return Err(ApiError::field("limit", format!("must be 1 to {MAX_LISTED}")));
     }
     let people = app.store.people(&page.behind.unwrap_or_default(), limit).await?;
-    Ok(Answer(PersonList { users: people.into_iter().map(Into::into).collect() }))
+    let default = app.accounts.tokens_per_month;
+    let shown = |(person, used)| wire::Person::new(person, used, default);
+    Ok(Answer(PersonList { users: people.into_iter().map(shown).collect() }))
 }
 
 /// `PATCH /api/users/{id}`
@@ -59,13 +62,24 @@ pub(super) async fn change(
     InPath(id): InPath<UserId>,
     Json(asked): Json<ChangePerson>,
 ) -> Result<Answer<PersonAnswer>, ApiError> {
-    let ChangePerson { role, disabled } = asked;
-    let change = PersonChange { role: role.map(Into::into), disabled };
+    let ChangePerson { role, disabled, tokens_per_month, own_budget } = asked;
+    let tokens_per_month = match (tokens_per_month.map(check_budget).transpose()?, own_budget) {
+        (Some(tokens), _) => Some(Some(tokens)),
+        (None, Some(false)) => Some(None),
+        (None, _) => None,
+    };
+    let change = PersonChange { role: role.map(Into::into), disabled, tokens_per_month };
     let changed = app.store.change_person(id, change).await?;
     app.sessions.forget(id);
     let person = done(changed)?;
-    app.note(&by, Action::UserChanged, &person.user.username, from).await;
-    Ok(Answer(PersonAnswer { user: person.into() }))
+    if role.is_some() || disabled.is_some() {
+        app.note(&by, Action::UserChanged, &person.user.username, from).await;
+    }
+    if tokens_per_month.is_some() {
+        app.note(&by, Action::LimitsChanged, &person.user.username, from).await;
+    }
+    let (used, _) = app.store.tokens_of(id).await?;
+    Ok(Answer(PersonAnswer { user: wire::Person::new(person, used, app.accounts.tokens_per_month) }))
 }
 
 /// `DELETE /api/users/{id}`

@@ -3,6 +3,8 @@
 use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
 use thiserror::Error;
 
+use super::tokens::Exhausted;
+
 /// Why a read or a write did not happen. Nothing was changed, but for one case: where the word that a transaction is
 /// done was lost on the way from a server.
 #[derive(Debug, Error)]
@@ -19,6 +21,9 @@ pub enum StoreError {
     /// There is such a thing already.
     #[error("already there")]
     Conflict,
+    /// The tokens of this month are used up, or held for answers that run.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
     /// The rows are not what this program writes, or the query is wrong: a bug or a damaged file.
     #[error("the database: {0}")]
     Broken(#[source] sqlx::Error),

@@ -18,6 +18,8 @@ pub struct Person {
     pub created_at: Timestamp,
     /// It cannot come in.
     pub disabled: bool,
+    /// Its own budget: none is what the gateway says for all, 0 no bound.
+    pub tokens_per_month: Option<u64>,
 }
 
 /// What is to be changed of an account; what is none stays.
@@ -25,6 +27,8 @@ pub struct Person {
 pub struct PersonChange {
     pub role: Option<Role>,
     pub disabled: Option<bool>,
+    /// Its own budget, or none of its own.
+    pub tokens_per_month: Option<Option<u64>>,
 }
 
 /// What came of a change.
@@ -43,28 +47,33 @@ impl FromRow<'_, DbRow> for Person {
             user: User::from_row(row)?,
             created_at: Timestamp(row.try_get("created_at")?),
             disabled: rows::flag(row, "disabled")?,
+            tokens_per_month: rows::maybe_number(row, "tokens_per_month")?,
         })
     }
 }
 
 impl Store {
-    /// Accounts by name, behind the one of that name.
-    pub async fn people(&self, behind: &str, limit: u32) -> Result<Vec<Person>, StoreError> {
-        let people = sqlx::query_as(
-            "SELECT id AS user_id, username, role, worker, created_at, disabled FROM users
-             WHERE username > ? ORDER BY username LIMIT ?",
+    /// Accounts by name, behind the one of that name, with the tokens that each has used this month.
+    pub async fn people(&self, behind: &str, limit: u32) -> Result<Vec<(Person, u64)>, StoreError> {
+        let people = sqlx::query(
+            "SELECT id AS user_id, username, role, worker, created_at, disabled, tokens_per_month,
+                 (SELECT CAST(COALESCE(SUM(tokens), 0) AS SIGNED INTEGER) FROM token_usage
+                  WHERE token_usage.user_id = users.id AND day >= ?) AS used
+             FROM users WHERE username > ? ORDER BY username LIMIT ?",
         )
+        .bind(Timestamp::now().month().0)
         .bind(behind)
         .bind(i64::from(limit.min(MAX_LISTED)))
         .fetch_all(&self.readers)
         .await?;
-        Ok(people)
+        let person = |row| -> Result<_, sqlx::Error> { Ok((Person::from_row(row)?, rows::number(row, "used")?)) };
+        Ok(people.iter().map(person).collect::<Result<_, _>>()?)
     }
 
     /// The account of that name, one that cannot come in too.
     pub async fn person_named(&self, username: &str) -> Result<Option<Person>, StoreError> {
         let person = sqlx::query_as(
-            "SELECT id AS user_id, username, role, worker, created_at, disabled FROM users
+            "SELECT id AS user_id, username, role, worker, created_at, disabled, tokens_per_month FROM users
              WHERE username = ?",
         )
         .bind(username)
@@ -82,6 +91,7 @@ impl Store {
             let was = is_administrator(&person);
             person.user.role = change.role.unwrap_or(person.user.role);
             person.disabled = change.disabled.unwrap_or(person.disabled);
+            person.tokens_per_month = change.tokens_per_month.unwrap_or(person.tokens_per_month);
             if was && !is_administrator(&person) && !has_another(&mut write, user).await? {
                 return Ok(Changed::LastAdministrator);
             }
@@ -118,10 +128,12 @@ impl Store {
 /// One that can come in no more has no sessions any more.
 async fn update(write: &mut DbConnection, person: &Person) -> Result<(), StoreError> {
     let (role, worker) = person.user.role.columns();
-    sqlx::query("UPDATE users SET role = ?, worker = ?, disabled = ? WHERE id = ?")
+    let tokens = person.tokens_per_month.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX));
+    sqlx::query("UPDATE users SET role = ?, worker = ?, disabled = ?, tokens_per_month = ? WHERE id = ?")
         .bind(role)
         .bind(i64::from(worker))
         .bind(i64::from(person.disabled))
+        .bind(tokens)
         .bind(person.user.id.to_string())
         .execute(&mut *write)
         .await?;
@@ -139,12 +151,8 @@ fn is_administrator(person: &Person) -> bool {
 }
 
 async fn person(write: &mut DbConnection, user: UserId) -> Result<Option<Person>, StoreError> {
-    let person =
-        sqlx::query_as("SELECT id AS user_id, username, role, worker, created_at, disabled FROM users WHERE id = ?")
-            .bind(user.to_string())
-            .fetch_optional(write)
-            .await?;
-    Ok(person)
+    let sql = "SELECT id AS user_id, username, role, worker, created_at, disabled, tokens_per_month FROM users WHERE id = ?";
+    Ok(sqlx::query_as(sql).bind(user.to_string()).fetch_optional(write).await?)
 }
 
 async fn has_another(write: &mut DbConnection, user: UserId) -> Result<bool, StoreError> {

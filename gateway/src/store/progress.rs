@@ -22,6 +22,7 @@ use super::{
     messages::TurnError,
     rows::{self, words},
     seal::{self, Table, UserKeys},
+    tokens::Expected,
     turns::Accepted,
 };
 use crate::{
@@ -59,6 +60,8 @@ pub struct Progress {
     pub text: Private,
     /// What its model was told from the person's memory; stored with the question, and never changed.
     pub recalled: Vec<Recalled>,
+    /// What its prompt may come to, in tokens; held against the person's budget from the question on.
+    pub prompt_tokens: u32,
 }
 
 /// A node that has given a part of an answer.
@@ -102,7 +105,19 @@ impl Progress {
             tokens: vec![],
             text: Private::default(),
             recalled: vec![],
+            prompt_tokens: 0,
         }
+    }
+
+    /// What it may come to, behind the tokens that there are.
+    pub(super) fn expected(&self) -> Expected {
+        let most = self.max_tokens.map(|most| most.saturating_sub(self.given()));
+        Expected { prompt: self.prompt_tokens, ..Expected::new(0, most) }
+    }
+
+    /// The tokens that there are.
+    pub(super) fn given(&self) -> u32 {
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
     }
 
     /// More of it; false when there is no more room, and then it must not grow again.
@@ -149,6 +164,7 @@ impl Progress {
             text: Private(text),
             // In rows of its own.
             recalled: vec![],
+            prompt_tokens: 0,
         })
     }
 }
@@ -267,6 +283,8 @@ impl Store {
     pub async fn reopen(&self, unfinished: &Unfinished) -> Result<bool, StoreError> {
         let turn = unfinished.turn.to_string();
         let mut write = self.write().await?;
+        let Unfinished { user, turn: id, progress, .. } = unfinished;
+        self.hold_turn(&mut write, (*user, *id), progress.expected(), progress.given()).await?;
         let done = sqlx::query(
             "UPDATE messages SET status = 'running', resumable = 0, remembered = 0, error_code = NULL, error_message = NULL
              WHERE id = ? AND resumable = 1",

@@ -12,6 +12,7 @@ mod progress;
 mod sealed;
 mod sessions;
 mod sqlite;
+mod tokens;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -21,6 +22,7 @@ use starling_protocol::{JobId, ModelId, message::Private};
 use super::{
     branches::UpTo,
     conversations::Change,
+    keys::NewKey,
     messages::{Answer, FinishReason, Message, Status},
     progress::Progress,
     turns::{Ending, Place},
@@ -144,9 +146,9 @@ async fn a_user_has_only_so_many_keys() {
     let (store, _dir) = store().await;
     let user = user(&store, "a").await;
     for _ in 0..keys::MAX_KEYS_PER_USER {
-        assert!(store.create_key(user.id, "k", &Token::generate("").digest()).await.unwrap().is_some());
+        assert!(store.create_key(user.id, &NewKey::open("k"), &Token::generate("").digest()).await.unwrap().is_some());
     }
-    assert!(store.create_key(user.id, "k", &Token::generate("").digest()).await.unwrap().is_none());
+    assert!(store.create_key(user.id, &NewKey::open("k"), &Token::generate("").digest()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -154,11 +156,11 @@ async fn keys_belong_to_their_user() {
     let (store, _dir) = store().await;
     let (a, b) = (user(&store, "a").await, user(&store, "b").await);
     let secret = Token::generate("").digest();
-    let key = store.create_key(a.id, "laptop", &secret).await.unwrap().unwrap();
+    let key = store.create_key(a.id, &NewKey::open("laptop"), &secret).await.unwrap().unwrap();
     assert!(key.is_stale(Timestamp::now()));
-    assert_eq!(store.key_user(&secret).await.unwrap(), Some((a.clone(), key.clone())));
+    assert_eq!(store.key_user(&secret).await.unwrap(), Some(keys::Held { user: a.clone(), key: key.clone(), users_tokens: None }));
     store.touch_key(key.id, Timestamp::now()).await.unwrap();
-    assert!(!store.keys(a.id).await.unwrap()[0].is_stale(Timestamp::now()));
+    assert!(!store.keys(a.id).await.unwrap()[0].0.is_stale(Timestamp::now()));
     assert_eq!(store.keys(b.id).await.unwrap(), []);
     assert!(!store.delete_key(b.id, key.id).await.unwrap());
     assert!(store.delete_key(a.id, key.id).await.unwrap());

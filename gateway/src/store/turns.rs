@@ -14,6 +14,7 @@ use super::{
     progress::{Progress, write},
     rows::{self, Word},
     seal::{Table, UserKeys},
+    tokens::{self, Given},
 };
 use crate::{
     clock::Timestamp,
@@ -85,7 +86,8 @@ impl Store {
     /// Stores a question and the place of its answer; `None` when the user has no such conversation.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] while another gateway gives an answer in it.
+    /// [`StoreError::Conflict`] while another gateway gives an answer in it, [`StoreError::Exhausted`] where the person has
+    /// no tokens left.
     pub async fn accept(
         &self,
         user: UserId,
@@ -96,6 +98,7 @@ impl Store {
     ) -> Result<Option<Accepted>, StoreError> {
         let (now, keys) = (Timestamp::now(), self.sealing_keys(user).await?);
         let mut write = self.write().await?;
+        self.hold_turn(&mut write, (user, turn), progress.expected(), 0).await?;
         let Some(conversation) = enter(&mut write, user, place, now, &keys).await? else { return Ok(None) };
         let question = Message { text: text.clone(), ..said(MessageId::generate(), Role::User, now) };
         let conversation = match place {
@@ -121,6 +124,7 @@ impl Store {
         let after = question.position.number;
         let keys = self.sealing_keys(user).await?;
         let mut write = self.write().await?;
+        self.hold_turn(&mut write, (user, turn), progress.expected(), 0).await?;
         let entered = enter(&mut write, user, &Place::In { id, after }, Timestamp::now(), &keys).await?;
         let Some(conversation) = entered else { return Ok(None) };
         self.begin_answer(&mut write, id, turn, after, progress, &keys).await?;
@@ -132,7 +136,12 @@ impl Store {
     pub async fn finish(&self, turn: TurnId, ending: &Ending) -> Result<Option<Message>, StoreError> {
         let (error, answer) = (ending.error.as_ref(), ending.answer.as_ref());
         let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
-        let Some(person) = self.people_of(&[turn]).await?.remove(&turn) else { return Ok(None) };
+        let given = given(ending);
+        let Some(person) = self.people_of(&[turn]).await?.remove(&turn) else {
+            // It was deleted, and was computed all the same.
+            self.settle_alone(turn, given).await?;
+            return Ok(None);
+        };
         let keys = self.sealing_keys(person).await?;
         let mut transaction = self.write().await?;
         let ours = match &ending.progress {
@@ -168,7 +177,10 @@ impl Store {
         .await?;
         let message = match done.rows_affected() {
             0 => None,
-            _ => Some(ended(&mut transaction, turn, &keys).await?),
+            _ => {
+                tokens::settle(&mut transaction, turn, given).await?;
+                Some(ended(&mut transaction, turn, &keys).await?)
+            }
         };
         transaction.commit().await?;
         Ok(message)
@@ -192,6 +204,12 @@ impl Store {
         insert(write, conversation, &answer, after, keys).await?;
         Ok(write::insert(write, turn, progress, keys, &self.owner).await?)
     }
+}
+
+/// What an answer has come to.
+fn given(ending: &Ending) -> Given {
+    let Some(answer) = &ending.answer else { return Given::default() };
+    Given { prompt: Some(answer.prompt_tokens).filter(|tokens| *tokens > 0), answer: answer.completion_tokens }
 }
 
 /// A message as it is now, in its place.

@@ -27,6 +27,7 @@ use crate::{
         memories::recalled::Recalled,
         messages::{Message, TurnError},
         progress::Progress,
+        tokens::Expected,
         turns::{Accepted, Place},
     },
     title::first_words,
@@ -120,7 +121,8 @@ impl Turns {
             messages = prompt(said(&before, question.asked(), Some(&recalled)))?;
         }
         let progress = Progress::new(JobId::generate(), model.id, model.name, seed());
-        let progress = Progress { max_tokens, recalled, ..progress };
+        let prompt_tokens = Expected::new(size(&messages), None).prompt;
+        let progress = Progress { max_tokens, recalled, prompt_tokens, ..progress };
         let accepted = self.accept(&question, id, before.last(), seat.turn, &progress).await;
         let accepted = accepted.map_err(given_elsewhere)?;
         self.events.tell(question.user, Event::Changed(Arc::new(accepted.conversation.clone())));
@@ -276,7 +278,7 @@ pub(super) fn said(
     messages.into_iter()
 }
 
-fn size(messages: &[ChatMessage]) -> usize {
+pub(super) fn size(messages: &[ChatMessage]) -> usize {
     messages.iter().map(|message| message.content.0.len()).sum()
 }
 

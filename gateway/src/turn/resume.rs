@@ -8,14 +8,14 @@ use tokio::time::timeout;
 
 use super::{
     Begun, TurnRefused, Turns,
-    begin::{job, prompt, said},
+    begin::{job, prompt, said, size},
     interrupted,
 };
 use crate::{
     choice::NoModel,
     dispatch::Answer,
     id::{TurnId, UserId},
-    store::{branches::UpTo, messages::TurnError, progress::Unfinished},
+    store::{branches::UpTo, messages::TurnError, progress::Unfinished, tokens::Expected},
 };
 
 /// How long an answer that was taken up again waits for a node of its model: longer than nodes take to come back
@@ -77,6 +77,7 @@ impl Turns {
         (progress.job, progress.attempts) = (JobId::generate(), 0);
         let seat = self.seats.reserve(turn, user, unfinished.accepted.conversation.id)?;
         let messages = self.said_before(&unfinished).await?;
+        unfinished.progress.prompt_tokens = Expected::new(size(&messages), None).prompt;
         if !self.store.reopen(&unfinished).await? {
             return Err(TurnRefused::NothingToGoOnFrom);
         }

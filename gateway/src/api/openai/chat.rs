@@ -16,6 +16,7 @@ use super::{Begun, collected, flow, flow::Flow, head::Head, model, until};
 use crate::{
     api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
+    store::keys::Scope,
 };
 use answer::Completion;
 use request::ChatRequest;
@@ -39,11 +40,12 @@ pub(in crate::api) async fn create(
     asked_headers: HeaderMap,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
+    caller.may(Scope::Chat)?;
     let asked = request.check()?;
     let model = model(&app, &asked.model)?;
     let head = Head::new("chatcmpl-", model.name);
     let (streamed, include_usage) = (asked.stream, asked.include_usage);
-    let begun = Begun::wait(&app, asked.order(model.id, caller.user.id), streamed).await?;
+    let begun = Begun::wait(&app, &caller, asked.order(model.id, caller.user.id), streamed).await?;
     let headers = begun.headers();
     if !streamed {
         let (collected, choices) = until(&app.life.cancel, collected::whole(begun)).await?;
@@ -73,6 +75,7 @@ pub(in crate::api) async fn events(
     params: RawPathParams,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    caller.may(Scope::Chat)?;
     let id = params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned()).unwrap_or_default();
     let seen = match headers.get(LAST_EVENT) {
         Some(event) => number(&id, event).ok_or(ApiError::field("Last-Event-ID", "is no event of this answer"))?,

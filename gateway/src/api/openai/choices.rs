@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::{facts::Facts, order::Order};
 use crate::{
-    dispatch::{self, AnswerEvent, Dispatch, DispatchError, Placement},
+    dispatch::{self, AnswerEvent, Dispatch, DispatchError, Job, Placement},
+    ledger::Tab,
     style::{Parser, Part},
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Choices {
     per_prompt: usize,
     tools: bool,
     logprobs: bool,
+    /// What they run up together.
+    tab: Tab,
 }
 
 struct Choice {
@@ -37,6 +40,10 @@ struct Choice {
     /// From the beginning to its slot, and to its first token.
     queue: Option<Duration>,
     first_token: Option<Duration>,
+    /// Tokens so far.
+    tokens: u32,
+    /// What its prompt has, more or less.
+    prompt_guess: u32,
     /// Once it is whole.
     usage: Option<Usage>,
 }
@@ -57,12 +64,12 @@ pub(super) struct News {
 }
 
 impl Choices {
-    pub(super) fn start(dispatch: &Dispatch, order: Order) -> Self {
+    pub(super) fn start(dispatch: &Dispatch, order: Order, tab: Tab) -> Self {
         let Order { jobs, per_prompt, tools, logprobs } = order;
-        let (began, choices) = (Instant::now(), jobs.iter().map(|_| Choice::default()).collect());
+        let (began, choices) = (Instant::now(), jobs.iter().map(Choice::of).collect());
         let start = |(choice, job)| read(choice, dispatch.start(job));
         let events = jobs.into_iter().enumerate().map(start).collect();
-        Self { events, choices, began, per_prompt, tools, logprobs }
+        Self { events, choices, began, per_prompt, tools, logprobs, tab }
     }
 
     /// How many there are.
@@ -107,6 +114,19 @@ impl Choices {
         })
     }
 
+    /// What they have come to: all that is whole, and of the rest what came, with its prompts as far as they can be
+    /// guessed.
+    fn spent(&self) -> u64 {
+        let spent = |(index, choice): (usize, &Choice)| {
+            let guess = if choice.tokens > 0 { choice.prompt_guess } else { 0 };
+            let (prompt, answer) = choice.usage.map_or((guess, choice.tokens), |usage| {
+                (usage.prompt_tokens, usage.completion_tokens)
+            });
+            u64::from(answer) + if index.is_multiple_of(self.per_prompt) { u64::from(prompt) } else { 0 }
+        };
+        self.choices.iter().enumerate().map(spent).sum()
+    }
+
     fn take(&mut self, choice: usize, event: AnswerEvent) -> Option<News> {
         let of = &mut self.choices[choice];
         let since = || Some(self.began.elapsed());
@@ -128,6 +148,7 @@ impl Choices {
             }
             AnswerEvent::Piece { text, logprobs, tokens } => {
                 of.begun = true;
+                of.tokens = of.tokens.saturating_add(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
                 of.first_token = of.first_token.or_else(since);
                 let logprobs = if self.logprobs { logprobs } else { vec![] };
                 Some(News { parts: of.parser.push(&text.0), tokens: tokens.len(), logprobs, ..News::of(choice) })
@@ -148,10 +169,25 @@ impl News {
     }
 }
 
-impl Default for Choice {
-    fn default() -> Self {
-        let parser = Parser::new(Style::default());
-        Self { parser, begun: false, placement: None, queue: None, first_token: None, usage: None }
+impl Drop for Choices {
+    fn drop(&mut self) {
+        let spent = self.spent();
+        self.tab.comes_to(spent);
+    }
+}
+
+impl Choice {
+    fn of(job: &Job) -> Self {
+        Self {
+            parser: Parser::new(Style::default()),
+            begun: false,
+            placement: None,
+            queue: None,
+            first_token: None,
+            tokens: 0,
+            prompt_guess: job.expected().prompt,
+            usage: None,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Begun, collected, flow, flow::Flow, head::Head, model, until};
 use crate::{
     api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
+    store::keys::Scope,
 };
 use answer::Completion;
 pub(super) use request::CompletionRequest;
@@ -33,10 +34,11 @@ pub(in crate::api) async fn create(
     caller: Caller,
     Json(request): Json<CompletionRequest>,
 ) -> Result<Response, ApiError> {
+    caller.may(Scope::Chat)?;
     let asked = request.check()?;
     let model = model(&app, &asked.model)?;
     let head = Head::new("cmpl-", model.name);
-    let begun = Begun::wait(&app, asked.order(model.id, caller.user.id), asked.stream).await?;
+    let begun = Begun::wait(&app, &caller, asked.order(model.id, caller.user.id), asked.stream).await?;
     let headers = begun.headers();
     if !asked.stream {
         let (collected, choices) = until(&app.life.cancel, collected::whole(begun)).await?;

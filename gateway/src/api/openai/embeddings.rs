@@ -23,6 +23,7 @@ use crate::{
     app::App,
     choice::{Choice, choose},
     dispatch::{self, AnswerEvent, DispatchError, Job, Priority},
+    store::keys::Scope,
     turn::TurnRefused,
 };
 
@@ -87,6 +88,7 @@ pub(in crate::api) async fn create(
     caller: Caller,
     Json(request): Json<EmbeddingsRequest>,
 ) -> Result<Response, ApiError> {
+    caller.may(Scope::Embeddings)?;
     let texts = texts(request.input)?;
     let model = choose(&app.dispatch.view().borrow(), Kind::Embedding, Some(&request.model))?;
     check_dimensions(request.dimensions, &model)?;
@@ -95,7 +97,9 @@ pub(in crate::api) async fn create(
     }
     let (priority, owner) = (Priority::Background, caller.user.id);
     let job = Job::new(model.id, Task::Embed(texts), priority, owner);
+    let mut tab = caller.open_tab(&app, job.expected()).await?;
     let (headers, vectors, done) = until(&app.life.cancel, read(app.dispatch.start(job), model.dimensions)).await?;
+    tab.comes_to(u64::from(done.usage.prompt_tokens));
     let encoding = request.encoding_format.unwrap_or_default();
     Ok((headers, Answer(embeddings(model.name, vectors, &done, encoding))).into_response())
 }

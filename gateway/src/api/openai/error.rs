@@ -32,6 +32,8 @@ struct Error {
 impl From<Refusal> for ErrorAnswer {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal.status {
+            // By this one they know that waiting for a moment does not help.
+            _ if refusal.code == "insufficient_quota" => "insufficient_quota",
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             StatusCode::UNAUTHORIZED => "authentication_error",
             status if status.is_server_error() => "server_error",

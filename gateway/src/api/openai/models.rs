@@ -13,6 +13,7 @@ use crate::{
     app::App,
     choice::{NoModel, choose},
     dispatch::{ModelState, ModelView},
+    store::keys::Scope,
 };
 
 #[derive(Serialize, ToSchema)]
@@ -42,10 +43,11 @@ pub(in crate::api) struct Model {
     summary = "Models",
     responses((status = 200, description = "", body = Models)),
 )]
-pub(in crate::api) async fn list(State(app): State<App>, _: Caller) -> Json<Models> {
+pub(in crate::api) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Models>, ApiError> {
+    caller.may(Scope::Models)?;
     let view = app.dispatch.view().borrow().clone();
     let data = view.models.iter().map(|found| model(&app, found)).collect();
-    Json(Models { object: "list", data })
+    Ok(Json(Models { object: "list", data }))
 }
 
 /// `GET /v1/models/{id}`
@@ -58,9 +60,10 @@ pub(in crate::api) async fn list(State(app): State<App>, _: Caller) -> Json<Mode
 )]
 pub(in crate::api) async fn show(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     path: RawPathParams,
 ) -> Result<Json<Model>, ApiError> {
+    caller.may(Scope::Models)?;
     let id = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned());
     let (id, view) = (id.unwrap_or_default(), app.dispatch.view().borrow().clone());
     match view.models.iter().find(|model| model.name == id) {

@@ -8,6 +8,7 @@ use starling_protocol::{
 use crate::{
     dispatch::{Job, Priority},
     id::UserId,
+    store::tokens::Expected,
 };
 
 /// The jobs of one request.
@@ -45,6 +46,15 @@ impl Order {
             tools: chats.iter().any(may_call),
             logprobs: chats.iter().any(|chat| chat.sampling.top_logprobs.is_some()),
         }
+    }
+
+    /// What all of it may come to. A prompt counts once, however many answers there are to it.
+    pub(super) fn expected(&self) -> Expected {
+        let all = self.jobs.iter().map(Job::expected).enumerate();
+        all.fold(Expected::default(), |sum, (index, more)| Expected {
+            prompt: if index.is_multiple_of(self.per_prompt) { sum.prompt.saturating_add(more.prompt) } else { sum.prompt },
+            answer: sum.answer.saturating_add(more.answer),
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Begun, flow, flow::Flow, head::Head, model, until};
 use crate::{
     api::{auth::Caller, error::ApiError, extract::Json, openapi::StreamEvent},
     app::App,
+    store::keys::Scope,
 };
 pub(in crate::api) use input::{Item as InputItem, Part as InputPart};
 use object::{Frame, ResponseObject};
@@ -36,11 +37,12 @@ pub(in crate::api) async fn create(
     caller: Caller,
     Json(request): Json<ResponsesRequest>,
 ) -> Result<Response, ApiError> {
+    caller.may(Scope::Chat)?;
     let asked = request.check()?;
     let model = model(&app, &asked.model)?;
     let (order, streamed) = (asked.order(model.id, caller.user.id), asked.stream);
     let frame = Frame::new(Head::new("resp_", model.name), asked.shown);
-    let begun = Begun::wait(&app, order, streamed).await?;
+    let begun = Begun::wait(&app, &caller, order, streamed).await?;
     let headers = begun.headers();
     if streamed {
         let (id, events) = (frame.id().to_owned(), Events::new(frame));

@@ -8,9 +8,10 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, LoadableView, MemberRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, KeyScope, LoadableView, MemberRole,
     Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView,
-    NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, UsedMemory, User, UserRole,
+    NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, TokenBudget, UsedMemory, User,
+    UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         characters::Defaults,
         conversations, invitations, invites, keys,
         memories::{self, recalled::Recalled},
-        messages, people, sessions, users,
+        messages, people, sessions, tokens, users,
     },
     turn::{Ended, News},
 };
@@ -54,10 +55,12 @@ impl From<users::Role> for UserRole {
     }
 }
 
-impl From<people::Person> for Person {
-    fn from(person: people::Person) -> Self {
-        let people::Person { user, created_at, disabled } = person;
-        Self { id: user.id, username: user.username, role: user.role.into(), created_at, disabled }
+impl Person {
+    /// With the tokens that were used, and what each may use unless it is said otherwise.
+    pub(in crate::api) fn new(person: people::Person, used: u64, default: u64) -> Self {
+        let people::Person { user: users::User { id, username, role }, created_at, disabled, tokens_per_month } = person;
+        let tokens = TokenBudget { used, per_month: tokens::budget(tokens_per_month, default) };
+        Self { id, username, role: role.into(), created_at, disabled, tokens, own_budget: tokens_per_month.is_some() }
     }
 }
 
@@ -86,9 +89,33 @@ impl SessionView {
     }
 }
 
-impl From<keys::Key> for ApiKey {
-    fn from(key: keys::Key) -> Self {
-        Self { id: key.id, label: key.label, created_at: key.created_at, last_used_at: key.last_used_at }
+impl From<(keys::Key, u64)> for ApiKey {
+    fn from((key, used): (keys::Key, u64)) -> Self {
+        let keys::Key { id, label, created_at, last_used_at, scopes, tokens_per_month } = key;
+        let tokens = TokenBudget { used, per_month: tokens::budget(Some(tokens_per_month), 0) };
+        Self { id, label, created_at, last_used_at, scopes: scopes.into_iter().map(Into::into).collect(), tokens }
+    }
+}
+
+impl From<keys::Scope> for KeyScope {
+    fn from(scope: keys::Scope) -> Self {
+        match scope {
+            keys::Scope::Chat => Self::Chat,
+            keys::Scope::Embeddings => Self::Embeddings,
+            keys::Scope::Models => Self::Models,
+            keys::Scope::Metrics => Self::Metrics,
+        }
+    }
+}
+
+impl From<KeyScope> for keys::Scope {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Chat => Self::Chat,
+            KeyScope::Embeddings => Self::Embeddings,
+            KeyScope::Models => Self::Models,
+            KeyScope::Metrics => Self::Metrics,
+        }
     }
 }
 

@@ -68,6 +68,8 @@ fn answers(config: &Config) -> Vec<String> {
         NetworkView,
         Nat,
         ModelView,
+        KeyScope,
+        TokenBudget,
         ApiKey,
         MemberRole,
         Invite,

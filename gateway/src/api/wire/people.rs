@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::{NodeView, UserRole};
+use super::{NodeView, TokenBudget, UserRole};
 use crate::{
     clock::Timestamp,
     id::{InvitationId, InviteId, UserId},
@@ -19,6 +19,9 @@ pub struct Person {
     pub created_at: Timestamp,
     /// It cannot come in.
     pub disabled: bool,
+    pub tokens: TokenBudget,
+    /// Its budget is its own, and not what the gateway says for all.
+    pub own_budget: bool,
 }
 
 /// `GET /api/users`, by name.
@@ -45,6 +48,15 @@ pub struct ChangePerson {
     #[serde(default)]
     #[ts(optional)]
     pub disabled: Option<bool>,
+    /// A budget of its own, in a calendar month (UTC); 0 for no limit.
+    #[serde(default)]
+    #[ts(optional)]
+    #[schema(maximum = 1_000_000_000_000_000_u64)]
+    pub tokens_per_month: Option<u64>,
+    /// False gives it back what the gateway says for all.
+    #[serde(default)]
+    #[ts(optional)]
+    pub own_budget: Option<bool>,
 }
 
 /// The answer to it.

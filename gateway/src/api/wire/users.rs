@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use super::TokenBudget;
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
@@ -94,6 +95,7 @@ pub struct SessionList {
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct UserAnswer {
     pub user: User,
+    pub tokens: TokenBudget,
 }
 
 /// `POST /api/account`.

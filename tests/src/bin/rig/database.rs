@@ -11,7 +11,7 @@ use sqlx::{
 use starling_gateway::{
     master::MasterKey,
     secret::{KEY_PREFIX, Token},
-    store::{Sealing, Store, users::Role},
+    store::{Sealing, Store, keys::NewKey, users::Role},
 };
 use tokio::io::AsyncReadExt;
 
@@ -73,7 +73,7 @@ pub(crate) async fn person(person: &Person) -> Result<()> {
     let store = store(&person.file).await?;
     let user = store.create_user(&person.name, "nobody signs in as this one", Role::User).await?;
     let key = Token::generate(KEY_PREFIX);
-    store.create_key(user.id, "faults", &key.digest()).await?.context("no room for a key")?;
+    store.create_key(user.id, &NewKey::open("faults"), &key.digest()).await?.context("no room for a key")?;
     println!("key {}", key.reveal());
     store.close().await;
     Ok(())
