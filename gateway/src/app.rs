@@ -133,7 +133,7 @@ impl App {
             limits: Limits::new(accounts.limits(), cache.clone()),
             accounts,
             passwords: Passwords::default(),
-            doors: Doors::default(),
+            doors: Doors::new(cache.clone()),
             sockets: Sockets::default(),
             tapes: Tapes::default(),
             exports: Exports::default(),

@@ -1,5 +1,5 @@
-//! What the gateways of one database share for a moment: how often somebody may try, values that expire, running
-//! answers, and events.
+//! What the gateways of one database share for a moment: how often somebody may try, running answers, and
+//! events.
 //!
 //! Without a Redis it is in this process, and there is nobody to share with. With one the same goes through it, until
 //! it is slow or gone: then each gateway goes on with its own twin, no request fails, and the link comes back by itself.
@@ -15,7 +15,7 @@ pub mod log;
 mod seal;
 mod url;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use starling_protocol::membership::SwarmId;
@@ -31,8 +31,6 @@ use crate::master::MasterKey;
 
 /// Longest event, in bytes: ids and words, never what somebody said.
 pub const MAX_EVENT: usize = 4 << 10;
-/// Longest value, in bytes.
-pub const MAX_VALUE: usize = 64 << 10;
 /// Events of others that one who listens may have before it; beyond that it is told that it missed some.
 const EVENTS: usize = 1_024;
 
@@ -77,12 +75,6 @@ impl Cache {
         self.change(bucket, rate, i64::from(cost)).await
     }
 
-    /// As [`take`](Self::take), but only together with the other gateways: `None` where there are none, or the Redis does
-    /// not answer.
-    pub async fn take_shared(&self, bucket: &str, rate: Rate, cost: u32) -> Option<Taken> {
-        self.link.as_ref()?.change(bucket, rate, i64::from(cost)).await
-    }
-
     /// Gives tries back that turned out to be good ones.
     pub async fn give_back(&self, bucket: &str, rate: Rate, cost: u32) {
         self.change(bucket, rate, -i64::from(cost)).await;
@@ -95,27 +87,6 @@ impl Cache {
             return taken;
         }
         self.local.change(bucket, rate, cost)
-    }
-
-    /// Keeps a value for so long at most; one that is too long is not kept.
-    pub async fn put(&self, name: &str, value: &[u8], lifetime: Duration) {
-        if value.len() > MAX_VALUE {
-            return;
-        }
-        // Also here, in case that the other is lost.
-        self.local.put(name, value, lifetime);
-        if let Some(link) = &self.link {
-            link.put(name, value, lifetime).await;
-        }
-    }
-
-    /// A value that somebody has put and that has not expired.
-    pub async fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let shared = match &self.link {
-            Some(link) => link.get(name).await,
-            None => None,
-        };
-        shared.or_else(|| self.local.get(name))
     }
 
     /// Tells the other gateways; it reaches each of them at most once. One that is too long reaches nobody.

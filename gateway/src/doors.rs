@@ -1,12 +1,12 @@
-//! How often somebody may knock: the limiters of sign-in and set-up, with the clock.
+//! How often somebody may knock: wrong passwords and set-up codes, counted by all gateways of a database together where
+//! they share a Redis.
 
-use std::{
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+use std::{net::IpAddr, time::Duration};
+
+use crate::{
+    cache::{Cache, Rate},
+    limiter::network,
 };
-
-use crate::limiter::{Limiter, Rate, network};
 
 /// Wrong passwords for one name from one address: ten at once, then one each half minute.
 const FOR_A_NAME: Rate = Rate { burst: 10, refill: Duration::from_secs(30) };
@@ -15,55 +15,57 @@ const FROM_AN_ADDRESS: Rate = Rate { burst: 50, refill: Duration::from_secs(6) }
 /// Wrong set-up codes from one address: three codes' worth at once.
 const SETUP: Rate = Rate { burst: 30, refill: Duration::from_secs(10) };
 
-/// The limiters. Each lock is held for a look and never while anything is awaited.
-#[derive(Debug)]
+/// The doors.
 pub struct Doors {
-    names: Mutex<Limiter<(IpAddr, String)>>,
-    addresses: Mutex<Limiter<IpAddr>>,
-    setup: Mutex<Limiter<IpAddr>>,
+    cache: Cache,
 }
 
 /// Too many tries; the time until the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed(pub Duration);
 
-impl Default for Doors {
-    fn default() -> Self {
-        Self {
-            names: Mutex::new(Limiter::new(FOR_A_NAME)),
-            addresses: Mutex::new(Limiter::new(FROM_AN_ADDRESS)),
-            setup: Mutex::new(Limiter::new(SETUP)),
-        }
-    }
-}
-
 impl Doors {
+    /// Nobody has knocked.
+    #[must_use]
+    pub fn new(cache: Cache) -> Self {
+        Self { cache }
+    }
+
     /// Counts a try to sign in as wrong, until [`was_good`](Self::was_good) says otherwise.
     ///
     /// # Errors
     /// When there were too many.
-    pub fn sign_in(&self, from: IpAddr, name: &str) -> Result<(), Closed> {
-        let (from, now) = (network(from), Instant::now());
-        with(&self.addresses, |limiter| limiter.take(from, now)).map_err(Closed)?;
-        with(&self.names, |limiter| limiter.take((from, name.to_owned()), now)).map_err(Closed)
+    pub async fn sign_in(&self, from: IpAddr, name: &str) -> Result<(), Closed> {
+        let from = network(from);
+        self.take(&of_address(from), FROM_AN_ADDRESS).await?;
+        self.take(&of_name(from, name), FOR_A_NAME).await
     }
 
     /// That try was a good one.
-    pub fn was_good(&self, from: IpAddr, name: &str) {
+    pub async fn was_good(&self, from: IpAddr, name: &str) {
         let from = network(from);
-        with(&self.addresses, |limiter| limiter.give_back(&from));
-        with(&self.names, |limiter| limiter.give_back(&(from, name.to_owned())));
+        self.cache.give_back(&of_address(from), FROM_AN_ADDRESS, 1).await;
+        self.cache.give_back(&of_name(from, name), FOR_A_NAME, 1).await;
     }
 
     /// Counts a try at the set-up code.
     ///
     /// # Errors
     /// When there were too many.
-    pub fn setup(&self, from: IpAddr) -> Result<(), Closed> {
-        with(&self.setup, |limiter| limiter.take(network(from), Instant::now())).map_err(Closed)
+    pub async fn setup(&self, from: IpAddr) -> Result<(), Closed> {
+        self.take(&format!("setup {}", network(from)), SETUP).await
+    }
+
+    async fn take(&self, bucket: &str, rate: Rate) -> Result<(), Closed> {
+        let taken = self.cache.take(bucket, rate, 1).await;
+        if taken.allowed { Ok(()) } else { Err(Closed(taken.retry_after)) }
     }
 }
 
-fn with<L, T>(limiter: &Mutex<L>, look: impl FnOnce(&mut L) -> T) -> T {
-    look(&mut limiter.lock().unwrap_or_else(PoisonError::into_inner))
+fn of_address(from: IpAddr) -> String {
+    format!("password {from}")
+}
+
+fn of_name(from: IpAddr, name: &str) -> String {
+    format!("password {from} {name}")
 }

@@ -47,44 +47,15 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     /// # Errors
     /// The time until the next try.
     pub fn take(&mut self, key: K, now: Instant) -> Result<(), Duration> {
-        self.take_many(key, 1, now)
-    }
-
-    /// Takes several tries, or none of them.
-    ///
-    /// # Errors
-    /// The time until there are so many; where there never will be, the time that so many take.
-    pub fn take_many(&mut self, key: K, tries: u32, now: Instant) -> Result<(), Duration> {
         let Rate { burst, refill } = self.rate;
-        let full_at = self.full_at(&key, now);
-        let after = full_at + refill * tries;
-        let most = now + refill * burst;
+        let full_at = self.buckets.get(&key).map_or(now, |bucket| bucket.full_at.max(now));
+        let (after, most) = (full_at + refill, now + refill * burst);
         if after > most {
             return Err(after - most);
         }
         self.make_room(now);
         self.buckets.insert(key, Bucket { full_at: after });
         Ok(())
-    }
-
-    /// How many tries are left, and the time until there are as many as there can be.
-    #[must_use]
-    pub fn left(&self, key: &K, now: Instant) -> (u32, Duration) {
-        let Rate { burst, refill } = self.rate;
-        let full_in = self.full_at(key, now) - now;
-        let used = full_in.as_nanos().div_ceil(refill.as_nanos().max(1));
-        (burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)), full_in)
-    }
-
-    fn full_at(&self, key: &K, now: Instant) -> Instant {
-        self.buckets.get(key).map_or(now, |bucket| bucket.full_at.max(now))
-    }
-
-    /// Gives a try back that turned out to be a good one.
-    pub fn give_back(&mut self, key: &K) {
-        if let Some(bucket) = self.buckets.get_mut(key) {
-            bucket.full_at -= self.rate.refill;
-        }
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -131,28 +102,6 @@ mod tests {
         assert_eq!(limiter.take("b", now), Ok(()), "others are not held up");
         assert_eq!(limiter.take("a", now + Duration::from_secs(10)), Ok(()));
         assert!(limiter.take("a", now + Duration::from_secs(10)).is_err());
-    }
-
-    #[test]
-    fn what_is_left_is_known() {
-        let (mut limiter, now) = (Limiter::new(RATE), Instant::now());
-        assert_eq!(limiter.left(&"a", now), (3, Duration::ZERO));
-        limiter.take_many("a", 2, now).unwrap();
-        assert_eq!(limiter.left(&"a", now), (1, Duration::from_secs(20)));
-        assert_eq!(limiter.left(&"a", now + Duration::from_secs(9)), (1, Duration::from_secs(11)));
-        assert_eq!(limiter.left(&"a", now + Duration::from_secs(10)), (2, Duration::from_secs(10)));
-        assert_eq!(limiter.take_many("a", 2, now), Err(Duration::from_secs(10)));
-        assert_eq!(limiter.left(&"a", now), (1, Duration::from_secs(20)), "a refusal takes nothing");
-        assert!(limiter.take_many("b", 4, now).is_err());
-    }
-
-    #[test]
-    fn a_good_try_costs_nothing() {
-        let (mut limiter, now) = (Limiter::new(RATE), Instant::now());
-        for _ in 0..10 {
-            assert_eq!(limiter.take("a", now), Ok(()));
-            limiter.give_back(&"a");
-        }
     }
 
     #[test]

@@ -5,18 +5,14 @@
 
 mod rule;
 
-use std::{
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Duration};
 
 pub use rule::Rule;
 
 use crate::{
     cache::Cache,
     id::{KeyId, UserId},
-    limiter::{Limiter, network},
+    limiter::network,
 };
 
 /// Whose requests are counted, and which.
@@ -59,15 +55,10 @@ pub struct Taken {
     pub name: &'static str,
 }
 
-/// The buckets. The lock is held for a look and never while anything is awaited.
+/// The rules, and where it is counted.
 pub struct Limits {
     rules: Rules,
     cache: Cache,
-    address: Mutex<Limiter<IpAddr>>,
-    user: Mutex<Limiter<UserId>>,
-    key: Mutex<Limiter<KeyId>>,
-    sign_in: Mutex<Limiter<IpAddr>>,
-    sign_up: Mutex<Limiter<IpAddr>>,
 }
 
 impl Default for Rules {
@@ -93,72 +84,25 @@ impl Limits {
     /// Full buckets.
     #[must_use]
     pub fn new(rules: Rules, cache: Cache) -> Self {
-        fn limiter<K: std::hash::Hash + Eq + Clone>(rule: Rule) -> Mutex<Limiter<K>> {
-            Mutex::new(Limiter::new(rule.rate()))
-        }
-        Self {
-            rules,
-            cache,
-            address: limiter(rules.address),
-            user: limiter(rules.user),
-            key: limiter(rules.key),
-            sign_in: limiter(rules.sign_in),
-            sign_up: limiter(rules.sign_up),
-        }
+        Self { rules, cache }
     }
 
     /// Takes so many requests out of a bucket, or none when there are not so many.
     pub async fn take(&self, bucket: Bucket, cost: u32) -> Taken {
-        if let Some(taken) = self.take_shared(bucket, cost).await {
-            return taken;
-        }
-        let now = Instant::now();
-        match bucket {
-            Bucket::Address(from) => take(&self.address, network(from), cost, now, ("address", self.rules.address)),
-            Bucket::User(user) => take(&self.user, user, cost, now, ("user", self.rules.user)),
-            Bucket::Key(key) => take(&self.key, key, cost, now, ("key", self.rules.key)),
-            Bucket::SignIn(from) => take(&self.sign_in, network(from), cost, now, ("sign-in", self.rules.sign_in)),
-            Bucket::SignUp(from) => take(&self.sign_up, network(from), cost, now, ("sign-up", self.rules.sign_up)),
-        }
-    }
-}
-
-impl Limits {
-    /// With the other gateways; `None` where there are none, or nothing to count.
-    async fn take_shared(&self, bucket: Bucket, cost: u32) -> Option<Taken> {
-        if !self.cache.is_up() {
-            return None;
-        }
-        let (whose, name, rule) = match bucket {
-            Bucket::Address(from) => (network(from).to_string(), "address", self.rules.address),
-            Bucket::User(user) => (user.to_string(), "user", self.rules.user),
-            Bucket::Key(key) => (key.to_string(), "key", self.rules.key),
-            Bucket::SignIn(from) => (network(from).to_string(), "sign-in", self.rules.sign_in),
-            Bucket::SignUp(from) => (network(from).to_string(), "sign-up", self.rules.sign_up),
+        let (name, rule, whose) = match bucket {
+            Bucket::Address(from) => ("address", self.rules.address, network(from).to_string()),
+            Bucket::User(user) => ("user", self.rules.user, user.to_string()),
+            Bucket::Key(key) => ("key", self.rules.key, key.to_string()),
+            Bucket::SignIn(from) => ("sign-in", self.rules.sign_in, network(from).to_string()),
+            Bucket::SignUp(from) => ("sign-up", self.rules.sign_up, network(from).to_string()),
         };
         if rule == Rule::NONE {
-            return None;
+            return Taken { allowed: true, remaining: u32::MAX, reset: Duration::ZERO, rule: None, name };
         }
-        let taken = self.cache.take_shared(&format!("{name} {whose}"), rule.rate(), cost).await?;
+        let taken = self.cache.take(&format!("{name} {whose}"), rule.rate(), cost).await;
         let reset = if taken.allowed { taken.reset } else { taken.retry_after };
-        Some(Taken { allowed: taken.allowed, remaining: taken.remaining, reset, rule: Some(rule), name })
+        Taken { allowed: taken.allowed, remaining: taken.remaining, reset, rule: Some(rule), name }
     }
-}
-
-fn take<K: std::hash::Hash + Eq + Clone>(
-    limiter: &Mutex<Limiter<K>>,
-    key: K,
-    cost: u32,
-    now: Instant,
-    (name, rule): (&'static str, Rule),
-) -> Taken {
-    if rule == Rule::NONE {
-        return Taken { allowed: true, remaining: u32::MAX, reset: Duration::ZERO, rule: None, name };
-    }
-    let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
-    let refused = limiter.take_many(key.clone(), cost, now).err();
-    let (remaining, full_in) = limiter.left(&key, now);
-    Taken { allowed: refused.is_none(), remaining, reset: refused.unwrap_or(full_in), rule: Some(rule), name }
 }
 
 #[cfg(test)]

@@ -120,12 +120,12 @@ async fn prove(
     password: Private,
     field: &'static str,
 ) -> Result<(), ApiError> {
-    app.doors.sign_in(address.0, &user.username)?;
+    app.doors.sign_in(address.0, &user.username).await?;
     let hash = app.store.credentials(&user.username).await?.map(|(_, hash)| hash);
     match app.passwords.verify(password, hash).await? {
         Verdict::Wrong => Err(ApiError::WrongPassword { field }),
         Verdict::Right | Verdict::RightButOld(_) => {
-            app.doors.was_good(address.0, &user.username);
+            app.doors.was_good(address.0, &user.username).await;
             Ok(())
         }
     }

@@ -53,14 +53,14 @@ pub(super) async fn sign_in(
         return Err(ApiError::WrongCredentials);
     }
     knock(&app, Bucket::SignIn(address.0)).await?;
-    app.doors.sign_in(address.0, &name)?;
+    app.doors.sign_in(address.0, &name).await?;
     let (user, hash) = app.store.credentials(&name).await?.unzip();
     let verdict = app.passwords.verify(password, hash).await?;
     let user = user.filter(|_| verdict != Verdict::Wrong).ok_or(ApiError::WrongCredentials)?;
     if let Verdict::RightButOld(hash) = verdict {
         app.store.set_password(user.id, &hash).await?;
     }
-    app.doors.was_good(address.0, &name);
+    app.doors.was_good(address.0, &name).await;
     begin(&app, user, device(&headers, address), StatusCode::OK).await
 }
 

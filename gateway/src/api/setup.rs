@@ -50,7 +50,7 @@ pub(super) async fn set_up(
     let (name, password) = (username.to_ascii_lowercase(), Private(password));
     auth::check_username(&name)?;
     auth::check_password(&password.0)?;
-    app.doors.setup(address.0)?;
+    app.doors.setup(address.0).await?;
     if !app.setup.fits(&code) {
         return Err(ApiError::WrongCode);
     }

@@ -114,20 +114,6 @@ impl Link {
         Some(gcra::taken(allowed == 1, full_in, rate, cost))
     }
 
-    pub(super) async fn put(&self, name: &str, value: &[u8], lifetime: Duration) {
-        let key = self.0.seal.name("value", name);
-        let sealed = self.0.seal.seal(&key, value);
-        let mut set = redis::cmd("SET");
-        set.arg(&key).arg(sealed).arg("PX").arg(millis(lifetime));
-        self.one::<()>(&set).await;
-    }
-
-    pub(super) async fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let key = self.0.seal.name("value", name);
-        let sealed: Option<Vec<u8>> = self.one(redis::cmd("GET").arg(&key)).await?;
-        self.0.seal.open(&key, &sealed?)
-    }
-
     pub(super) async fn publish(&self, event: &[u8]) {
         self.one::<()>(&self.message(Kind::Event, event)).await;
     }
