@@ -36,6 +36,7 @@ mod session;
 mod setup;
 mod sockets;
 mod swarm;
+mod terms;
 mod ui;
 mod users;
 pub mod wire;

@@ -1,13 +1,12 @@
 //! Invitations to make an account, for administrators.
 
-use std::time::Duration;
-
 use axum::{Json as Answer, extract::State, http::StatusCode};
 
 use super::{
     auth::{Address, SignedInAdministrator},
     error::ApiError,
     extract::{InPath, Json},
+    terms::{Asked, Terms},
     wire::{InvitationAnswer, InvitationList, NewInvitation, UserRole},
 };
 use crate::{
@@ -21,10 +20,6 @@ use crate::{
     },
 };
 
-/// Longest label, in bytes.
-const MAX_LABEL_BYTES: usize = 64;
-/// How long an invitation lasts when nothing is said.
-const WEEK: u64 = 7 * 24 * 3600;
 /// The beginning of every invitation, so that one is known for what it is.
 const PREFIX: &str = "starling-account-";
 
@@ -54,23 +49,13 @@ pub(super) async fn create(
     from: Address,
     Json(asked): Json<NewInvitation>,
 ) -> Result<(StatusCode, Answer<InvitationAnswer>), ApiError> {
-    let label = asked.label.unwrap_or_default().trim().to_owned();
-    if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) {
-        return Err(ApiError::field("label", format!("must be at most {MAX_LABEL_BYTES} bytes on one line")));
-    }
-    let max_uses = asked.max_uses.unwrap_or(1);
-    if !(1..=MAX_USES).contains(&max_uses) {
-        return Err(ApiError::field("max_uses", format!("must be 1 to {MAX_USES}")));
-    }
-    let (seconds, most) = (asked.expires_in_seconds.unwrap_or(WEEK), MAX_LIFETIME.as_secs());
-    if !(1..=most).contains(&seconds) {
-        return Err(ApiError::field("expires_in_seconds", format!("must be 1 to {most}")));
-    }
+    let NewInvitation { label, role, max_uses, expires_in_seconds } = asked;
+    let Terms { label, max_uses, lifetime } = Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
     let new = invitations::NewInvitation {
         label,
-        role: asked.role.unwrap_or(UserRole::User).into(),
+        role: role.unwrap_or(UserRole::User).into(),
         max_uses,
-        lifetime: Duration::from_secs(seconds),
+        lifetime,
         created_by: by.id,
     };
     let secret = Token::generate(PREFIX);

@@ -1,7 +1,5 @@
 //! Invites to the swarm, for administrators, and for workers those of their own.
 
-use std::time::Duration;
-
 use axum::{Json as Answer, extract::State, http::StatusCode};
 use starling_protocol::membership::MemberRole;
 
@@ -9,6 +7,7 @@ use super::{
     auth::{Address, Host},
     error::ApiError,
     extract::{InPath, Json},
+    terms::{Asked, Terms},
     wire::{InviteAnswer, InviteList, NewInvite},
 };
 use crate::{
@@ -23,14 +22,10 @@ use crate::{
     },
 };
 
-/// Longest label, in bytes.
-const MAX_LABEL_BYTES: usize = 64;
 /// Of a worker's invites, how often each may be used.
 const WORKERS_USES: u32 = 16;
 /// Invites that a worker may have open. Two requests at once may make one more.
 const WORKERS_INVITES: usize = 8;
-/// How long an invite lasts when nothing is said.
-const WEEK: u64 = 7 * 24 * 3600;
 
 /// `GET /api/invites`
 #[utoipa::path(
@@ -119,23 +114,13 @@ async fn check_workers(app: &App, by: &User, new: &invites::NewInvite) -> Result
 }
 
 fn check(asked: NewInvite) -> Result<invites::NewInvite, ApiError> {
-    let label = asked.label.unwrap_or_default().trim().to_owned();
-    if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) {
-        return Err(ApiError::field("label", format!("must be at most {MAX_LABEL_BYTES} bytes on one line")));
-    }
-    let max_uses = asked.max_uses.unwrap_or(1);
-    if !(1..=MAX_USES).contains(&max_uses) {
-        return Err(ApiError::field("max_uses", format!("must be 1 to {MAX_USES}")));
-    }
-    let (seconds, most) = (asked.expires_in_seconds.unwrap_or(WEEK), MAX_LIFETIME.as_secs());
-    if !(1..=most).contains(&seconds) {
-        return Err(ApiError::field("expires_in_seconds", format!("must be 1 to {most}")));
-    }
+    let NewInvite { label, role, max_uses, expires_in_seconds } = asked;
+    let Terms { label, max_uses, lifetime } = Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
     Ok(invites::NewInvite {
         label,
-        role: asked.role.map_or(MemberRole::Node, Into::into),
+        role: role.map_or(MemberRole::Node, Into::into),
         max_uses,
-        lifetime: Duration::from_secs(seconds),
+        lifetime,
         created_by: None,
         printed: false,
     })

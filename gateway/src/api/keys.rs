@@ -6,6 +6,7 @@ use super::{
     auth::SignedIn,
     error::ApiError,
     extract::{InPath, Json},
+    terms::{self, MAX_LABEL_BYTES},
     wire::{KeyAnswer, KeyList, NewKey},
 };
 use crate::{
@@ -17,9 +18,6 @@ use crate::{
         tokens::MAX_BUDGET,
     },
 };
-
-/// Longest label, in bytes.
-const MAX_LABEL_BYTES: usize = 64;
 
 /// `GET /api/keys`
 #[utoipa::path(
@@ -71,10 +69,7 @@ pub(super) async fn delete(
 }
 
 fn check(NewKey { label, scopes, tokens_per_month }: NewKey) -> Result<keys::NewKey, ApiError> {
-    let label = label.trim().to_owned();
-    if !(1..=MAX_LABEL_BYTES).contains(&label.len()) || label.chars().any(char::is_control) {
-        return Err(ApiError::field("label", format!("must be 1 to {MAX_LABEL_BYTES} bytes on one line")));
-    }
+    let label = terms::label(&label, 1..=MAX_LABEL_BYTES)?;
     let mut scopes = scopes.map_or_else(|| Scope::ALL.to_vec(), |scopes| scopes.into_iter().map(Into::into).collect());
     scopes.sort_unstable();
     scopes.dedup();
