@@ -35,17 +35,15 @@ struct Of {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
-    gen_ai_operation_name: &'static str,
-    gen_ai_provider_name: &'static str,
-    gen_ai_response_model: String,
+    #[prometheus(flatten)]
+    of: Of,
     error_type: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Tokens {
-    gen_ai_operation_name: &'static str,
-    gen_ai_provider_name: &'static str,
-    gen_ai_response_model: String,
+    #[prometheus(flatten)]
+    of: Of,
     gen_ai_token_type: &'static str,
 }
 
@@ -108,26 +106,15 @@ impl GenAi {
             gen_ai_provider_name: "starling",
             gen_ai_response_model: self.name(job.model),
         };
-        self.duration
-            .get_or_create(&Ended {
-                gen_ai_operation_name: of.gen_ai_operation_name,
-                gen_ai_provider_name: of.gen_ai_provider_name,
-                gen_ai_response_model: of.gen_ai_response_model.clone(),
-                error_type: job.error.unwrap_or_default(),
-            })
-            .observe(job.took.as_secs_f64());
+        let ended = Ended { of: of.clone(), error_type: job.error.unwrap_or_default() };
+        self.duration.get_or_create(&ended).observe(job.took.as_secs_f64());
         if let Some(first) = job.first_token {
             self.first_token.get_or_create(&of).observe(first.as_secs_f64());
         }
         let Some(usage) = job.usage else { return };
         for (kind, count) in [("input", usage.prompt_tokens), ("output", usage.completion_tokens)] {
-            let of = Tokens {
-                gen_ai_operation_name: of.gen_ai_operation_name,
-                gen_ai_provider_name: of.gen_ai_provider_name,
-                gen_ai_response_model: of.gen_ai_response_model.clone(),
-                gen_ai_token_type: kind,
-            };
-            self.usage.get_or_create(&of).observe(f64::from(count));
+            let tokens = Tokens { of: of.clone(), gen_ai_token_type: kind };
+            self.usage.get_or_create(&tokens).observe(f64::from(count));
         }
         if let (Some(first), 2..) = (job.first_token, usage.completion_tokens) {
             let after = job.took.saturating_sub(first).as_secs_f64() / f64::from(usage.completion_tokens - 1);
