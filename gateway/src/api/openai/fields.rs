@@ -109,3 +109,24 @@ pub(super) fn check_sampling(sampling: Sampling) -> Result<Sampling, ApiError> {
     sampling.validate().map_err(|invalid| ApiError::field(invalid.field, invalid.reason))?;
     Ok(sampling)
 }
+/// How tokens are chosen, by the fields that the requests of both older endpoints have.
+macro_rules! sampling {
+    ($request:expr, $top_logprobs:expr) => {
+        $crate::api::openai::fields::check_sampling(::starling_protocol::message::Sampling {
+            temperature: $request.temperature,
+            top_p: $request.top_p,
+            top_k: $request.top_k,
+            min_p: $request.min_p,
+            repetition_penalty: $request.repetition_penalty,
+            // Any number is a seed; a negative one is just another.
+            seed: $request.seed.map(i64::cast_unsigned),
+            drawn: false,
+            frequency_penalty: $request.frequency_penalty,
+            presence_penalty: $request.presence_penalty,
+            logit_bias: $crate::api::openai::fields::biases($request.logit_bias.as_ref())?,
+            top_logprobs: $top_logprobs,
+        })
+    };
+}
+pub(super) use sampling;
+

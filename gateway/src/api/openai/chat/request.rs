@@ -25,7 +25,7 @@ use crate::{
     api::{
         error::ApiError,
         openai::{
-            fields::{Stop, StreamOptions, biases, check_choices, check_max, check_sampling},
+            fields::{Stop, StreamOptions, check_choices, check_max, sampling},
             order::{Order, Terms},
         },
         openapi::text_or_texts,
@@ -127,21 +127,7 @@ impl ChatRequest {
     }
 
     fn sampling(&self) -> Result<Sampling, ApiError> {
-        let sampling = Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            top_k: self.top_k,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            // Any number is a seed; a negative one is just another.
-            seed: self.seed.map(i64::cast_unsigned),
-            drawn: false,
-            frequency_penalty: self.frequency_penalty,
-            presence_penalty: self.presence_penalty,
-            logit_bias: biases(self.logit_bias.as_ref())?,
-            top_logprobs: self.top_logprobs()?,
-        };
-        check_sampling(sampling)
+        sampling!(self, self.top_logprobs()?)
     }
 
     fn top_logprobs(&self) -> Result<Option<u32>, ApiError> {

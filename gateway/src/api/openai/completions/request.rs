@@ -7,7 +7,7 @@ use serde_json::Value;
 use starling_protocol::{
     ModelId,
     limits::{MAX_PROMPT_BYTES, MAX_PROMPT_TOKENS, MAX_TOP_LOGPROBS},
-    message::{Chat, Private, PrivateTokens, RawPrompt, Sampling},
+    message::{Chat, Private, PrivateTokens, RawPrompt},
 };
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use crate::{
     api::{
         error::ApiError,
         openai::{
-            fields::{Stop, StreamOptions, biases, check_choices, check_max, check_sampling},
+            fields::{Stop, StreamOptions, check_choices, check_max, sampling},
             order::{Order, Terms},
         },
         openapi::text_or_texts,
@@ -86,20 +86,7 @@ impl CompletionRequest {
             return Err(ApiError::field("echo", "cannot stand with logprobs: those of a prompt are not computed"));
         }
         let max_tokens = check_max(self.max_tokens, "max_tokens")?.or(Some(DEFAULT_MAX_TOKENS));
-        let sampling = check_sampling(Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            top_k: self.top_k,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            // Any number is a seed; a negative one is just another.
-            seed: self.seed.map(i64::cast_unsigned),
-            drawn: false,
-            frequency_penalty: self.frequency_penalty,
-            presence_penalty: self.presence_penalty,
-            logit_bias: biases(self.logit_bias.as_ref())?,
-            top_logprobs: self.logprobs,
-        })?;
+        let sampling = sampling!(self, self.logprobs)?;
         let prompts = prompts(self.prompt)?;
         if prompts.len() * choices as usize > MAX_ANSWERS {
             let reason = format!("there are at most {MAX_ANSWERS} answers to one request, n times the prompts");
