@@ -9,7 +9,7 @@ use starling_protocol::{
     swarm::{self, Multiaddr, PeerId},
 };
 use tokio::{
-    sync::watch,
+    sync::{broadcast::error::RecvError, watch},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
@@ -26,9 +26,10 @@ use crate::{
     dispatch::{self, Dispatch},
     doors::Doors,
     drained,
-    events::{self, Events},
+    events::{self, Event, Events, Order},
     figures::{self, Figures},
     http,
+    id::UserId,
     ledger::Ledger,
     life::Life,
     limits::Limits,
@@ -159,6 +160,33 @@ impl App {
         tracing::info!(by = %entry.actor, action = action.name(), target = %entry.target, "administration");
         if let Err(error) = self.store.note(&entry).await {
             tracing::warn!(%error, "the audit log lacks an entry");
+        }
+    }
+
+    /// Ends what runs for somebody who may not come in any more, here and at the other gateways: answers, streams and
+    /// sockets.
+    pub fn turn_out(&self, user: UserId) {
+        self.forget(user);
+        self.events.tell(user, Event::Out);
+    }
+
+    /// Ends what is computed here for somebody, and forgets what is known here of them.
+    fn forget(&self, user: UserId) {
+        self.sessions.forget(user);
+        self.dispatch.turn_out(user);
+        self.memory.forget_all(user);
+        self.store.forget_keys(user);
+    }
+
+    /// Turns people out as other gateways say, until it is told to stop.
+    async fn obey(self, stop: CancellationToken) {
+        let mut orders = self.events.orders();
+        while let Some(order) = stop.run_until_cancelled(orders.recv()).await {
+            match order {
+                Ok(Order::Out(user)) => self.forget(user),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return stop.cancelled().await,
+            }
         }
     }
 
@@ -310,7 +338,7 @@ impl Gateway {
         let keeping = app.turns.clone().keep(stop());
         let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
-        let remembering = app.memory.clone().run(stop());
+        let (remembering, obeying) = (app.memory.clone().run(stop()), app.clone().obey(stop()));
         let picturing = app.topology.clone().run(stop());
         let (sealing, counting_tokens) = (app.store.clone().seal_old(stop()), app.ledger.clone().run(stop()));
         parts.spawn("the swarm", swarming);
@@ -327,6 +355,7 @@ impl Gateway {
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
         parts.spawn("carrying events", carrying);
+        parts.spawn("turning people out", obeying);
         if let Some((linking, mirroring)) = sharing {
             parts.spawn("the way to the Redis", linking.instrument(tracing::info_span!("cache")));
             parts.spawn("showing answers to other gateways", mirroring);

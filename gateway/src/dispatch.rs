@@ -21,7 +21,11 @@ use starling_protocol::{
     swarm::{Handle, InboundStream, PeerId},
 };
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{
+    Semaphore,
+    broadcast::{self, error::RecvError},
+    mpsc, watch,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -46,6 +50,8 @@ use crate::{
 const ANSWER_QUEUE: usize = 64;
 /// Questions to the scheduler that may wait.
 const COMMAND_QUEUE: usize = 1_024;
+/// People who are turned out before all jobs have looked whether it is theirs.
+const OUTS: usize = 64;
 /// Jobs at one time. Each keeps a place in the queue in which it reports its end, so that no end is lost.
 const MAX_JOBS: usize = 8_192;
 
@@ -295,6 +301,9 @@ pub enum DispatchError {
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
+    /// Whoever asked may not any more.
+    #[error("this account was closed")]
+    AccountClosed,
 }
 
 /// Asks for answers and shows the swarm. Cheap to clone.
@@ -309,6 +318,8 @@ pub struct Dispatch {
     tasks: TaskTracker,
     warmings: Arc<Semaphore>,
     warm_after: u32,
+    /// Who is turned out: their answers end.
+    outs: broadcast::Sender<UserId>,
 }
 
 /// A scheduler for the nodes of `swarm` that are `members` of it, which push their status through `status`.
@@ -334,7 +345,14 @@ impl Dispatch {
     fn of(view: watch::Receiver<Arc<View>>, commands: mpsc::Sender<Command>, swarm: Option<(Handle, Members)>) -> Self {
         let (labels, jobs, flow, tasks) = (Labels::generate(), Jobs::default(), Flow::default(), TaskTracker::new());
         let (warmings, warm_after) = (Arc::new(Semaphore::new(job::MAX_WARMINGS)), 0);
-        Self { view, commands, swarm, labels, jobs, flow, tasks, warmings, warm_after }
+        let outs = broadcast::Sender::new(OUTS);
+        Self { view, commands, swarm, labels, jobs, flow, tasks, warmings, warm_after, outs }
+    }
+
+    /// Ends all that is computed for somebody, whoever reads it.
+    pub fn turn_out(&self, owner: UserId) {
+        // Nobody listens while nothing is computed.
+        let _ = self.outs.send(owner);
     }
 
     /// Waits until every node has been told that its answers are over. Begin none any more.
@@ -389,7 +407,8 @@ impl Dispatch {
         }
         let trace = matches!(job.task, Task::Chat(_)).then(|| self.flow.begin());
         let meter = self.jobs.begin(operation(&job.task), self.model_name(&job.model));
-        let need = Need::new(job.model, &job.task, labels, job.priority, job.owner);
+        let (owner, out) = (job.owner, CancellationToken::new());
+        let need = Need::new(job.model, &job.task, labels, job.priority, owner);
         let (events, received) = mpsc::channel(ANSWER_QUEUE);
         let cancel = CancellationToken::new();
         let reader = cancel.clone().drop_guard();
@@ -398,12 +417,39 @@ impl Dispatch {
             let (view, commands) = (self.view.clone(), self.commands.clone());
             let (jobs, tasks) = (self.jobs.clone(), self.tasks.clone());
             let (warmings, warm_after) = (Arc::clone(&self.warmings), self.warm_after);
+            let turned_out = turned_out(self.outs.subscribe(), owner, out.clone(), cancel.clone());
             let means =
                 job::Means { swarm, members, view, commands, events, jobs, tasks, cancel, warmings, warm_after };
-            self.tasks.spawn(job::run(job, need, means));
+            self.tasks.spawn(async move {
+                let running = job::run(job, need, means);
+                tokio::pin!(running);
+                tokio::select! {
+                    () = &mut running => {}
+                    () = turned_out => running.await,
+                }
+            });
         }
-        Answer { events: received, fallback: Some(fallback), meter, trace, _reader: reader }
+        Answer { events: received, fallback: Some(fallback), out, meter, trace, _reader: reader }
     }
+}
+
+/// Waits until the owner of a job is turned out, and ends the job as if nobody read it.
+async fn turned_out(
+    mut outs: broadcast::Receiver<UserId>,
+    owner: UserId,
+    out: CancellationToken,
+    cancel: CancellationToken,
+) {
+    loop {
+        match outs.recv().await {
+            Ok(user) if user == owner => break,
+            // So many at once are not to be feared: each of them is an administrator's doing.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+    out.cancel();
+    cancel.cancel();
 }
 
 /// What a job is for, in OpenTelemetry's words.
@@ -420,6 +466,8 @@ pub struct Answer {
     events: mpsc::Receiver<Result<AnswerEvent, DispatchError>>,
     /// What a task that ended without a word means.
     fallback: Option<DispatchError>,
+    /// Its owner was turned out.
+    out: CancellationToken,
     meter: Meter,
     /// For those who watch the swarm; vectors are not shown there.
     trace: Option<Trace>,
@@ -435,6 +483,7 @@ impl Answer {
     pub async fn next(&mut self) -> Result<AnswerEvent, DispatchError> {
         let event = match self.events.recv().await {
             Some(event) => event,
+            None if self.out.is_cancelled() => Err(DispatchError::AccountClosed),
             None => Err(self.fallback.take().unwrap_or(DispatchError::Stopping)),
         };
         self.meter.see(&event);

@@ -48,6 +48,8 @@ pub enum Event {
     Ended(ConversationId, TurnId),
     /// Something was missed.
     Missed,
+    /// This person may not be here any more.
+    Out,
 }
 
 /// What another gateway wants to be done here.
@@ -59,6 +61,8 @@ pub enum Order {
     StopIn(UserId, ConversationId),
     /// To look for answers that nobody gives.
     TakeUp,
+    /// To end what runs for somebody who may not come in any more, and to forget what is known of them.
+    Out(UserId),
 }
 
 /// Tells windows, and other gateways. Cheap to clone.
@@ -224,6 +228,10 @@ impl Actor {
             }
             Some(Said::Stop { user, turn }) => self.follow(Order::Stop(user, turn)),
             Some(Said::TakeUp) => self.follow(Order::TakeUp),
+            Some(Said::Out { user }) => {
+                self.events.tell_here(user, &Event::Out);
+                self.follow(Order::Out(user));
+            }
             Some(Said::Missed) => self.missed(),
             // A newer gateway says more than we know.
             None => {}

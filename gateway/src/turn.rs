@@ -106,6 +106,7 @@ pub fn code(error: &DispatchError) -> &'static str {
         DispatchError::NotLoaded(_) => "not_loaded",
         DispatchError::NodeLost => "node_lost",
         DispatchError::Stopping => "stopping",
+        DispatchError::AccountClosed => "account_closed",
     }
 }
 

@@ -104,12 +104,11 @@ pub(super) async fn delete(
     Json(DeleteAccount { password }): Json<DeleteAccount>,
 ) -> Result<StatusCode, ApiError> {
     prove(&app, address, &by.user, Private(password), "password").await?;
-    let deleted = app.store.delete_person(by.user.id).await?;
-    app.sessions.forget(by.user.id);
-    match deleted {
-        Changed::LastAdministrator => Err(ApiError::LastAdministrator),
-        Changed::Now(_) | Changed::Unknown => Ok(StatusCode::NO_CONTENT),
+    if app.store.delete_person(by.user.id).await? == Changed::LastAdministrator {
+        return Err(ApiError::LastAdministrator);
     }
+    app.turn_out(by.user.id);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A session that was left open is not enough to take an account over. Guessing is slowed down as at the door.

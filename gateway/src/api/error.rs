@@ -332,6 +332,7 @@ fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
 
 fn of_dispatch(error: &DispatchError) -> StatusCode {
     match error {
+        DispatchError::AccountClosed => StatusCode::UNAUTHORIZED,
         DispatchError::NoNode
         | DispatchError::AllBusy { .. }
         | DispatchError::NotLoaded(_)

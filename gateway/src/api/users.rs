@@ -72,6 +72,9 @@ pub(super) async fn change(
     let changed = app.store.change_person(id, change).await?;
     app.sessions.forget(id);
     let person = done(changed)?;
+    if person.disabled {
+        app.turn_out(id);
+    }
     if role.is_some() || disabled.is_some() {
         app.note(&by, Action::UserChanged, &person.user.username, from).await;
     }
@@ -96,9 +99,8 @@ pub(super) async fn delete(
     from: Address,
     InPath(id): InPath<UserId>,
 ) -> Result<StatusCode, ApiError> {
-    let deleted = app.store.delete_person(id).await?;
-    app.sessions.forget(id);
-    let person = done(deleted)?;
+    let person = done(app.store.delete_person(id).await?)?;
+    app.turn_out(id);
     app.note(&by, Action::UserDeleted, &person.user.username, from).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,6 +22,7 @@ async fn heard(window: &mut Window) -> String {
         Event::Began(..) => "began".into(),
         Event::Ended(..) => "ended".into(),
         Event::Missed => "missed".into(),
+        Event::Out => "out".into(),
     }
 }
 

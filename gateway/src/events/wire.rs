@@ -16,6 +16,7 @@ pub(super) enum Said {
     Stop { user: UserId, turn: TurnId },
     TakeUp,
     Missed,
+    Out { user: UserId },
 }
 
 impl Said {
@@ -28,6 +29,7 @@ impl Said {
             Event::Reread(conversation) => Self::Reread { user, conversation },
             Event::Began(conversation, turn) => Self::Began { user, conversation, turn },
             Event::Ended(conversation, turn) => Self::Ended { user, conversation, turn },
+            Event::Out => Self::Out { user },
             Event::Missed => return None,
         })
     }
@@ -37,6 +39,7 @@ impl Said {
             Order::Stop(user, turn) => Self::Stop { user, turn },
             Order::StopIn(user, conversation) => Self::Deleted { user, conversation },
             Order::TakeUp => Self::TakeUp,
+            Order::Out(user) => Self::Out { user },
         }
     }
 

@@ -109,6 +109,11 @@ impl Store {
         Ok(changed)
     }
 
+    /// Another gateway has deleted an account: nothing here opens its words any more.
+    pub fn forget_keys(&self, user: UserId) {
+        self.keyring.forget(user);
+    }
+
     async fn delete_account(&self, user: UserId) -> Result<Changed, StoreError> {
         repeat(|| async {
             let mut write = self.write().await?;

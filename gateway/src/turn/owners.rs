@@ -91,7 +91,8 @@ impl Turns {
             Ok(Order::TakeUp) | Err(RecvError::Lagged(_)) if !self.life.drain.is_cancelled() => {
                 self.take_over(None).await?;
             }
-            Ok(Order::TakeUp) | Err(_) => {}
+            // Their answers end with what computes them.
+            Ok(Order::TakeUp | Order::Out(_)) | Err(_) => {}
         }
         Ok(())
     }

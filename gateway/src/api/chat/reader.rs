@@ -24,6 +24,7 @@ use crate::{
     },
     app::App,
     clock::Timestamp,
+    events::Event,
     id::{ConversationId, TurnId},
     limits::Bucket,
     store::{StoreError, messages::Status},
@@ -64,11 +65,19 @@ impl Reader {
                     self.hear(message).await
                 }
                 () = sleep_until(self.pulse.next()) => self.check().await,
-                event = window.next() => self.say(convert::event(event)).await,
+                event = window.next() => self.tell(event).await,
             };
             if step.is_err() {
                 return std::future::pending().await;
             }
+        }
+    }
+
+    /// An account that was closed has no windows any more.
+    async fn tell(&self, event: Event) -> Result<(), Over> {
+        match convert::event(event) {
+            Some(frame) => self.say(frame).await,
+            None => self.close(code::UNAUTHENTICATED, "the account was closed").await,
         }
     }
 

@@ -421,9 +421,9 @@ impl From<&View> for SwarmSummary {
 
 /// What happened to a person's conversations, as their windows are told.
 #[must_use]
-pub fn event(event: Event) -> ServerFrame {
+pub fn event(event: Event) -> Option<ServerFrame> {
     let copy = |conversation: std::sync::Arc<conversations::Conversation>| (*conversation).clone().into();
-    match event {
+    Some(match event {
         Event::Changed(conversation) => ServerFrame::Changed { conversation: copy(conversation) },
         Event::Titled(conversation) => ServerFrame::Titled { conversation: copy(conversation) },
         Event::Deleted(conversation) => ServerFrame::Deleted { conversation },
@@ -431,7 +431,8 @@ pub fn event(event: Event) -> ServerFrame {
         Event::Began(conversation, turn) => ServerFrame::Began { conversation, turn },
         Event::Ended(conversation, turn) => ServerFrame::Ended { conversation, turn },
         Event::Missed => ServerFrame::Missed,
-    }
+        Event::Out => return None,
+    })
 }
 
 /// What happened in a turn, as its readers are told.
