@@ -8,7 +8,7 @@ use super::{
     branches::{Position, Tree},
     memories::recalled::{self, Recalled},
     rows::{self, words},
-    seal::{Table, UserKeys},
+    seal::{self, Table, UserKeys},
 };
 use crate::{
     clock::Timestamp,
@@ -123,7 +123,7 @@ impl Message {
             text: Private(keys.text(Table::Messages, row, id, "text")?),
             status: rows::word("status", row.try_get("status")?)?,
             created_at: Timestamp(row.try_get("created_at")?),
-            error: error(row)?,
+            error: error(row, id, keys)?,
             answer: answer(row)?,
             resumable: rows::flag(row, "resumable")?,
             // Where else there are versions of it is in other rows.
@@ -159,10 +159,20 @@ impl Store {
     }
 }
 
-fn error(row: &DbRow) -> Result<Option<TurnError>, sqlx::Error> {
+impl TurnError {
+    /// For the column `sealed_error` of that message.
+    pub(super) fn seal(&self, message: MessageId, keys: &UserKeys) -> Result<Vec<u8>, sqlx::Error> {
+        keys.seal(Table::Errors, message, self.message.as_bytes())
+    }
+}
+
+fn error(row: &DbRow, id: &str, keys: &UserKeys) -> Result<Option<TurnError>, sqlx::Error> {
     let Some(code) = row.try_get("error_code")? else { return Ok(None) };
-    let message: Option<String> = row.try_get("error_message")?;
-    Ok(Some(TurnError { code, message: message.unwrap_or_default() }))
+    let message = match row.try_get::<Option<&[u8]>, _>("sealed_error")? {
+        Some(sealed) => seal::utf8(keys.open(Table::Errors, id, sealed)?)?,
+        None => row.try_get::<Option<String>, _>("error_message")?.unwrap_or_default(),
+    };
+    Ok(Some(TurnError { code, message }))
 }
 
 fn answer(row: &DbRow) -> Result<Option<Answer>, sqlx::Error> {

@@ -133,7 +133,7 @@ async fn insert(
     let nodes = answer.filter(|answer| answer.nodes.len() > 1).map(|answer| &answer.nodes);
     sqlx::query(
         "INSERT INTO messages (id, conversation_id, position, parent, role, text, sealed, status, created_at, error_code,
-             error_message, node_name, node_peer, device, model, finish_reason, prompt_tokens, completion_tokens,
+             sealed_error, node_name, node_peer, device, model, finish_reason, prompt_tokens, completion_tokens,
              first_token_ms, tokens_per_second, nodes)
          VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -146,7 +146,7 @@ async fn insert(
     .bind(message.status.word())
     .bind(message.created_at.0)
     .bind(message.error.as_ref().map(|error| &error.code))
-    .bind(message.error.as_ref().map(|error| &error.message))
+    .bind(message.error.as_ref().map(|error| error.seal(message.id, keys)).transpose()?)
     .bind(answer.map(|answer| &answer.node_name))
     .bind(answer.map(|answer| &answer.node_peer))
     .bind(answer.map(|answer| &answer.device))

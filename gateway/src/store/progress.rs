@@ -250,7 +250,7 @@ impl Store {
         let mut interrupted = 0;
         for id in running.iter().filter(|id| !taken_up.contains(id)) {
             let done =
-                sqlx::query("UPDATE messages SET status = 'partial', error_code = ?, error_message = ? WHERE id = ?")
+                sqlx::query("UPDATE messages SET status = 'partial', error_code = ?, error_message = ?, sealed_error = NULL WHERE id = ?")
                     .bind(&error.code)
                     .bind(&error.message)
                     .bind(id)
@@ -286,7 +286,8 @@ impl Store {
         let Unfinished { user, turn: id, progress, .. } = unfinished;
         self.hold_turn(&mut write, (*user, *id), progress.expected(), progress.given()).await?;
         let done = sqlx::query(
-            "UPDATE messages SET status = 'running', resumable = 0, remembered = 0, error_code = NULL, error_message = NULL
+            "UPDATE messages SET status = 'running', resumable = 0, remembered = 0, error_code = NULL, error_message = NULL,
+                 sealed_error = NULL
              WHERE id = ? AND resumable = 1",
         )
         .bind(&turn)

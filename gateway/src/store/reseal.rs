@@ -13,9 +13,10 @@ use crate::{id::UserId, vault};
 
 /// Rows that are read at one time.
 const BATCH: i64 = 64;
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     Table::Conversations,
     Table::Messages,
+    Table::Errors,
     Table::Progress,
     Table::Characters,
     Table::Pictures,
@@ -35,6 +36,11 @@ impl Table {
                 "SELECT messages.id AS id, text, messages.sealed AS sealed
                  FROM messages JOIN conversations ON conversations.id = conversation_id
                  WHERE user_id = ? AND messages.id > ? ORDER BY messages.id LIMIT ?"
+            }
+            Self::Errors => {
+                "SELECT messages.id AS id, error_message, sealed_error AS sealed
+                 FROM messages JOIN conversations ON conversations.id = conversation_id
+                 WHERE user_id = ? AND messages.id > ? AND error_code IS NOT NULL ORDER BY messages.id LIMIT ?"
             }
             Self::Progress => {
                 "SELECT message_id AS id, tokens, progress.text AS text, progress.sealed AS sealed
@@ -69,6 +75,10 @@ impl Table {
         match self {
             Self::Conversations => "UPDATE conversations SET sealed = ?, title = '' WHERE id = ? AND sealed IS NULL",
             Self::Messages => "UPDATE messages SET sealed = ?, text = '' WHERE id = ? AND sealed IS NULL",
+            Self::Errors => {
+                "UPDATE messages SET sealed_error = ?, error_message = NULL
+                 WHERE id = ? AND sealed_error IS NULL AND error_code IS NOT NULL"
+            }
             Self::Progress => {
                 "UPDATE progress SET sealed = ?, tokens = x'', text = '' WHERE message_id = ? AND sealed IS NULL"
             }
@@ -90,6 +100,7 @@ impl Table {
         match self {
             Self::Conversations => "UPDATE conversations SET sealed = ? WHERE id = ? AND sealed = ?",
             Self::Messages => "UPDATE messages SET sealed = ? WHERE id = ? AND sealed = ?",
+            Self::Errors => "UPDATE messages SET sealed_error = ? WHERE id = ? AND sealed_error = ?",
             Self::Progress => "UPDATE progress SET sealed = ? WHERE message_id = ? AND sealed = ?",
             Self::Characters => "UPDATE characters SET sealed = ? WHERE id = ? AND sealed = ?",
             Self::Pictures => "UPDATE character_pictures SET sealed = ? WHERE character_id = ? AND sealed = ?",
@@ -105,6 +116,7 @@ impl Table {
         Ok(match self {
             Self::Conversations => text("title")?.into_bytes(),
             Self::Messages => text("text")?.into_bytes(),
+            Self::Errors => row.try_get::<Option<String>, _>("error_message")?.unwrap_or_default().into_bytes(),
             Self::Progress => progress::words(row.try_get("tokens")?, &text("text")?),
             Self::Characters => characters::words(&text("name")?, &text("system_prompt")?, &text("greeting")?),
             Self::Pictures => row.try_get("bytes")?,

@@ -14,6 +14,8 @@ use crate::vault::{self, Cipher, Key, Place};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
     Messages,
+    /// What broke in an answer.
+    Errors,
     Conversations,
     Progress,
     Characters,
@@ -27,6 +29,7 @@ impl Table {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Errors => "messages.error",
             Self::Conversations => "conversations",
             Self::Progress => "progress",
             Self::Characters => "characters",

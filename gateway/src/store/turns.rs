@@ -152,7 +152,8 @@ impl Store {
             return Ok(None);
         }
         let done = sqlx::query(
-            "UPDATE messages SET text = '', sealed = ?, status = ?, error_code = ?, error_message = ?, node_name = ?,
+            "UPDATE messages SET text = '', sealed = ?, status = ?, error_code = ?, error_message = NULL, sealed_error = ?,
+                 node_name = ?,
                  node_peer = ?, device = ?, model = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?,
                  first_token_ms = ?, tokens_per_second = ?, nodes = ?, resumable = ?
              WHERE id = ? AND status = 'running'",
@@ -160,7 +161,7 @@ impl Store {
         .bind(keys.seal(Table::Messages, turn, ending.text.0.as_bytes())?)
         .bind(ending.status.word())
         .bind(error.map(|error| &error.code))
-        .bind(error.map(|error| &error.message))
+        .bind(error.map(|error| error.seal(turn, &keys)).transpose()?)
         .bind(answer.map(|answer| &answer.node_name))
         .bind(answer.map(|answer| &answer.node_peer))
         .bind(answer.map(|answer| &answer.device))
