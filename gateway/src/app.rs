@@ -154,10 +154,10 @@ impl App {
         })))
     }
 
-    /// Notes what an administrator has done. What was done stays done when the note cannot be written.
+    /// Notes what somebody has done. What was done stays done when the note cannot be written.
     pub async fn note(&self, by: &User, action: Action, target: impl ToString, from: Address) {
         let entry = Entry::now(&by.username, action, target, from.0);
-        tracing::info!(by = %entry.actor, action = action.name(), target = %entry.target, "administration");
+        tracing::info!(by = %entry.actor, action = action.name(), target = %entry.target, "noted");
         if let Err(error) = self.store.note(&entry).await {
             tracing::warn!(%error, "the audit log lacks an entry");
         }

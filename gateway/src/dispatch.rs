@@ -15,8 +15,8 @@ use starling_protocol::{
     JobId, ModelId,
     members::Members,
     message::{
-        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, RawPrompt,
-        Task, TokenLogprob,
+        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, RawPrompt, Task,
+        TokenLogprob,
     },
     swarm::{Handle, InboundStream, PeerId},
 };

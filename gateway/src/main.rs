@@ -34,7 +34,7 @@ enum Command {
     Run(Box<Options>),
     /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
     Config,
-    /// Make an administrator or another account, or give one another password or role, without the web.
+    /// Make an administrator or another account, or give one another password, role or key for its words, without the web.
     User(UserOptions),
     /// Make an invite and print it: with `starling-node join` it makes a computer a node of this gateway's swarm.
     Invite(InviteOptions),

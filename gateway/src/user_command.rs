@@ -17,6 +17,7 @@ use crate::{
     password::Passwords,
     store::{
         Sealing, Store, StoreError,
+        audit::{Action, Entry},
         people::{Changed, Person, PersonChange},
         users::Role,
     },
@@ -64,6 +65,11 @@ pub enum What {
         #[arg(value_enum)]
         role: Role,
     },
+    /// Seal all that it has said with another key; a gateway may run.
+    RotateKey {
+        /// The account.
+        name: String,
+    },
 }
 
 /// Changes the database of a gateway.
@@ -76,19 +82,25 @@ pub async fn user(options: &UserOptions) -> Result<(), Exit> {
     let sealing = Sealing::with(options.master.of(&data)?);
     let store = Store::open(&database, &sealing).await.map_err(|error| Exit::usage(&error, error.hint()))?;
     let done = change(&store, &options.what).await;
+    let noted = match &done {
+        Ok((name, action, _)) => store.note(&Entry::at_console(*action, name)).await,
+        Err(_) => Ok(()),
+    };
     store.close().await;
-    program::say(done?);
-    Ok(())
+    program::say(done?.2);
+    // What was done stays done.
+    noted.map_err(|error| Exit::failed(format_args!("it is done, but not in the audit log: {error}")))
 }
 
-async fn change(store: &Store, what: &What) -> Result<String, Exit> {
+/// Whose account it was, what was done to it, and what is said of that.
+async fn change(store: &Store, what: &What) -> Result<(String, Action, String), Exit> {
     match what {
         What::Add { name, role } => {
             let name = name.to_ascii_lowercase();
             check_username(&name).map_err(|error| Exit::usage(error, "choose another name"))?;
             let hash = hash(read_password(io::stdin().lock())?).await?;
             match store.create_user(&name, &hash, *role).await {
-                Ok(_) => Ok(format!("made {name}")),
+                Ok(_) => Ok(done("made", name, Action::UserMade)),
                 Err(StoreError::Conflict) => {
                     let hint = "give it another password with starling-gateway user password";
                     Err(Exit::usage(format!("there is an account {name} already"), hint))
@@ -101,7 +113,12 @@ async fn change(store: &Store, what: &What) -> Result<String, Exit> {
             let hash = hash(read_password(io::stdin().lock())?).await?;
             store.set_password(person.user.id, &hash).await.map_err(Exit::failed)?;
             store.delete_sessions(person.user.id, None).await.map_err(Exit::failed)?;
-            Ok(format!("changed {}", person.user.username))
+            Ok(done("changed", person.user.username, Action::PasswordChanged))
+        }
+        What::RotateKey { name } => {
+            let person = find(store, name).await?;
+            store.rotate_key(person.user.id).await.map_err(Exit::failed)?;
+            Ok(done("sealed anew for", person.user.username, Action::DataKeyReplaced))
         }
         What::Role { name, role } => {
             let person = find(store, name).await?;
@@ -111,10 +128,15 @@ async fn change(store: &Store, what: &What) -> Result<String, Exit> {
                     let hint = "make another administrator first, with starling-gateway user add";
                     Err(Exit::usage("this is the last administrator", hint))
                 }
-                Changed::Now(_) | Changed::Unknown => Ok(format!("changed {}", person.user.username)),
+                Changed::Now(_) | Changed::Unknown => Ok(done("changed", person.user.username, Action::RoleChanged)),
             }
         }
     }
+}
+
+fn done(what: &str, name: String, action: Action) -> (String, Action, String) {
+    let said = format!("{what} {name}");
+    (name, action, said)
 }
 
 async fn find(store: &Store, name: &str) -> Result<Person, Exit> {

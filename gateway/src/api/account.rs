@@ -21,7 +21,7 @@ use crate::{
     limits::Bucket,
     password::Verdict,
     secret,
-    store::{invitations::SignedUp, people::Changed, users::User},
+    store::{audit::Action, invitations::SignedUp, people::Changed, users::User},
 };
 
 /// `POST /api/account`: who makes one is signed in with it.
@@ -59,7 +59,10 @@ pub(super) async fn sign_up(
     }
     let hash = app.passwords.hash(password).await?;
     match app.store.sign_up(&name, &hash, invitation.as_ref(), now).await? {
-        SignedUp::Made(user) => session::begin(&app, user, device(&headers, address), StatusCode::CREATED).await,
+        SignedUp::Made(user) => {
+            app.note(&user, Action::SignedUp, &user.username, address).await;
+            session::begin(&app, user, device(&headers, address), StatusCode::CREATED).await
+        }
         SignedUp::NameTaken => Err(ApiError::NameTaken),
         SignedUp::NotInvited => Err(ApiError::NotInvited),
     }
@@ -86,6 +89,7 @@ pub(super) async fn change_password(
     app.store.set_password(by.user.id, &hash).await?;
     app.store.delete_sessions(by.user.id, Some(by.session)).await?;
     app.sessions.forget(by.user.id);
+    app.note(&by.user, Action::PasswordChanged, &by.user.username, address).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -108,6 +112,7 @@ pub(super) async fn delete(
         return Err(ApiError::LastAdministrator);
     }
     app.turn_out(by.user.id);
+    app.note(&by.user, Action::UserDeleted, &by.user.username, address).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

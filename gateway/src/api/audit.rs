@@ -1,4 +1,4 @@
-//! What those who run the gateway have done, for administrators.
+//! What was done to accounts, and by those who run the gateway, for administrators.
 
 use axum::{
     Json as Answer,
@@ -34,7 +34,7 @@ pub(super) struct Page {
 #[utoipa::path(
     get,
     path = "/api/audit",
-    summary = "What administrators have done, newest first",
+    summary = "What was done to accounts and by administrators, newest first",
     params(
         ("before" = Option<AuditId>, Query, description = "Those before this one"),
         ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing"),

@@ -50,7 +50,8 @@ pub(super) async fn create(
     Json(asked): Json<NewInvitation>,
 ) -> Result<(StatusCode, Answer<InvitationAnswer>), ApiError> {
     let NewInvitation { label, role, max_uses, expires_in_seconds } = asked;
-    let Terms { label, max_uses, lifetime } = Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
+    let Terms { label, max_uses, lifetime } =
+        Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
     let new = invitations::NewInvitation {
         label,
         role: role.unwrap_or(UserRole::User).into(),

@@ -115,7 +115,8 @@ async fn check_workers(app: &App, by: &User, new: &invites::NewInvite) -> Result
 
 fn check(asked: NewInvite) -> Result<invites::NewInvite, ApiError> {
     let NewInvite { label, role, max_uses, expires_in_seconds } = asked;
-    let Terms { label, max_uses, lifetime } = Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
+    let Terms { label, max_uses, lifetime } =
+        Asked { label, max_uses, expires_in_seconds }.check(MAX_USES, MAX_LIFETIME)?;
     Ok(invites::NewInvite {
         label,
         role: role.map_or(MemberRole::Node, Into::into),

@@ -3,7 +3,7 @@
 use axum::{Json as Answer, extract::State, http::StatusCode};
 
 use super::{
-    auth::SignedIn,
+    auth::{Address, SignedIn},
     error::ApiError,
     extract::{InPath, Json},
     terms::{self, MAX_LABEL_BYTES},
@@ -14,6 +14,7 @@ use crate::{
     id::KeyId,
     secret::{KEY_PREFIX, Token},
     store::{
+        audit::Action,
         keys::{self, Scope},
         tokens::MAX_BUDGET,
     },
@@ -42,11 +43,13 @@ pub(super) async fn list(State(app): State<App>, by: SignedIn) -> Result<Answer<
 pub(super) async fn create(
     State(app): State<App>,
     by: SignedIn,
+    from: Address,
     Json(asked): Json<NewKey>,
 ) -> Result<(StatusCode, Answer<KeyAnswer>), ApiError> {
     let new = check(asked)?;
     let secret = Token::generate(KEY_PREFIX);
     let key = app.store.create_key(by.user.id, &new, &secret.digest()).await?.ok_or(ApiError::TooManyKeys)?;
+    app.note(&by.user, Action::KeyMade, key.id, from).await;
     let answer = KeyAnswer { key: (key, 0).into(), secret: secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, Answer(answer)))
 }
@@ -62,9 +65,13 @@ pub(super) async fn create(
 pub(super) async fn delete(
     State(app): State<App>,
     by: SignedIn,
+    from: Address,
     InPath(id): InPath<KeyId>,
 ) -> Result<StatusCode, ApiError> {
     let was_there = app.store.delete_key(by.user.id, id).await?;
+    if was_there {
+        app.note(&by.user, Action::KeyRevoked, id, from).await;
+    }
     was_there.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NoSuchKey)
 }
 

@@ -25,6 +25,7 @@ use crate::{
     password::Verdict,
     secret::Token,
     store::{
+        audit::Action,
         sessions::{Device, NewSession, Rotated},
         tokens,
         users::User,
@@ -143,9 +144,14 @@ pub(super) async fn sign_out(
     summary = "Signs out everywhere",
     responses((status = 204, description = "Signed out")),
 )]
-pub(super) async fn sign_out_everywhere(State(app): State<App>, by: SignedIn) -> Result<Response, ApiError> {
+pub(super) async fn sign_out_everywhere(
+    State(app): State<App>,
+    by: SignedIn,
+    from: Address,
+) -> Result<Response, ApiError> {
     app.store.delete_sessions(by.user.id, None).await?;
     app.sessions.forget(by.user.id);
+    app.note(&by.user, Action::SessionsRevoked, &by.user.username, from).await;
     Ok(gone(&app))
 }
 

@@ -15,7 +15,7 @@ use super::{
     session,
     wire::{SetupRequest, SetupState},
 };
-use crate::app::App;
+use crate::{app::App, store::audit::Action};
 
 /// `GET /api/setup`
 #[utoipa::path(
@@ -58,5 +58,6 @@ pub(super) async fn set_up(
     // Two who have the code may come at once: the database says who was first.
     let user = app.store.create_first_user(&name, &hash).await?.ok_or(ApiError::AlreadySetUp)?;
     app.setup.close();
+    app.note(&user, Action::SetUp, &user.username, address).await;
     session::begin(&app, user, session::device(&headers, address), StatusCode::CREATED).await
 }

@@ -75,11 +75,14 @@ pub(super) async fn change(
     if person.disabled {
         app.turn_out(id);
     }
-    if role.is_some() || disabled.is_some() {
-        app.note(&by, Action::UserChanged, &person.user.username, from).await;
-    }
-    if tokens_per_month.is_some() {
-        app.note(&by, Action::LimitsChanged, &person.user.username, from).await;
+    for (changed, action) in [
+        (role.is_some(), Action::RoleChanged),
+        (disabled.is_some(), Action::UserChanged),
+        (tokens_per_month.is_some(), Action::LimitsChanged),
+    ] {
+        if changed {
+            app.note(&by, action, &person.user.username, from).await;
+        }
     }
     let (used, _) = app.store.tokens_of(id).await?;
     Ok(Answer(PersonAnswer { user: wire::Person::new(person, used, app.accounts.tokens_per_month) }))

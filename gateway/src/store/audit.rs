@@ -1,4 +1,4 @@
-//! What those who run the gateway have done. Never what anybody has said.
+//! What was done to accounts, and by those who run the gateway. Never what anybody has said.
 
 use sqlx::{FromRow, QueryBuilder, Row};
 
@@ -38,8 +38,20 @@ pub enum Action {
     UserChanged,
     /// An account is gone.
     UserDeleted,
+    /// An account's role was changed.
+    RoleChanged,
+    /// Somebody has made an account for themselves.
+    SignedUp,
     /// A password was changed.
     PasswordChanged,
+    /// All of somebody's sessions have ended.
+    SessionsRevoked,
+    /// An API key was made.
+    KeyMade,
+    /// An API key was revoked.
+    KeyRevoked,
+    /// The key of somebody's words was replaced.
+    DataKeyReplaced,
     /// An account's limits were changed.
     LimitsChanged,
 }
@@ -56,7 +68,13 @@ words!(Action {
     Action::UserMade = "user_made",
     Action::UserChanged = "user_changed",
     Action::UserDeleted = "user_deleted",
+    Action::RoleChanged = "role_changed",
+    Action::SignedUp = "signed_up",
     Action::PasswordChanged = "password_changed",
+    Action::SessionsRevoked = "sessions_revoked",
+    Action::KeyMade = "key_made",
+    Action::KeyRevoked = "key_revoked",
+    Action::DataKeyReplaced = "data_key_replaced",
     Action::LimitsChanged = "limits_changed",
 });
 
@@ -81,13 +99,13 @@ pub struct Entry {
     pub id: AuditId,
     /// When.
     pub at: Timestamp,
-    /// Who: a user name as it was then.
+    /// Who: a user name as it was then, or `console`.
     pub actor: String,
     /// What.
     pub action: Action,
     /// To whom or what: an id or a user name.
     pub target: String,
-    /// From which address.
+    /// From which address, or `console`.
     pub from: String,
 }
 
@@ -101,6 +119,12 @@ pub struct Wanted {
 }
 
 impl Entry {
+    /// Something that is done now at the gateway's own console.
+    #[must_use]
+    pub fn at_console(action: Action, target: impl ToString) -> Self {
+        Self::now("console", action, target, "console")
+    }
+
     /// Something that is done now.
     #[must_use]
     pub fn now(actor: &str, action: Action, target: impl ToString, from: impl ToString) -> Self {

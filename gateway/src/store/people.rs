@@ -156,7 +156,8 @@ fn is_administrator(person: &Person) -> bool {
 }
 
 async fn person(write: &mut DbConnection, user: UserId) -> Result<Option<Person>, StoreError> {
-    let sql = "SELECT id AS user_id, username, role, worker, created_at, disabled, tokens_per_month FROM users WHERE id = ?";
+    let sql =
+        "SELECT id AS user_id, username, role, worker, created_at, disabled, tokens_per_month FROM users WHERE id = ?";
     Ok(sqlx::query_as(sql).bind(user.to_string()).fetch_optional(write).await?)
 }
 

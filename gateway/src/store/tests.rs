@@ -158,7 +158,10 @@ async fn keys_belong_to_their_user() {
     let secret = Token::generate("").digest();
     let key = store.create_key(a.id, &NewKey::open("laptop"), &secret).await.unwrap().unwrap();
     assert!(key.is_stale(Timestamp::now()));
-    assert_eq!(store.key_user(&secret).await.unwrap(), Some(keys::Held { user: a.clone(), key: key.clone(), users_tokens: None }));
+    assert_eq!(
+        store.key_user(&secret).await.unwrap(),
+        Some(keys::Held { user: a.clone(), key: key.clone(), users_tokens: None })
+    );
     store.touch_key(key.id, Timestamp::now()).await.unwrap();
     assert!(!store.keys(a.id).await.unwrap()[0].0.is_stale(Timestamp::now()));
     assert_eq!(store.keys(b.id).await.unwrap(), []);

@@ -253,9 +253,7 @@ async fn taken(write: &mut DbConnection, payer: Payer, whose: Whose, now: Timest
     let (first, oldest) = (now.month().0, now.before(HOLD_LIFE).0);
     let query = match whose {
         Whose::Person => query_scalar(TAKEN_BY_USER).bind(&user).bind(first).bind(&user).bind(oldest),
-        Whose::Key => {
-            query_scalar(TAKEN_BY_KEY).bind(&user).bind(&key).bind(first).bind(&user).bind(&key).bind(oldest)
-        }
+        Whose::Key => query_scalar(TAKEN_BY_KEY).bind(&user).bind(&key).bind(first).bind(&user).bind(&key).bind(oldest),
     };
     let taken: i64 = query.fetch_one(write).await?;
     Ok(u64::try_from(taken).unwrap_or_default())

@@ -119,9 +119,8 @@ impl Choices {
     fn spent(&self) -> u64 {
         let spent = |(index, choice): (usize, &Choice)| {
             let guess = if choice.tokens > 0 { choice.prompt_guess } else { 0 };
-            let (prompt, answer) = choice.usage.map_or((guess, choice.tokens), |usage| {
-                (usage.prompt_tokens, usage.completion_tokens)
-            });
+            let (prompt, answer) =
+                choice.usage.map_or((guess, choice.tokens), |usage| (usage.prompt_tokens, usage.completion_tokens));
             u64::from(answer) + if index.is_multiple_of(self.per_prompt) { u64::from(prompt) } else { 0 }
         };
         self.choices.iter().enumerate().map(spent).sum()

@@ -129,4 +129,3 @@ macro_rules! sampling {
     };
 }
 pub(super) use sampling;
-

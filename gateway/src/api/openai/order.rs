@@ -52,7 +52,11 @@ impl Order {
     pub(super) fn expected(&self) -> Expected {
         let all = self.jobs.iter().map(Job::expected).enumerate();
         all.fold(Expected::default(), |sum, (index, more)| Expected {
-            prompt: if index.is_multiple_of(self.per_prompt) { sum.prompt.saturating_add(more.prompt) } else { sum.prompt },
+            prompt: if index.is_multiple_of(self.per_prompt) {
+                sum.prompt.saturating_add(more.prompt)
+            } else {
+                sum.prompt
+            },
             answer: sum.answer.saturating_add(more.answer),
         })
     }

@@ -106,7 +106,10 @@ async fn who_has_used_the_months_tokens_waits_for_the_next() {
     let refusal = crate::api::error::ApiError::from(refused);
     let form = serde_json::to_value(crate::api::openai::error::ErrorAnswer::from(refusal.refusal())).unwrap();
     assert_eq!(refusal.refusal().status, 429);
-    assert_eq!((&form["error"]["type"], &form["error"]["code"]), (&json!("insufficient_quota"), &json!("insufficient_quota")));
+    assert_eq!(
+        (&form["error"]["type"], &form["error"]["code"]),
+        (&json!("insufficient_quota"), &json!("insufficient_quota"))
+    );
     let next = Timestamp::now().month().1.to_string();
     let message = form["error"]["message"].as_str().unwrap();
     assert!(message.contains("100 tokens of your account") && message.contains(next.get(..10).unwrap()), "{message}");

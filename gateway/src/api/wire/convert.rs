@@ -58,7 +58,8 @@ impl From<users::Role> for UserRole {
 impl Person {
     /// With the tokens that were used, and what each may use unless it is said otherwise.
     pub(in crate::api) fn new(person: people::Person, used: u64, default: u64) -> Self {
-        let people::Person { user: users::User { id, username, role }, created_at, disabled, tokens_per_month } = person;
+        let people::Person { user: users::User { id, username, role }, created_at, disabled, tokens_per_month } =
+            person;
         let tokens = TokenBudget { used, per_month: tokens::budget(tokens_per_month, default) };
         Self { id, username, role: role.into(), created_at, disabled, tokens, own_budget: tokens_per_month.is_some() }
     }

@@ -154,7 +154,13 @@ async fn a_database_of_the_release_before_is_taken_over() {
     }
     drop(old);
     let keyring = Arc::new(Keyring::new(&sealing()));
-    let store = Store { writer, readers: database.readers().await.unwrap(), owner: Arc::default(), keyring, tokens_per_month: 0 };
+    let store = Store {
+        writer,
+        readers: database.readers().await.unwrap(),
+        owner: Arc::default(),
+        keyring,
+        tokens_per_month: 0,
+    };
     store.check_master().await.unwrap();
     assert!(found(&store).await.is_empty());
     assert_eq!(store.interrupt_running(&[], &interrupted()).await.unwrap(), 1);

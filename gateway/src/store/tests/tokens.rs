@@ -165,7 +165,10 @@ async fn another_month_begins_anew() {
     store.count(&[(Account { payer, day: before }, 1_000)], &[]).await.unwrap();
     assert_eq!(used(&store, user).await, 0);
     assert!(store.hold(payer, Expected::default()).await.unwrap().is_some());
-    store.count(&[(Account { payer, day: before + 1 }, 4), (Account { payer, day: before + 1 }, 6)], &[]).await.unwrap();
+    store
+        .count(&[(Account { payer, day: before + 1 }, 4), (Account { payer, day: before + 1 }, 6)], &[])
+        .await
+        .unwrap();
     assert!(matches!(store.hold(payer, Expected::default()).await, Err(StoreError::Exhausted(_))));
 }
 
