@@ -69,3 +69,28 @@ fn of_address(from: IpAddr) -> String {
 fn of_name(from: IpAddr, name: &str) -> String {
     format!("password {from} {name}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn wrong_tries_are_counted_and_good_ones_cost_nothing() {
+        let (doors, from) = (Doors::new(Cache::in_process()), IpAddr::from([192, 0, 2, 1]));
+        for _ in 0..30 {
+            assert_eq!(doors.sign_in(from, "anna").await, Ok(()));
+            doors.was_good(from, "anna").await;
+        }
+        for _ in 0..FOR_A_NAME.burst {
+            assert_eq!(doors.sign_in(from, "anna").await, Ok(()));
+        }
+        let Err(Closed(wait)) = doors.sign_in(from, "anna").await else { panic!("one too many") };
+        assert!(wait <= FOR_A_NAME.refill && wait > FOR_A_NAME.refill / 2, "{wait:?}");
+        assert_eq!(doors.sign_in(from, "ben").await, Ok(()), "another name");
+        assert_eq!(doors.sign_in(IpAddr::from([192, 0, 2, 2]), "anna").await, Ok(()), "another address");
+        for _ in 0..SETUP.burst {
+            assert_eq!(doors.setup(from).await, Ok(()));
+        }
+        assert!(doors.setup(from).await.is_err());
+    }
+}

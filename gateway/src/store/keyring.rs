@@ -23,8 +23,10 @@ use crate::{
 
 /// Users whose keys are in memory at one time.
 const REMEMBERED: usize = 4_096;
-/// How long they are: what another gateway has changed is seen after this.
+/// How long they are; wiped then, and read anew.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// How long they are taken for all there are: a key that somebody else has added is seen after this.
+pub(super) const TAKEN_FOR: Duration = Duration::from_secs(1);
 
 /// How a store seals.
 #[derive(Clone, Debug)]
@@ -63,7 +65,14 @@ struct State {
     others: Vec<Master>,
     /// The id of the one that came last, and wraps.
     newest: Option<String>,
-    users: HashMap<UserId, (Arc<UserKeys>, Instant)>,
+    users: HashMap<UserId, Remembered>,
+}
+
+struct Remembered {
+    keys: Arc<UserKeys>,
+    since: Instant,
+    /// When they were last all there are.
+    seen: Instant,
 }
 
 impl Master {
@@ -86,21 +95,30 @@ impl Keyring {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remembered(&self, user: UserId) -> Option<Arc<UserKeys>> {
+    /// A user's keys, and whether they can be taken for all there are.
+    fn remembered(&self, user: UserId) -> Option<(Arc<UserKeys>, bool)> {
         let state = self.state();
-        let (keys, since) = state.users.get(&user)?;
-        (since.elapsed() < REMEMBERED_FOR).then(|| keys.clone())
+        let found = state.users.get(&user).filter(|found| found.since.elapsed() < REMEMBERED_FOR)?;
+        Some((found.keys.clone(), found.seen.elapsed() < TAKEN_FOR))
+    }
+
+    /// They were all there are just now.
+    fn seen(&self, user: UserId) {
+        if let Some(found) = self.state().users.get_mut(&user) {
+            found.seen = Instant::now();
+        }
     }
 
     fn remember(&self, user: UserId, keys: &Arc<UserKeys>) {
         let mut state = self.state();
         if state.users.len() >= REMEMBERED {
-            state.users.retain(|_, (_, since)| since.elapsed() < REMEMBERED_FOR);
+            state.users.retain(|_, found| found.since.elapsed() < REMEMBERED_FOR);
         }
         if state.users.len() >= REMEMBERED {
             state.users.clear();
         }
-        state.users.insert(user, (keys.clone(), Instant::now()));
+        let now = Instant::now();
+        state.users.insert(user, Remembered { keys: keys.clone(), since: now, seen: now });
     }
 
     /// Wipes a user's keys from memory, once nobody uses them any more.
@@ -202,12 +220,23 @@ impl Store {
 
     /// What opens a user's words: nothing where nothing was ever sealed.
     pub(super) async fn keys_of(&self, user: UserId) -> Result<Arc<UserKeys>, StoreError> {
-        if let Some(keys) = self.keyring.remembered(user) {
-            return Ok(keys);
+        match self.keyring.remembered(user) {
+            Some((keys, true)) => return Ok(keys),
+            Some((keys, false)) if self.newest_generation(user).await? == keys.generation() => {
+                self.keyring.seen(user);
+                return Ok(keys);
+            }
+            _ => {}
         }
         let sql = "SELECT generation, master, wrapped FROM data_keys WHERE user_id = ? ORDER BY generation";
         let rows = sqlx::query(sql).bind(user.to_string()).fetch_all(&self.readers).await?;
         self.unwrapped(user, &rows).await
+    }
+
+    async fn newest_generation(&self, user: UserId) -> Result<u32, StoreError> {
+        let sql = "SELECT COALESCE(MAX(generation), 0) AS newest FROM data_keys WHERE user_id = ?";
+        let row = sqlx::query(sql).bind(user.to_string()).fetch_one(&self.readers).await?;
+        Ok(rows::number(&row, "newest")?)
     }
 
     async fn unwrapped(&self, user: UserId, rows: &[super::DbRow]) -> Result<Arc<UserKeys>, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::{
     Lock, Store, StoreError,
-    keyring::{Master, REMEMBERED_FOR, know},
+    keyring::{Master, REMEMBERED_FOR, TAKEN_FOR, know},
     repeat, rows,
 };
 use crate::{clock::Timestamp, id::UserId, master::MasterKey, vault::Place};
@@ -24,6 +24,8 @@ impl Store {
         let last = self.sealing_keys(user).await?.generation();
         repeat(|| self.add_key(user, last)).await?;
         self.keyring.forget(user);
+        // Who does not know the key yet could not read what is sealed with it.
+        tokio::time::sleep(2 * TAKEN_FOR).await;
         self.reseal(user).await?;
         let newest = self.keys_of(user).await?.generation();
         let replaced = Timestamp::now().before(RETIRED_FOR);

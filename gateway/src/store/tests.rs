@@ -23,7 +23,7 @@ use super::{
     branches::UpTo,
     conversations::Change,
     keys::NewKey,
-    messages::{Answer, FinishReason, Message, Status},
+    messages::{Answer, FinishReason, Message, Status, TurnError},
     progress::Progress,
     turns::{Ending, Place},
     users::{Role, User},

@@ -135,7 +135,15 @@ export type ModelView = { id: string, hash: string, context_tokens: number, demo
  */
 loading_permille: number | null, };
 
-export type ApiKey = { id: KeyId, label: string, created_at: Timestamp, last_used_at: Timestamp | null, };
+export type KeyScope = "chat" | "embeddings" | "models" | "metrics";
+
+export type TokenBudget = { used: number, 
+/**
+ * Null where nothing bounds them.
+ */
+per_month: number | null, };
+
+export type ApiKey = { id: KeyId, label: string, created_at: Timestamp, last_used_at: Timestamp | null, scopes: Array<KeyScope>, tokens: TokenBudget, };
 
 export type MemberRole = "node" | "gateway";
 
@@ -179,7 +187,7 @@ access_token: string,
  */
 expires_in: number, };
 
-export type UserAnswer = { user: User, };
+export type UserAnswer = { user: User, tokens: TokenBudget, };
 
 export type SessionId = string;
 
@@ -325,7 +333,15 @@ export type AuditList = { entries: Array<AuditEntry>, };
 
 export type KeyList = { keys: Array<ApiKey>, };
 
-export type NewKey = { label: string, };
+export type NewKey = { label: string, 
+/**
+ * All of them when missing.
+ */
+scopes?: Array<KeyScope>, 
+/**
+ * Tokens that may be used with it in a calendar month; without a limit when missing or 0.
+ */
+tokens_per_month?: number, };
 
 export type KeyAnswer = { key: ApiKey, secret: string, };
 
@@ -417,11 +433,23 @@ export type Person = { id: UserId, username: string, role: UserRole, created_at:
 /**
  * It cannot come in.
  */
-disabled: boolean, };
+disabled: boolean, tokens: TokenBudget, 
+/**
+ * Its budget is its own, and not what the gateway says for all.
+ */
+own_budget: boolean, };
 
 export type PersonList = { users: Array<Person>, };
 
-export type ChangePerson = { role?: UserRole, disabled?: boolean, };
+export type ChangePerson = { role?: UserRole, disabled?: boolean, 
+/**
+ * A budget of its own, in a calendar month (UTC); 0 for no limit.
+ */
+tokens_per_month?: number, 
+/**
+ * False gives it back what the gateway says for all.
+ */
+own_budget?: boolean, };
 
 export type PersonAnswer = { user: Person, };
 

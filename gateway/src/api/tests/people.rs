@@ -248,3 +248,36 @@ async fn a_worker_invites_nodes_and_sees_them_and_not_others() {
 async fn send_delete(site: &Site, guest: &Guest, path: String) -> u16 {
     send(site, Method::DELETE, &path, guest, json!({})).await.status.as_u16()
 }
+
+#[tokio::test]
+async fn what_happens_to_accounts_and_keys_is_noted() {
+    let (site, admin) = open_site(SignUp::Open).await;
+    let anna = site.post("/api/account", &Guest::default(), account("anna", None)).await.guest();
+    let key = site.post("/api/keys", &anna, json!({"label": "k"})).await.body["key"]["id"].as_str().unwrap().to_owned();
+    send(&site, Method::DELETE, &format!("/api/keys/{key}"), &anna, json!({})).await;
+    let change = json!({"old": "a good password", "new": "a better password"});
+    assert_eq!(send(&site, Method::PUT, "/api/account/password", &anna, change).await.status, 204);
+    let path = format!("/api/users/{}", id_of(&site, &admin, "anna").await);
+    send(&site, Method::PATCH, &path, &admin, json!({"role": "worker"})).await;
+    assert_eq!(send(&site, Method::DELETE, "/api/sessions", &anna, json!({})).await.status, 204);
+    let again = json!({"username": "anna", "password": "a better password"});
+    let anna = site.post("/api/session", &Guest::default(), again).await.guest();
+    send(&site, Method::DELETE, "/api/account", &anna, json!({"password": "a better password"})).await;
+    let log = site.get("/api/audit", &admin).await.body;
+    let line = |entry: &Value| {
+        ["actor", "action", "target", "from"].map(|field| entry[field].as_str().unwrap().to_owned()).join(" ")
+    };
+    let lines: Vec<_> = log["entries"].as_array().unwrap().iter().rev().map(line).collect();
+    let key_made = format!("anna key_made {key} 127.0.0.1");
+    let key_revoked = format!("anna key_revoked {key} 127.0.0.1");
+    let expected = [
+        "anna signed_up anna 127.0.0.1",
+        &key_made,
+        &key_revoked,
+        "anna password_changed anna 127.0.0.1",
+        "admin role_changed anna 127.0.0.1",
+        "anna sessions_revoked anna 127.0.0.1",
+        "anna user_deleted anna 127.0.0.1",
+    ];
+    assert_eq!(lines, expected);
+}

@@ -50,3 +50,28 @@ async fn windows_of_one_person_stay_in_step() {
     let bens_own = site.post("/api/conversations", &ben, json!({})).await.body["conversation"].clone();
     assert_eq!(bens.hear().await.unwrap(), json!({"type": "changed", "conversation": bens_own}));
 }
+
+#[tokio::test]
+async fn an_account_that_is_closed_has_no_windows_any_more() {
+    let site = Site::new().await;
+    let admin = site.person("admin", crate::store::users::Role::Admin).await;
+    let (anna, ben) = (site.user("anna").await, site.user("ben").await);
+    let address = serve(&site).await;
+    let mut pages = vec![];
+    for guest in [&anna, &anna, &ben, &admin] {
+        let mut page = Page::open(address, guest).await.unwrap();
+        assert_eq!(page.hear().await.unwrap()["type"], "hello");
+        pages.push(page);
+    }
+    let me = site.get("/api/me", &ben).await.body["user"]["id"].as_str().unwrap().to_owned();
+    change(&site, &anna, Method::DELETE, "/api/account", json!({"password": "a good password"})).await;
+    change(&site, &admin, Method::PATCH, &format!("/api/users/{me}"), json!({"disabled": true})).await;
+    for page in &mut pages[..3] {
+        assert_eq!(page.hear().await, Err(4401));
+    }
+    change(&site, &admin, Method::POST, "/api/conversations", json!({"title": "t"})).await;
+    assert_eq!(pages[3].hear().await.unwrap()["type"], "changed", "others stay");
+    for guest in [&anna, &ben] {
+        site.get("/api/me", guest).await.is(401, "not_signed_in");
+    }
+}

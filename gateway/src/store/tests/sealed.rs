@@ -66,7 +66,8 @@ async fn say_everything(store: &Store, user: &User, number: usize) -> (Conversat
     let mut progress = fresh();
     assert!(progress.grow(&[0x6b72_616d], "murmured progress"));
     store.keep(&[(turn, progress.clone())]).await.unwrap();
-    let ending = Ending { status: Status::Partial, progress: Some(progress), ..whole("murmured answer") };
+    let error = Some(TurnError { code: "node_lost".into(), message: "murmured error".into() });
+    let ending = Ending { status: Status::Partial, error, progress: Some(progress), ..whole("murmured answer") };
     store.finish(turn, &ending).await.unwrap().unwrap();
     store.title_by_model(conversation.id, &text("murmured title")).await.unwrap();
     (conversation.id, character.id)
@@ -232,8 +233,49 @@ async fn a_users_key_is_replaced_and_the_old_one_destroyed() {
     sqlx::query("UPDATE data_keys SET created_at = 0").execute(&store.writer).await.unwrap();
     store.rotate_key(user.id).await.unwrap();
     assert_eq!(generations().await, [2, 3], "the first was replaced long ago");
-    assert_eq!(said(&store, &user, id).await.messages.last().unwrap().text, text("murmured answer"));
+    let last = said(&store, &user, id).await.messages.pop().unwrap();
+    assert_eq!((last.text, last.error.unwrap().message.as_str()), (text("murmured answer"), "murmured error"));
     assert_eq!(store.picture(user.id, character).await.unwrap().unwrap().1, b"murmured picture");
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_elsewhere_is_seen_and_nobody_stumbles_over_it() {
+    let (store, dir) = store().await;
+    let user = user(&store, "a").await;
+    let (id, _) = say_everything(&store, &user, 1).await;
+    let elsewhere = open(&dir).await;
+    let rotating = elsewhere.rotate_key(user.id);
+    let reading = async {
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(4) {
+            assert_eq!(said(&store, &user, id).await.conversation.title, text("murmured title"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (rotated, ()) = tokio::join!(rotating, reading);
+    rotated.unwrap();
+    assert_eq!(store.keys_of(user.id).await.unwrap().generation(), 2);
+    elsewhere.delete_person(user.id).await.unwrap();
+    tokio::time::sleep(super::super::keyring::TAKEN_FOR).await;
+    assert_eq!(store.keys_of(user.id).await.unwrap().generation(), 0, "nor is one that was deleted elsewhere");
+}
+
+#[tokio::test]
+async fn what_broke_is_sealed_and_what_an_earlier_release_wrote_of_it_is_sealed_later() {
+    let (store, _dir) = store().await;
+    let user = user(&store, "a").await;
+    let (id, _) = say_everything(&store, &user, 1).await;
+    let error = async || said(&store, &user, id).await.messages.pop().unwrap().error.unwrap().message;
+    assert_eq!(error().await, "murmured error");
+    let sql = "UPDATE messages SET sealed_error = NULL, error_message = 'an old error' WHERE error_code IS NOT NULL";
+    sqlx::query(sql).execute(&store.writer).await.unwrap();
+    assert_eq!(error().await, "an old error");
+    sqlx::query("UPDATE data_keys SET all_sealed = 0").execute(&store.writer).await.unwrap();
+    assert_eq!(store.seal_all().await.unwrap(), 1);
+    assert_eq!(error().await, "an old error");
+    let left = "SELECT COUNT(*) FROM messages WHERE error_message IS NOT NULL";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&store.readers).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
