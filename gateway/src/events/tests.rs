@@ -84,6 +84,9 @@ async fn windows_at_two_gateways_hear_the_same() {
     }
     assert_eq!(orders.recv().await.unwrap(), Order::Stop(user, turn));
     assert_eq!(orders.recv().await.unwrap(), Order::StopIn(user, id));
+    at_a.tell(user, Event::Out);
+    assert_eq!(heard(&mut window).await, "out");
+    assert_eq!(orders.recv().await.unwrap(), Order::Out(user));
     redis.hang();
     while b.is_up() {
         tokio::time::sleep(Duration::from_millis(10)).await;
