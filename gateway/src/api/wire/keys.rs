@@ -49,6 +49,7 @@ pub struct NewKey {
     /// All of them when missing.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(min_items = 1)]
     pub scopes: Option<Vec<KeyScope>>,
     /// Tokens that may be used with it in a calendar month; without a limit when missing or 0.
     #[serde(default)]
