@@ -23,6 +23,8 @@ const titles: Record<string, string> = {
   model_not_here: 'Das Modell dieser Antwort ist gerade nicht da',
   cannot_go_on: 'Diese Antwort kann nicht weitergehen',
   too_many_turns: 'Es laufen schon genug Antworten',
+  insufficient_quota: 'Die Tokens dieses Monats sind aufgebraucht',
+  account_closed: 'Dieses Konto wurde geschlossen',
   busy: 'Das Gateway ist beschäftigt',
   stopping: 'Das Gateway wird neu gestartet',
   unreachable: 'Das Gateway ist nicht erreichbar',
@@ -39,6 +41,8 @@ const reasons: Record<string, string> = {
   name_taken: 'Diesen Namen gibt es schon.',
   rate_limit_exceeded: 'Das waren zu viele Anfragen. Warte einen Moment.',
   node_lost: 'Kein anderer Knoten mit diesem Modell ist da, um weiterzumachen. Was angekommen war, bleibt erhalten.',
+  insufficient_quota: 'Am Ersten des nächsten Monats gibt es neue. Mehr davon kann dir die Verwaltung geben.',
+  account_closed: 'Was du geschrieben hast, wird nicht mehr beantwortet.',
   no_node: 'Sobald ein Knoten dazukommt, kannst du fragen.',
   storage_full: 'Was du geschrieben hast, ist noch hier. Versuche es später noch einmal, und sage der Verwaltung Bescheid.',
 }

@@ -24,6 +24,8 @@ const titles: Record<string, string> = {
   model_not_here: 'The model of this answer is not here right now',
   cannot_go_on: 'This answer cannot go on',
   too_many_turns: 'Enough answers are running already',
+  insufficient_quota: 'The tokens of this month are used up',
+  account_closed: 'This account was closed',
   busy: 'The gateway is busy',
   stopping: 'The gateway is being restarted',
   unreachable: 'The gateway cannot be reached',
