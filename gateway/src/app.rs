@@ -428,6 +428,7 @@ impl Running {
         life.drain.cancel();
         life.tasks.close();
         if self.app.turns.hand_over() {
+            self.app.tapes.hand_over();
             tracing::info!("other gateways go on with what is being answered");
         }
         // What comes from now on would be handed over to one that stops.

@@ -189,7 +189,10 @@ impl Gateway {
 fn guest((status, head, body): (u16, String, Value)) -> Guest {
     assert_eq!(status, 200, "{body}");
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-    Guest { access: body["access_token"].as_str().unwrap().to_owned(), cookie: cookie.split(';').next().unwrap().into() }
+    Guest {
+        access: body["access_token"].as_str().unwrap().to_owned(),
+        cookie: cookie.split(';').next().unwrap().into(),
+    }
 }
 
 fn path(path: &Path) -> &str {

@@ -34,6 +34,21 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
+/// As [`Json`], and the body as it came.
+pub struct JsonAndBody<T>(pub T, pub Bytes);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonAndBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::NotJson);
+        }
+        let body = collect(request.into_body(), MAX_BODY).await?;
+        Ok(Self(parse(&body)?, body))
+    }
+}
+
 /// The longest file that can be taken in, in bytes.
 const MAX_LARGE_BODY: usize = 8 << 20;
 

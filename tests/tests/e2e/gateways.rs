@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use starling_gateway::app::Running;
 use starling_tests::{Answer, Chat, PATIENCE, RedisServer, TestNode, TestSwarm, expected_text};
 
+use super::readers::{Client, Line};
+
 /// Some six seconds for an answer.
 const STEADY: &str = "seed=1,tokens_per_second=100,answer_tokens=600,slots=4";
 
@@ -262,4 +264,86 @@ async fn an_answer_that_was_taken_over_from_a_gateway_that_lives_has_one_owner_a
     let end = here.read(&mut answer, usize::MAX).await.unwrap();
     is_whole("go on", &answer, &end, &pair.stored(&conversation).await);
     assert_eq!(pair.a.gateway.app().turns.running(), 0);
+}
+
+/// Some question of a program's, at a gateway.
+async fn stream(pair: &Pair, question: &str) -> reqwest::Response {
+    let body = json!({
+        "model": "scripted", "stream": true, "stream_options": {"include_usage": true},
+        "messages": [{"role": "user", "content": question}],
+    });
+    let request = pair.a.http.post(pair.a.url("/v1/chat/completions")).bearer_auth(&pair.a.key).json(&body);
+    request.header("x-starling-resumable", "true").send().await.unwrap()
+}
+
+async fn tokens_used(http: &reqwest::Client, gateway: &Running, access: &str) -> u64 {
+    let url = format!("http://{}/api/me", gateway.http());
+    let me: Value = http.get(url).bearer_auth(access).send().await.unwrap().json().await.unwrap();
+    me["tokens"]["used"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_a_gateway_that_is_told_to_stop_goes_on_at_the_other_from_its_event_id() {
+    let Pair { a, b, redis: _redis, _node, _data } = Pair::met().await;
+    let pair = Pair { a, b, redis: _redis, _node, _data };
+    let (http, key, access) = (pair.a.http.clone(), pair.a.key.clone(), pair.a.access.clone());
+    let (mut client, mut line) = (Client::default(), Line::new(stream(&pair, "stream on").await));
+    client.read(&mut line, 300).await;
+    let Pair { a, b, .. } = pair;
+    let stopping = a.stop_gateway_within(PATIENCE);
+    let rest = client.read(&mut line, usize::MAX);
+    let (_headless, ()) = tokio::join!(stopping, rest);
+    assert!(!client.done, "it has not ended there");
+    let url = format!("http://{}/v1/chat/completions/{}/events", b.http(), client.id);
+    let more = || http.get(&url).bearer_auth(&key).header("last-event-id", client.last_event());
+    let stranger = http.get(&url).bearer_auth(&access).header("last-event-id", format!("{}:99999", client.id));
+    assert_eq!(stranger.send().await.unwrap().status(), 410, "that event never was");
+    let response = more().send().await.unwrap();
+    client.read(&mut Line::new(response), usize::MAX).await;
+    assert!(client.done);
+    assert_eq!(client.text, expected_text(STEADY, "stream on", None), "exactly once");
+    let again = http.get(&url).bearer_auth(&key).header("last-event-id", client.last_event()).send().await.unwrap();
+    assert_eq!(again.status(), 200, "it is kept there for a while");
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let used = tokens_used(&http, &b, &access).await;
+        if used > 600 {
+            assert!(used < 700, "six hundred tokens and a short prompt count once: {used}");
+            break;
+        }
+        assert!(Instant::now() < limit, "never counted: {used}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_closed_at_one_gateway_ends_at_both() {
+    let pair = Pair::met().await;
+    let admin = |method: reqwest::Method, path: &str| {
+        pair.a.http.request(method, format!("http://{}{path}", pair.b.http())).bearer_auth(&pair.a.access)
+    };
+    let hash = pair.b.app().passwords.hash("a good password".to_owned().into()).await.unwrap();
+    let anna =
+        pair.b.app().store.create_user("anna", &hash, starling_gateway::store::users::Role::User).await.unwrap().id;
+    let person = json!({"username": "anna", "password": "a good password"});
+    let sign_in = pair.a.http.post(pair.a.url("/api/session")).json(&person).send().await.unwrap();
+    let access = sign_in.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+    let mut chat = at(&pair.a.gateway, &access).await;
+    begin(&mut chat, "go on", 100).await;
+    let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": "and on"}]});
+    let streamed = pair.a.http.post(pair.a.url("/v1/chat/completions")).bearer_auth(&access).json(&body);
+    let mut line = Line::new(streamed.send().await.unwrap());
+    assert!(line.event().await.is_some());
+    assert_eq!(
+        admin(reqwest::Method::DELETE, &format!("/api/users/{anna}")).json(&json!({})).send().await.unwrap().status(),
+        204
+    );
+    let mut last = String::new();
+    while let Some(event) = line.event().await {
+        last = event;
+    }
+    assert!(last.contains("account_closed"), "{last}");
+    until("nothing is computed", || pair.a.gateway.app().turns.running() == 0).await;
+    let me = pair.a.http.get(pair.a.url("/api/me")).bearer_auth(&access).send().await.unwrap();
+    assert_eq!(me.status(), 401, "at the other gateway, at once");
 }

@@ -15,30 +15,30 @@ const ENDLESS: &str = "seed=1,tokens_per_second=20,answer_tokens=20000,context_t
 
 /// A client of a resumable answer.
 #[derive(Default)]
-struct Client {
+pub(super) struct Client {
     /// The answer, once an event has named it.
-    id: String,
+    pub(super) id: String,
     /// The last event that came.
-    seen: u64,
-    text: String,
-    done: bool,
+    pub(super) seen: u64,
+    pub(super) text: String,
+    pub(super) done: bool,
 }
 
 /// What comes over one connection.
-struct Line {
+pub(super) struct Line {
     chunks: BoxStream<'static, reqwest::Result<Vec<u8>>>,
     rest: Vec<u8>,
 }
 
 impl Line {
-    fn new(response: Response) -> Self {
+    pub(super) fn new(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         let chunks = response.bytes_stream().map(|chunk| chunk.map(|chunk| chunk.to_vec())).boxed();
         Self { chunks, rest: vec![] }
     }
 
     /// The next event; `None` when the answer is over.
-    async fn event(&mut self) -> Option<String> {
+    pub(super) async fn event(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.rest.windows(2).position(|two| two == b"\n\n") {
                 let event = self.rest.drain(..end + 2).collect();
@@ -52,7 +52,7 @@ impl Line {
 
 impl Client {
     /// Reads until the text is that long, or to its end.
-    async fn read(&mut self, line: &mut Line, bytes: usize) {
+    pub(super) async fn read(&mut self, line: &mut Line, bytes: usize) {
         while self.text.len() < bytes {
             let Some(event) = line.event().await else { return };
             self.take(&event);
@@ -76,7 +76,7 @@ impl Client {
         }
     }
 
-    fn last_event(&self) -> String {
+    pub(super) fn last_event(&self) -> String {
         format!("{}:{}", self.id, self.seen)
     }
 

@@ -6,7 +6,11 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
-use starling_protocol::message::{Finish, Style, TokenLogprob, Usage};
+use serde::{Deserialize, Serialize};
+use starling_protocol::{
+    limits::MAX_CONTINUE_TOKENS,
+    message::{Finish, Style, Task, TokenLogprob, Usage},
+};
 
 use tokio::time::Instant;
 
@@ -29,6 +33,25 @@ pub(super) struct Choices {
     logprobs: bool,
     /// What they run up together.
     tab: Tab,
+    /// Of that, what another gateway has counted.
+    counted: u64,
+}
+
+/// What it takes to go on with answers at another gateway.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    choices: Vec<KeptChoice>,
+    /// Tokens that are counted already.
+    counted: u64,
+}
+
+/// What there is of one answer: its text as the model wrote it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct KeptChoice {
+    tokens: Vec<u32>,
+    text: String,
+    /// Of a whole one: of its prompt, of these cached, and of itself.
+    usage: Option<[u32; 3]>,
 }
 
 struct Choice {
@@ -46,6 +69,8 @@ struct Choice {
     prompt_guess: u32,
     /// Once it is whole.
     usage: Option<Usage>,
+    /// What there is of it, as long as one can go on behind that.
+    kept: Option<KeptChoice>,
 }
 
 /// More of one of the answers.
@@ -61,15 +86,39 @@ pub(super) struct News {
     pub(super) finish: Option<&'static str>,
     /// Nothing of the answer yet, but its model is being loaded: so much of a thousand has come.
     pub(super) loading: Option<u32>,
+    /// Another gateway has sent this already.
+    pub(super) again: bool,
 }
 
 impl Choices {
     pub(super) fn start(dispatch: &Dispatch, order: Order, tab: Tab) -> Self {
-        let Order { jobs, per_prompt, tools, logprobs } = order;
-        let (began, choices) = (Instant::now(), jobs.iter().map(Choice::of).collect());
-        let start = |(choice, job)| read(choice, dispatch.start(job));
-        let events = jobs.into_iter().enumerate().map(start).collect();
-        Self { events, choices, began, per_prompt, tools, logprobs, tab }
+        Self::go_on(dispatch, order, tab, Kept::default())
+    }
+
+    /// Goes on behind what another gateway has given of them.
+    pub(super) fn go_on(dispatch: &Dispatch, order: Order, tab: Tab, kept: Kept) -> Self {
+        let Order { jobs, per_prompt, tools, logprobs, keeps } = order;
+        let (mut there, mut choices, mut events) = (kept.choices.into_iter(), vec![], SelectAll::new());
+        for (index, mut job) in jobs.into_iter().enumerate() {
+            let choice = Choice::of(&job, there.next().unwrap_or_default(), keeps);
+            if choice.usage.is_none() {
+                if let (Task::Chat(chat), Some(kept)) = (&mut job.task, &choice.kept) {
+                    chat.continue_from.clone_from(&kept.tokens);
+                }
+                events.push(read(index, dispatch.start(job)));
+            }
+            choices.push(choice);
+        }
+        Self { events, choices, began: Instant::now(), per_prompt, tools, logprobs, tab, counted: kept.counted }
+    }
+
+    /// What it takes to go on with them; `None` where that is too much.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let choices = self.choices.iter().map(|choice| {
+            let usage = choice.usage.map(|usage| [usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens]);
+            Some(KeptChoice { usage, ..choice.kept.clone()? })
+        });
+        Some(Kept { choices: choices.collect::<Option<_>>()?, counted: self.spent() })
     }
 
     /// How many there are.
@@ -138,17 +187,24 @@ impl Choices {
             AnswerEvent::Started { placement, accepted, .. } => {
                 // Who was not told of tools calls none.
                 let style = Style { tool_calls: accepted.style.tool_calls && self.tools, ..accepted.style };
-                if !of.begun {
-                    of.parser = Parser::new(style);
-                }
                 of.placement = Some(placement);
                 of.queue = of.queue.or_else(since);
-                None
+                if of.begun {
+                    return None;
+                }
+                of.parser = Parser::new(style);
+                let there = of.kept.as_ref().map(|kept| &kept.text).filter(|text| !text.is_empty())?;
+                Some(News { parts: of.parser.push(there), again: true, ..News::of(choice) })
             }
             AnswerEvent::Piece { text, logprobs, tokens } => {
                 of.begun = true;
                 of.tokens = of.tokens.saturating_add(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
                 of.first_token = of.first_token.or_else(since);
+                if let Some(kept) = &mut of.kept {
+                    kept.tokens.extend_from_slice(&tokens);
+                    kept.text.push_str(&text.0);
+                }
+                of.kept.take_if(|kept| kept.tokens.len() > MAX_CONTINUE_TOKENS);
                 let logprobs = if self.logprobs { logprobs } else { vec![] };
                 Some(News { parts: of.parser.push(&text.0), tokens: tokens.len(), logprobs, ..News::of(choice) })
             }
@@ -164,28 +220,34 @@ impl Choices {
 
 impl News {
     pub(super) fn of(choice: usize) -> Self {
-        Self { choice, parts: vec![], tokens: 0, logprobs: vec![], finish: None, loading: None }
+        Self { choice, parts: vec![], tokens: 0, logprobs: vec![], finish: None, loading: None, again: false }
     }
 }
 
 impl Drop for Choices {
     fn drop(&mut self) {
-        let spent = self.spent();
+        let spent = self.spent().saturating_sub(self.counted);
         self.tab.comes_to(spent);
     }
 }
 
 impl Choice {
-    fn of(job: &Job) -> Self {
+    fn of(job: &Job, kept: KeptChoice, keeps: bool) -> Self {
+        let usage = |[prompt_tokens, cached_tokens, completion_tokens]: [u32; 3]| Usage {
+            prompt_tokens,
+            cached_tokens,
+            completion_tokens,
+        };
         Self {
             parser: Parser::new(Style::default()),
             begun: false,
             placement: None,
             queue: None,
             first_token: None,
-            tokens: 0,
+            tokens: u32::try_from(kept.tokens.len()).unwrap_or(u32::MAX),
             prompt_guess: job.expected().prompt,
-            usage: None,
+            usage: kept.usage.map(usage),
+            kept: keeps.then_some(kept),
         }
     }
 }

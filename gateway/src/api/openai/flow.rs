@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Begun,
-    choices::{Choices, News},
+    choices::{Choices, Kept, News},
 };
 use crate::dispatch::DispatchError;
 
@@ -69,6 +69,21 @@ impl Flow {
         let mut flow = Self { id, form: Box::new(form), choices: Some(choices), ready: VecDeque::new(), cancel };
         flow.take(first);
         flow
+    }
+
+    /// One that goes on behind what another gateway has given of it.
+    pub(super) fn going_on(id: String, form: impl Form + 'static, choices: Choices, cancel: CancellationToken) -> Self {
+        Self { id, form: Box::new(form), choices: Some(choices), ready: VecDeque::new(), cancel }
+    }
+
+    /// What it takes to go on with it elsewhere, behind the events that are ready; `None` when it has ended, or cannot.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.choices.as_ref()?.kept()
+    }
+
+    /// The events that are ready.
+    pub(super) fn ready(&mut self) -> impl Iterator<Item = String> {
+        self.ready.drain(..)
     }
 
     /// The answer's id.

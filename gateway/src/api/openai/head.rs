@@ -1,13 +1,13 @@
 //! What all parts of one answer have in common, and what it cost, in OpenAI's form.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use starling_protocol::message::Usage as Counted;
 use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, id::MessageId};
 
 /// What all parts of one answer have in common.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) id: String,
     pub(super) created: i64,

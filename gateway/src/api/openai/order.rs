@@ -8,6 +8,7 @@ use starling_protocol::{
 use crate::{
     dispatch::{Job, Priority},
     id::UserId,
+    secret,
     store::tokens::Expected,
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Order {
     pub(super) tools: bool,
     /// Whether log-probabilities are wanted.
     pub(super) logprobs: bool,
+    /// Whether it may have to go on at another gateway.
+    pub(super) keeps: bool,
 }
 
 /// For whom, and by what.
@@ -45,7 +48,35 @@ impl Order {
             per_prompt: each as usize,
             tools: chats.iter().any(may_call),
             logprobs: chats.iter().any(|chat| chat.sampling.top_logprobs.is_some()),
+            keeps: false,
         }
+    }
+
+    /// It may have to go on elsewhere: what there is of it is kept, and the seeds that nobody has given are drawn, so that
+    /// it goes on as it would have here.
+    pub(super) fn draw_seeds(&mut self) -> Vec<Option<u64>> {
+        self.keeps = true;
+        let draw = |job: &mut Job| {
+            let Task::Chat(chat) = &mut job.task else { return None };
+            if chat.sampling.seed.is_none() {
+                chat.sampling.seed = Some(u64::from_le_bytes(secret::random()));
+                chat.sampling.drawn = true;
+                return chat.sampling.seed;
+            }
+            None
+        };
+        self.jobs.iter_mut().map(draw).collect()
+    }
+
+    /// The same that were drawn elsewhere.
+    pub(super) fn with_seeds(mut self, drawn: &[Option<u64>]) -> Self {
+        self.keeps = true;
+        for (job, seed) in self.jobs.iter_mut().zip(drawn) {
+            if let (Task::Chat(chat), Some(seed)) = (&mut job.task, seed) {
+                (chat.sampling.seed, chat.sampling.drawn) = (Some(*seed), true);
+            }
+        }
+        self
     }
 
     /// What all of it may come to. A prompt counts once, however many answers there are to it.

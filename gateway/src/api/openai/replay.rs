@@ -5,7 +5,11 @@
 //! tape: if its connection breaks it has a few seconds to ask for the events behind the last it has seen. What nobody
 //! has read yet is bounded, and so the node waits for a slow reader; what was read is kept for a while, since
 //! written does not mean arrived.
+//!
+//! A gateway that is told to stop while others share its Redis leaves there what it takes to go on (`handover`), and the
+//! one that is asked for more goes on with it.
 
+mod handover;
 mod tape;
 
 use std::{
@@ -19,10 +23,15 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
-use self::tape::{Look, Tape};
-use super::flow::Flow;
-use crate::{api::error::ApiError, id::UserId, life::Life};
+use self::tape::Look;
+pub(super) use self::{
+    handover::{Handover, Origin, find, give_back},
+    tape::Tape,
+};
+use super::{choices::Kept, flow::Flow};
+use crate::{api::error::ApiError, app::App, cache::Cache, id::UserId, life::Life};
 
 /// How long an answer goes on without its reader, and how long a whole one is kept.
 const GRACE: Duration = Duration::from_secs(15);
@@ -35,7 +44,25 @@ const MAX_TAPES: usize = 64;
 ///
 /// The lock is held for a look into the map and never while anything is awaited.
 #[derive(Clone, Default)]
-pub struct Tapes(Arc<Mutex<HashMap<String, Arc<Shared>>>>);
+pub struct Tapes {
+    running: Arc<Mutex<HashMap<String, Arc<Shared>>>>,
+    /// Another gateway goes on with them.
+    leave: CancellationToken,
+}
+
+/// An answer that is to be recorded: whose, what gives it, and where it came from.
+pub(super) struct Recording {
+    pub(super) owner: UserId,
+    pub(super) flow: Flow,
+    pub(super) origin: Origin,
+}
+
+/// What recording takes.
+struct Means {
+    cache: Cache,
+    life: Life,
+    leave: CancellationToken,
+}
 
 /// One answer, between the task that records it and who reads it.
 struct Shared {
@@ -54,19 +81,27 @@ struct Place {
 }
 
 impl Tapes {
-    /// Records an answer, and follows it from its beginning.
+    /// Other gateways go on with what is recorded here.
+    pub fn hand_over(&self) {
+        self.leave.cancel();
+    }
+
+    /// Records an answer behind what is on a tape of it, and follows it from behind number `seen`.
     ///
     /// # Errors
-    /// When there are as many as may be.
+    /// When there are as many as may be, or those events are gone.
     pub(super) fn record(
         &self,
-        owner: UserId,
-        flow: Flow,
-        life: &Life,
+        app: &App,
+        recording: Recording,
+        tape: Tape,
+        seen: u64,
     ) -> Result<impl Stream<Item = (u64, String)> + Send + use<>, ApiError> {
+        let Recording { owner, flow, origin } = recording;
         let id = flow.id().to_owned();
-        let (tape, alone_since) = (watch::Sender::new(Tape::default()), watch::Sender::new(None));
+        let (tape, alone_since) = (watch::Sender::new(tape), watch::Sender::new(None));
         let shared = Arc::new(Shared { owner, tape, room: Notify::new(), alone_since });
+        let reader = Reader::new(&shared, seen)?;
         self.with(|tapes| {
             let of_user = tapes.values().filter(|tape| tape.owner == owner).count();
             if of_user >= MAX_PER_USER || tapes.len() >= MAX_TAPES {
@@ -76,8 +111,8 @@ impl Tapes {
             Ok(())
         })?;
         let place = Place { tapes: self.clone(), id };
-        let reader = Reader::new(&shared, 0)?;
-        life.tasks.spawn(record(shared, flow, place, life.clone()));
+        let means = Means { cache: app.cache.clone(), life: app.life.clone(), leave: self.leave.clone() };
+        app.life.tasks.spawn(record(shared, flow, origin, place, means));
         Ok(reader.events())
     }
 
@@ -97,7 +132,7 @@ impl Tapes {
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Arc<Shared>>) -> T) -> T {
         // A panic under the lock cannot leave the map half changed: each use is one insert or remove.
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -108,7 +143,8 @@ impl Drop for Place {
 }
 
 /// From the node onto the tape, until the answer has ended or nobody wants it any more.
-async fn record(shared: Arc<Shared>, mut flow: Flow, _place: Place, life: Life) {
+async fn record(shared: Arc<Shared>, mut flow: Flow, origin: Origin, _place: Place, means: Means) {
+    let Means { cache, life, leave } = means;
     loop {
         let next = async {
             // At the gateway's end the answer has one more event, whether there is room or not.
@@ -118,16 +154,42 @@ async fn record(shared: Arc<Shared>, mut flow: Flow, _place: Place, life: Life) 
         let event = tokio::select! {
             event = next => event,
             () = shared.abandoned() => return tracing::debug!("nobody has come back for an answer"),
+            () = leave.cancelled() => {
+                hand_over(&shared, flow, origin, &cache).await;
+                return shared.tape.send_modify(Tape::end);
+            }
         };
         let Some(event) = event else { break };
         shared.tape.send_modify(|tape| tape.push(event));
     }
+    let id = flow.id().to_owned();
     drop(flow);
     shared.tape.send_modify(Tape::end);
     tokio::select! {
         () = shared.abandoned() => {}
-        // A reader that is there has the tape; one that is not cannot come any more.
-        () = life.drain.cancelled() => {}
+        // A reader that is there has the tape; one that is not can come to another gateway.
+        () = life.drain.cancelled() => leave_there(&shared, &id, origin, None, &cache).await,
+    }
+}
+
+/// Leaves it to whichever gateway is asked for the rest. Its reader's connection ends without the answer's end, so that
+/// nobody takes it for whole.
+async fn hand_over(shared: &Shared, mut flow: Flow, origin: Origin, cache: &Cache) {
+    let id = flow.id().to_owned();
+    shared.tape.send_modify(|tape| flow.ready().for_each(|event| tape.push(event)));
+    let kept = flow.kept();
+    // What it has come to is counted when it is dropped.
+    drop(flow);
+    leave_there(shared, &id, origin, kept, cache).await;
+}
+
+async fn leave_there(shared: &Shared, id: &str, origin: Origin, kept: Option<Kept>, cache: &Cache) {
+    if cache.others() == 0 {
+        return;
+    }
+    let tape = shared.tape.borrow().events();
+    if !handover::leave(cache, id, shared.owner, origin, kept, tape).await {
+        tracing::debug!("an answer could not be handed over");
     }
 }
 

@@ -8,10 +8,10 @@ use starling_protocol::{
 };
 
 use super::{
-    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, KeyScope, LoadableView, MemberRole,
-    Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat, NetworkView,
-    NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, TokenBudget, UsedMemory, User,
-    UserRole,
+    Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, KeyScope, LoadableView,
+    MemberRole, Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat,
+    NetworkView, NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, TokenBudget, UsedMemory,
+    User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{

@@ -49,7 +49,11 @@ impl Chunks {
 impl Form for Chunks {
     /// A chunk for each part; the tokens' log-probabilities are in the first.
     fn take(&mut self, news: News, choices: &Choices, ready: &mut VecDeque<String>) {
-        let News { choice: index, parts, logprobs, finish, .. } = news;
+        let News { choice: index, parts, logprobs, finish, again, .. } = news;
+        if again {
+            self.said[index].role = true;
+            return parts.into_iter().for_each(|part| drop(self.said[index].delta(part)));
+        }
         let plain = |delta: Delta, logprobs: Vec<TokenLogprob>| {
             let logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
             ChunkChoice { index, delta, logprobs, finish_reason: None }

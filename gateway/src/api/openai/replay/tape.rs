@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use futures::{Stream, stream};
+
 /// Events that nobody has read, in bytes: then there is no room for more.
 const MAX_UNREAD: usize = 1 << 20;
 /// Of what was read, this many bytes are kept in case that it did not arrive.
@@ -9,7 +11,7 @@ const MAX_READ: usize = 1 << 20;
 
 /// Events, numbered from 1 without a gap. One reads them at a time.
 #[derive(Default)]
-pub(super) struct Tape {
+pub(in crate::api::openai) struct Tape {
     events: VecDeque<String>,
     /// Events that were let go.
     gone: u64,
@@ -34,6 +36,28 @@ pub(super) enum Look {
 }
 
 impl Tape {
+    /// One that another gateway has begun, with the events behind those that it has let go.
+    pub(super) fn of(gone: u64, events: Vec<String>) -> Self {
+        let mut tape = Self { gone, read: gone, ..Self::default() };
+        events.into_iter().for_each(|event| tape.push(event));
+        tape
+    }
+
+    /// What there is behind number `seen`, for one who takes it all at once.
+    pub(in crate::api::openai) fn rest(
+        mut self,
+        seen: u64,
+    ) -> Option<impl Stream<Item = (u64, String)> + Send + use<>> {
+        self.rewind(seen)?;
+        let behind = self.events.into_iter().zip(self.gone + 1..).map(|(event, number)| (number, event));
+        Some(stream::iter(behind.filter(move |(number, _)| *number > seen)))
+    }
+
+    /// The events that are here, and how many were let go before them.
+    pub(super) fn events(&self) -> (u64, Vec<String>) {
+        (self.gone, self.events.iter().cloned().collect())
+    }
+
     pub(super) fn push(&mut self, event: String) {
         self.bytes[1] += event.len();
         self.events.push_back(event);
@@ -114,6 +138,22 @@ mod tests {
         let third = tape.rewind(4).unwrap();
         assert_eq!(tape.read(third), Look::End, "it was all there");
         assert!(tape.rewind(5).is_none(), "that one never was");
+    }
+
+    #[test]
+    fn another_gateway_goes_on_where_the_first_one_was() {
+        let mut tape = of(3);
+        tape.gone = 4;
+        let (gone, events) = tape.events();
+        let mut there = Tape::of(gone, events);
+        assert!(there.rewind(3).is_none() && there.rewind(8).is_none());
+        there.push("4".to_owned());
+        let reader = there.rewind(6).unwrap();
+        let event = |number, data: &str| Look::Event(number, data.to_owned());
+        assert_eq!(
+            [there.read(reader), there.read(reader), there.read(reader)],
+            [event(7, "3"), event(8, "4"), Look::Nothing]
+        );
     }
 
     #[test]
