@@ -11,6 +11,12 @@ export function countOf(text: string): number {
   return /^\s*\d{1,9}\s*$/.test(text) ? Number(text) : 0
 }
 
+/** What somebody has typed as a number of tokens, none of them as 0; -1, which the gateway refuses, for what is no number. */
+export function tokensOf(text: string): number {
+  const typed = text.trim()
+  return /^\d{0,15}$/.test(typed) ? Number(typed) : -1
+}
+
 export function inviteState({ revoked_at, uses, max_uses, expires_at }: Invite, now: number): InviteState {
   if (revoked_at) return 'revoked'
   if (uses >= max_uses) return 'usedUp'

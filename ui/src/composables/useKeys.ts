@@ -1,7 +1,7 @@
 // The API keys of the signed-in person. A secret is held only until the page is left.
 import { ref, shallowRef } from 'vue'
 import { api } from '../net/api'
-import type { ApiKey } from '../wire'
+import type { ApiKey, NewKey } from '../wire'
 import { noteExpiry } from './useSession'
 
 export function useKeys() {
@@ -19,8 +19,8 @@ export function useKeys() {
     }
   }
 
-  async function make(label: string): Promise<void> {
-    const made = await api.makeKey(label).catch(told)
+  async function make(what: NewKey): Promise<void> {
+    const made = await api.makeKey(what).catch(told)
     keys.value = [made.key, ...keys.value]
     secret.value = made.secret
   }

@@ -1,7 +1,7 @@
 // The gateway's JSON API as typed functions. Knows nothing of Vue or of pages.
 import type {
   ApiKey, ChangeConversation, ChangePerson, Character, Conversation, Memory, MemoryStanding, Message, ModelView,
-  NewCharacter, NewConversation, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User,
+  NewCharacter, NewConversation, NewKey, NodeView, Person, PersonList, SessionAnswer, SessionView, SetupState, User,
 } from '../wire'
 import { Access } from './access'
 import { ApiError, json, send, type Method } from './http'
@@ -106,7 +106,7 @@ export const api = {
   switchMemory: (enabled: boolean) => call<void>('PUT', '/api/memory', { enabled }),
 
   keys: () => call<{ keys: ApiKey[] }>('GET', '/api/keys').then((r) => r.keys),
-  makeKey: (label: string) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', { label }),
+  makeKey: (what: NewKey) => call<{ key: ApiKey; secret: string }>('POST', '/api/keys', what),
   revokeKey: (key: string) => call<void>('DELETE', `/api/keys/${id(key)}`),
 }
 

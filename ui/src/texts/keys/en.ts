@@ -1,4 +1,6 @@
 // Keys for programs.
+import type { KeyScope } from '../../wire'
+
 export const keys = {
   title: 'API keys',
   lead: 'Programs use a key instead of your password. The API is the one OpenAI’s clients speak.',
@@ -19,6 +21,12 @@ export const keys = {
   copyWhat: 'key',
   tryIt: 'Try it',
   yourKey: 'YOUR_KEY',
+  terms: 'What it may do',
+  opens: 'It opens',
+  scopes: { chat: 'answers', embeddings: 'embeddings', models: 'the list of models', metrics: 'the gateway’s figures, for administrators' } as Record<KeyScope, string>,
+  tokens: 'Tokens a month',
+  tokensHint: 'Asked and answered. Empty or 0: no limit of its own.',
+  usedOf: (used: string, of: string | null) => (of === null ? `${used} tokens this month` : `${used} of ${of} tokens this month`),
   language: 'Example in',
   languages: { shell: 'curl', python: 'Python' },
   pythonFirst: 'Once:',

@@ -77,6 +77,8 @@ export const operator: typeof en = {
     withdraw: 'Zurückziehen', withdrawOf: (label: string) => `Einladung ${label} zurückziehen`,
     withdrawTitle: 'Diese Einladung zurückziehen?', withdrawText: 'Ihr Link gilt dann nicht mehr. Wer ihn schon genutzt hat, bleibt.',
     unnamed: 'ohne Notiz',
+    budget: 'Token im Monat', budgetOf: (used: string, of: string) => `${used} von ${of}`, budgetChange: (name: string) => `Token im Monat von ${name} ändern`,
+    budgetText: (name: string) => `Was ${name} in einem Kalendermonat verbrauchen darf, gefragt und geantwortet.`, budgetHint: '0 heißt ohne Grenze. Leer: was das Gateway für alle sagt.',
   },
   nodes: {
     lead: 'Alle, die zum Schwarm gehören, und alle in Sicht.',
@@ -136,7 +138,7 @@ export const operator: typeof en = {
     lead: 'Woran dieses Gateway alle hält. Geändert wird es mit der Option daneben, in der Konfigurationsdatei oder beim Start, und gilt ab dem nächsten Start.',
     what: 'Was', limit: 'Grenze', option: 'Option',
     names: {
-      address: 'Anfragen von einer Adresse', user: 'Anfragen einer Person', key: 'Anfragen mit einem API-Schlüssel', sign_in: 'Anmeldungen von einer Adresse', sign_up: 'Neue Konten von einer Adresse', access_token: 'Lebenszeit eines Zugangstokens', answers: 'Antworten einer Person zugleich', keys: 'API-Schlüssel einer Person', characters: 'Charaktere einer Person', facts: 'Gemerkte Tatsachen einer Person', invites: 'Offene Einladungen',
+      address: 'Anfragen von einer Adresse', user: 'Anfragen einer Person', key: 'Anfragen mit einem API-Schlüssel', sign_in: 'Anmeldungen von einer Adresse', sign_up: 'Neue Konten von einer Adresse', access_token: 'Lebenszeit eines Zugangstokens', answers: 'Antworten einer Person zugleich', keys: 'API-Schlüssel einer Person', characters: 'Charaktere einer Person', facts: 'Gemerkte Tatsachen einer Person', invites: 'Offene Einladungen', tokens: 'Token einer Person im Monat',
     },
     rate: (most: number, burst: number | null) => `${whole(most)} pro Minute${burst === null ? '' : `, ${whole(burst)} auf einmal`}`,
     minutes: (most: number) => count(most, 'Minute', 'Minuten'),
@@ -150,7 +152,7 @@ export const operator: typeof en = {
     when: 'Wann', who: 'Wer', what: 'Was', target: 'Wem oder was', from: 'Von wo',
     none: 'Nichts dergleichen.', older: 'Ältere zeigen',
     actions: {
-      set_up: 'hat das Gateway eingerichtet', invite_made: 'hat eine Knoteneinladung gemacht', invite_revoked: 'hat eine Knoteneinladung widerrufen', member_revoked: 'hat ein Mitglied ausgeschlossen', node_drained: 'ließ einen Knoten ruhen', node_resumed: 'ließ einen Knoten wieder rechnen', invitation_made: 'hat eine Einladung gemacht', invitation_revoked: 'hat eine Einladung zurückgezogen', user_made: 'hat ein Konto gemacht', user_changed: 'hat ein Konto geändert', user_deleted: 'hat ein Konto gelöscht', password_changed: 'hat ein Passwort geändert', limits_changed: 'hat Grenzen geändert',
+      set_up: 'hat das Gateway eingerichtet', invite_made: 'hat eine Knoteneinladung gemacht', invite_revoked: 'hat eine Knoteneinladung widerrufen', member_revoked: 'hat ein Mitglied ausgeschlossen', node_drained: 'ließ einen Knoten ruhen', node_resumed: 'ließ einen Knoten wieder rechnen', invitation_made: 'hat eine Einladung gemacht', invitation_revoked: 'hat eine Einladung zurückgezogen', user_made: 'hat ein Konto gemacht', user_changed: 'hat ein Konto geändert', user_deleted: 'hat ein Konto gelöscht', password_changed: 'hat ein Passwort geändert', limits_changed: 'hat Grenzen geändert', role_changed: 'hat eine Rolle geändert', signed_up: 'hat sich ein Konto gemacht', sessions_revoked: 'hat alle Sitzungen beendet', key_made: 'hat einen API-Schlüssel gemacht', key_revoked: 'hat einen API-Schlüssel widerrufen', data_key_replaced: 'hat den Schlüssel von jemandes Worten ersetzt',
     },
   },
   add: {

@@ -76,6 +76,8 @@ export const operator = {
     withdraw: 'Withdraw', withdrawOf: (label: string) => `Withdraw the invitation ${label}`,
     withdrawTitle: 'Withdraw this invitation?', withdrawText: 'Its link stops working. Who has used it already stays.',
     unnamed: 'without a note',
+    budget: 'Tokens a month', budgetOf: (used: string, of: string) => `${used} of ${of}`, budgetChange: (name: string) => `Change the tokens a month of ${name}`,
+    budgetText: (name: string) => `What ${name} may use in a calendar month, asked and answered.`, budgetHint: '0 is no limit. Empty: what the gateway says for all.',
   },
   nodes: {
     lead: 'Everybody who belongs to the swarm, and everybody in sight.',
@@ -135,7 +137,7 @@ export const operator = {
     lead: 'What this gateway holds everybody to. It is changed with the option beside it, in the configuration file or on the command line, and counts from the next start.',
     what: 'What', limit: 'Limit', option: 'Option',
     names: {
-      address: 'Requests from one address', user: 'Requests of one person', key: 'Requests with one API key', sign_in: 'Sign-ins from one address', sign_up: 'Accounts made from one address', access_token: 'Life of an access token', answers: 'Answers of one person at one time', keys: 'API keys of one person', characters: 'Characters of one person', facts: 'Facts remembered of one person', invites: 'Invites that wait',
+      address: 'Requests from one address', user: 'Requests of one person', key: 'Requests with one API key', sign_in: 'Sign-ins from one address', sign_up: 'Accounts made from one address', access_token: 'Life of an access token', answers: 'Answers of one person at one time', keys: 'API keys of one person', characters: 'Characters of one person', facts: 'Facts remembered of one person', invites: 'Invites that wait', tokens: 'Tokens of one person a month',
     } as Record<string, string>,
     rate: (most: number, burst: number | null) => `${whole(most)} a minute${burst === null ? '' : `, ${whole(burst)} at once`}`,
     minutes: (most: number) => count(most, 'minute'),
@@ -149,7 +151,7 @@ export const operator = {
     when: 'When', who: 'Who', what: 'What', target: 'To whom or what', from: 'From',
     none: 'Nothing of that kind.', older: 'Show older',
     actions: {
-      set_up: 'set the gateway up', invite_made: 'made an invite', invite_revoked: 'revoked an invite', member_revoked: 'turned a member out', node_drained: 'drained a node', node_resumed: 'let a node serve again', invitation_made: 'made an invitation', invitation_revoked: 'withdrew an invitation', user_made: 'made an account', user_changed: 'changed an account', user_deleted: 'deleted an account', password_changed: 'changed a password', limits_changed: 'changed limits',
+      set_up: 'set the gateway up', invite_made: 'made an invite', invite_revoked: 'revoked an invite', member_revoked: 'turned a member out', node_drained: 'drained a node', node_resumed: 'let a node serve again', invitation_made: 'made an invitation', invitation_revoked: 'withdrew an invitation', user_made: 'made an account', user_changed: 'changed an account', user_deleted: 'deleted an account', password_changed: 'changed a password', limits_changed: 'changed limits', role_changed: 'changed a role', signed_up: 'made an account for themselves', sessions_revoked: 'ended all sessions', key_made: 'made an API key', key_revoked: 'revoked an API key', data_key_replaced: 'replaced the key of somebody’s words',
     } as Record<string, string>,
   },
   add: {
