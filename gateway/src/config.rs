@@ -83,7 +83,7 @@ pub struct Options {
 pub struct DatabaseOption {
     /// A MySQL or MariaDB database, mysql://USER:PASSWORD@HOST/DATABASE?ssl-mode=VERIFY_CA&ssl-ca=FILE, in place of the
     /// SQLite file in the data folder. One with a password belongs into the environment or the configuration file.
-    #[arg(long, value_name = "URL", env = "STARLING_DATABASE", hide_env_values = true, value_parser = unchecked)]
+    #[arg(long, value_name = "URL", env = "STARLING_DATABASE", hide_env_values = true, value_parser = unchecked, global = true)]
     pub database: Option<Private>,
 }
 
@@ -92,7 +92,7 @@ pub struct DatabaseOption {
 pub struct MasterOption {
     /// The file of the secret that keeps what people say from who has the database alone; made when it is not there.
     /// Gateways on one database share it. master.key in the data folder unless given.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub master_key: Option<PathBuf>,
 }
 
