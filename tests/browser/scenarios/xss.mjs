@@ -100,11 +100,24 @@ export const steps = {
     await page.waitForFunction((count) => document.querySelectorAll('[role=menuitemradio]').length >= count, payloads.length)
     await clean(world, 'the models')
     await page.keyboard.press('Escape')
-    await page.click('.swarm-badge')
-    await page.waitForSelector('.node, [data-node], main')
-    await clean(world, 'the swarm')
     await page.unroute('**/api/swarm')
     await page.unroute('**/api/models')
+  },
+  'as what peers of the swarm call themselves': async (world) => {
+    const { page } = world
+    const all = payloads.join(' ')
+    const says = (_, value) => value?.nat && 'gpu' in value ? { ...value, name: all, gpu: all, version: all, models: [all] }
+      : value?.device && 'network' in value ? { ...value, name: all, device: all, version: all, warning: all } : value
+    await page.routeWebSocket(/api.chat/, (socket) => {
+      socket.connectToServer().onMessage((frame) => socket.send(JSON.stringify(JSON.parse(frame, says))))
+    })
+    await visit(world, '/swarm', '.swarm-views')
+    await page.getByRole('button', { name: 'List' }).click()
+    await page.getByText(payloads[0]).first().waitFor()
+    await clean(world, 'the list of the swarm')
+    await page.locator('.swarm-table tbody th button').first().click()
+    await page.waitForSelector('.swarm.has-panel')
+    await clean(world, 'a node of the swarm')
   },
   'as memories': async (world) => {
     for (const text of payloads) await world.api('POST', '/api/memories', { text })
@@ -113,9 +126,12 @@ export const steps = {
   'as labels of keys and invites': async (world) => {
     for (const text of payloads.slice(0, 12)) {
       await world.api('POST', '/api/keys', { label: cut(line(text), 60) })
-      await world.api('POST', '/api/invites', { role: 'node', label: cut(line(text), 60) }).catch(() => {})
+      await world.api('POST', '/api/invites', { role: 'node', label: cut(line(text), 60) })
+      await world.api('POST', '/api/invitations', { role: 'user', label: cut(line(text), 60) })
     }
     await visit(world, '/keys', '.key')
+    await visit(world, '/operator/invites', 'main table, main li')
+    await visit(world, '/operator/people', 'main table, main li')
   },
   'in the address': async (world) => {
     // What has a dot is the name of a file, and there is none.
