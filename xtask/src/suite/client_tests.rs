@@ -33,7 +33,8 @@ pub(super) fn browser(context: &Context) -> Result<Passed> {
     script.arg("tests/browser/run.mjs").current_dir(&context.places.root);
     script.env("STARLING_PROGRAMS", context.programs()?);
     if cfg!(target_os = "linux") {
-        script.env("STARLING_HOLD", std::env::current_exe().context("this program has no path")?);
+        // Not current_exe(): that path may have been rebuilt under us, this link is our own file while we run.
+        script.env("STARLING_HOLD", format!("/proc/{}/exe", std::process::id()));
     }
     if let Some(browser) = BROWSERS.iter().find_map(|name| in_path(name)) {
         script.env("STARLING_CHROMIUM", browser);
