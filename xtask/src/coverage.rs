@@ -62,12 +62,17 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let reader = provide_reader(&places, stop)?;
     let dir = tempfile::TempDir::with_prefix("starling-coverage-")?;
     let programs = build(&places, &wrapper(dir.path())?, stop)?;
+    let mut failed = Vec::new();
     for program in &programs {
-        count(program, dir.path(), stop)?;
+        if !count(program, dir.path(), stop)? {
+            failed.push(program.executable.display().to_string());
+        }
     }
     let counted = read(&places, &reader, &programs, dir.path(), stop)?;
     ensure!(!counted.is_empty(), "nothing was counted");
     print(&counted, options.files);
+    // Lines that a failed test has reached count, but nobody is to overlook it.
+    ensure!(failed.is_empty(), "tests failed in {}", failed.join(", "));
     verdict(&counted)
 }
 
@@ -132,13 +137,12 @@ fn test_program(message: &Value) -> Option<TestProgram> {
     (of_ours && message["profile"]["test"] == true).then_some(TestProgram { executable, folder })
 }
 
-fn count(program: &TestProgram, dir: &Path, stop: &Stop) -> Result<()> {
+/// Whether all of its tests passed.
+fn count(program: &TestProgram, dir: &Path, stop: &Stop) -> Result<bool> {
     let mut command = process::command(&program.executable);
     // %m: programs that are built alike count into one file, whichever process they run in.
     command.current_dir(&program.folder).arg("--quiet").env("LLVM_PROFILE_FILE", dir.join("%m.profraw"));
-    let status = process::status(command, LIMIT, stop)?;
-    ensure!(status.success(), "{} failed ({status})", program.executable.display());
-    Ok(())
+    Ok(process::status(command, LIMIT, stop)?.success())
 }
 
 /// Lines by file, relative to the checkout.
