@@ -114,6 +114,8 @@ fn build(places: &Places, wrapper: &Path, stop: &Stop) -> Result<Vec<TestProgram
     say::step("Building the tests, counting");
     let mut cargo = binaries::cargo(places);
     cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+    // Build scripts count too, and what they have counted must not lie in the checkout.
+    cargo.env("LLVM_PROFILE_FILE", wrapper.with_file_name("of-build-scripts"));
     cargo.args(["test", "--workspace", "--all-targets", "--no-run", "--message-format=json-render-diagnostics"]);
     cargo.stdout(Stdio::piped());
     let mut running = Running::start(cargo)?;
