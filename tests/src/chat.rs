@@ -39,6 +39,15 @@ impl Answer {
 pub struct Chat(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Chat {
+    /// Asks in a new conversation and reads that many bytes of the answer. Gives the conversation's id too.
+    pub async fn begin(&mut self, question: &str, bytes: usize) -> (Value, Answer) {
+        self.ask(None, question).await;
+        let accepted = self.wait_for(&["accepted"]).await;
+        let mut answer = Answer { turn: accepted["turn"].clone(), ..Answer::default() };
+        self.read(&mut answer, bytes).await;
+        (accepted["conversation"]["id"].clone(), answer)
+    }
+
     /// Opens the socket with an access token.
     pub async fn connect(url: &str, access: &str) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();

@@ -9,6 +9,7 @@ mod peer;
 #[path = "../../gateway/src/cache/tests/server.rs"]
 mod redis_server;
 mod restart;
+mod wait;
 
 use std::{path::Path, time::Duration};
 
@@ -36,6 +37,7 @@ pub use self::{
     peer::MemberPeer,
     redis_server::RedisServer,
     restart::Headless,
+    wait::{until, until_some},
 };
 
 /// How long anything in a test may take before it counts as never.

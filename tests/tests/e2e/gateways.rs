@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use starling_gateway::app::Running;
-use starling_tests::{Answer, Chat, PATIENCE, RedisServer, TestNode, TestSwarm, expected_text};
+use starling_tests::{Answer, Chat, PATIENCE, RedisServer, TestNode, TestSwarm, expected_text, until};
 
 use super::readers::{Client, Line};
 
@@ -64,22 +64,6 @@ async fn messages(http: &reqwest::Client, gateway: &Running, access: &str, conve
     answer["messages"].as_array().unwrap().clone()
 }
 
-async fn until(what: &str, so: impl Fn() -> bool) {
-    let limit = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < limit, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn begin(chat: &mut Chat, question: &str, bytes: usize) -> (Value, Answer) {
-    chat.ask(None, question).await;
-    let accepted = chat.wait_for(&["accepted"]).await;
-    let mut answer = Answer { turn: accepted["turn"].clone(), ..Answer::default() };
-    chat.read(&mut answer, bytes).await;
-    (accepted["conversation"]["id"].clone(), answer)
-}
-
 /// Joins from the beginning, or behind what is there, and reads on.
 async fn follow(chat: &mut Chat, conversation: &Value, answer: &mut Answer, bytes: usize) -> Option<Value> {
     chat.join(conversation, answer).await;
@@ -98,7 +82,7 @@ fn is_whole(question: &str, answer: &Answer, end: &Value, stored: &[Value]) {
 async fn an_answer_is_read_and_stopped_at_another_gateway_than_the_one_that_gives_it() {
     let pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let (conversation, mut answer) = here.begin("go on", 300).await;
     let mut seen = Answer::default();
     assert!(follow(&mut there, &conversation, &mut seen, 900).await.is_none(), "it runs at the other one");
     assert_eq!(pair.b.app().turns.running(), 0, "and was not taken away from it");
@@ -125,7 +109,7 @@ async fn an_answer_is_read_and_stopped_at_another_gateway_than_the_one_that_give
 async fn windows_at_two_gateways_stay_in_step() {
     let pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 1).await;
+    let (conversation, mut answer) = here.begin("go on", 1).await;
     let changed = there.wait_for(&["changed"]).await;
     assert_eq!((&changed["conversation"]["id"], &changed["conversation"]["title"]), (&conversation, &json!("go on")));
     assert_eq!(there.wait_for(&["began"]).await["turn"], answer.turn);
@@ -148,7 +132,7 @@ async fn windows_at_two_gateways_stay_in_step() {
 async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
     let pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let (conversation, mut answer) = here.begin("go on", 300).await;
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 300).await;
     let Pair { a, b, redis: _redis, _node, _data } = pair;
@@ -186,7 +170,7 @@ async fn a_gateway_that_is_told_to_stop_hands_its_answers_over() {
 async fn a_gateway_that_dies_is_missed_and_its_answers_go_on() {
     let pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 600).await;
+    let (conversation, mut answer) = here.begin("go on", 600).await;
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 300).await;
     let Pair { a, b, redis: _redis, _node, _data } = pair;
@@ -209,7 +193,7 @@ async fn a_gateway_that_dies_is_missed_and_its_answers_go_on() {
 async fn without_the_redis_an_answer_is_followed_and_handed_over_all_the_same() {
     let mut pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 100).await;
+    let (conversation, mut answer) = here.begin("go on", 100).await;
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 100).await;
     pair.redis.kill();
@@ -232,14 +216,14 @@ async fn without_the_redis_an_answer_is_followed_and_handed_over_all_the_same() 
 async fn a_redis_that_hangs_or_forgets_fails_no_answer() {
     let pair = Pair::met().await;
     let (mut here, mut there) = (pair.a.chat().await, pair.chat_at_b().await);
-    let (conversation, mut answer) = begin(&mut here, "go on", 300).await;
+    let (conversation, mut answer) = here.begin("go on", 300).await;
     let mut seen = Answer::default();
     follow(&mut there, &conversation, &mut seen, 300).await;
     assert_eq!(pair.redis.ask(&["FLUSHALL"]), "OK");
     assert!(there.read(&mut seen, 900).await.is_none(), "it goes on");
     pair.redis.hang();
     let (mut window, asked) = (pair.a.chat().await, Instant::now());
-    let (_, mut other) = begin(&mut window, "and this", 1).await;
+    let (_, mut other) = window.begin("and this", 1).await;
     assert!(asked.elapsed() < Duration::from_secs(3), "nobody waits for it: {:?}", asked.elapsed());
     window.read(&mut other, usize::MAX).await;
     pair.redis.wake();
@@ -255,7 +239,7 @@ async fn a_redis_that_hangs_or_forgets_fails_no_answer() {
 async fn an_answer_that_was_taken_over_from_a_gateway_that_lives_has_one_owner_and_no_seam() {
     let pair = Pair::met().await;
     let mut here = pair.a.chat().await;
-    let (conversation, mut answer) = begin(&mut here, "go on", 900).await;
+    let (conversation, mut answer) = here.begin("go on", 900).await;
     let (store, turns) = (pair.b.app().store.clone(), pair.b.app().turns.clone());
     let owner = pair.a.gateway.peer().to_string();
     let claimed = store.claim(Some(&owner), 9).await.unwrap();
@@ -329,7 +313,7 @@ async fn an_account_that_is_closed_at_one_gateway_ends_at_both() {
     let sign_in = pair.a.http.post(pair.a.url("/api/session")).json(&person).send().await.unwrap();
     let access = sign_in.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
     let mut chat = at(&pair.a.gateway, &access).await;
-    begin(&mut chat, "go on", 100).await;
+    chat.begin("go on", 100).await;
     let body = json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": "and on"}]});
     let streamed = pair.a.http.post(pair.a.url("/v1/chat/completions")).bearer_auth(&access).json(&body);
     let mut line = Line::new(streamed.send().await.unwrap());

@@ -19,7 +19,7 @@ use starling_protocol::{
     program::{Exit, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
-use starling_tests::{MemberPeer, PATIENCE, TestSwarm, expected_text};
+use starling_tests::{MemberPeer, PATIENCE, TestSwarm, expected_text, until};
 use tokio::time::{Instant, timeout};
 
 const SCRIPT: &str = "answer_tokens=20,tokens_per_second=0,slots=2";
@@ -71,15 +71,6 @@ async fn answers(swarm: &TestSwarm) {
     let body = json!({"model": "scripted", "messages": [{"role": "user", "content": "hello"}]});
     let answer: Value = swarm.complete(&body).await.json().await.unwrap();
     assert_eq!(answer["choices"][0]["message"]["content"], json!(expected_text(SCRIPT, "hello", None)), "{answer}");
-}
-
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let looks = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    assert!(timeout(PATIENCE, looks).await.is_ok(), "never: {what}");
 }
 
 /// What the gateway says of a member.

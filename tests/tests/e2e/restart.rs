@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use starling_gateway::store::progress::Progress;
-use starling_tests::{Answer, Chat, PATIENCE, TestNode, TestSwarm, expected_text};
+use starling_tests::{Answer, Chat, TestNode, TestSwarm, expected_text, until_some};
 
 /// Some four seconds for an answer.
 const STEADY: &str = "seed=1,tokens_per_second=100,answer_tokens=400,slots=2";
@@ -27,15 +27,6 @@ async fn chat_again(swarm: &TestSwarm) -> Chat {
     Chat::connect_again(&format!("ws://{}/api/chat", swarm.gateway.http()), &swarm.access).await
 }
 
-/// Asks in a new conversation and reads that many bytes of the answer.
-async fn begin(chat: &mut Chat, question: &str, bytes: usize) -> (Value, Answer) {
-    chat.ask(None, question).await;
-    let accepted = chat.wait_for(&["accepted"]).await;
-    let mut answer = Answer { turn: accepted["turn"].clone(), ..Answer::default() };
-    chat.read(&mut answer, bytes).await;
-    (accepted["conversation"]["id"].clone(), answer)
-}
-
 async fn stored(swarm: &TestSwarm, conversation: &Value) -> Vec<Value> {
     let id = conversation.as_str().unwrap();
     swarm.get(&format!("/api/conversations/{id}")).await["messages"].as_array().unwrap().clone()
@@ -47,30 +38,19 @@ fn go_on(conversation: &Value, turn: &Value) -> Value {
 
 /// Waits until the database has that of the one running answer.
 async fn is_kept(swarm: &TestSwarm, as_it_should: impl Fn(&Progress) -> bool) {
-    let limit = Instant::now() + PATIENCE;
-    while !swarm.gateway.app().store.unfinished(1).await.unwrap().iter().any(|one| as_it_should(&one.progress)) {
-        assert!(Instant::now() < limit, "it was never kept");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Asks again and again until there is an answer.
-async fn until_some<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let limit = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(Instant::now() < limit, "never: {what}");
-    }
+    until_some("it is kept", async || {
+        let unfinished = swarm.gateway.app().store.unfinished(1).await.unwrap();
+        unfinished.iter().any(|one| as_it_should(&one.progress)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_outlives_the_death_of_its_gateway() {
     let (swarm, _node) = killable(STEADY).await;
     let (mut one, mut two) = (swarm.chat().await, swarm.chat().await);
-    let (conversation, mut answer) = begin(&mut one, "go on", 900).await;
-    let (other, mut silent) = begin(&mut two, "and this", 0).await;
+    let (conversation, mut answer) = one.begin("go on", 900).await;
+    let (other, mut silent) = two.begin("and this", 0).await;
     let before = answer.seq;
     let headless = swarm.kill_gateway().await;
     let killed = Instant::now();
@@ -102,7 +82,7 @@ async fn an_answer_outlives_the_death_of_its_gateway() {
 async fn a_gateway_may_die_again_and_again() {
     let (mut swarm, _node) = killable(STEADY).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 200).await;
+    let (conversation, mut answer) = chat.begin("go on", 200).await;
     for bytes in [600, 1_000, 1_400] {
         swarm = swarm.kill_gateway().await.start().await;
         chat = chat_again(&swarm).await;
@@ -135,7 +115,7 @@ async fn thoughts_stay_thoughts_over_a_restart() {
 async fn a_gateway_that_is_stopped_lets_answers_end_and_keeps_the_rest() {
     let (swarm, _node) = killable(LONG).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 300).await;
+    let (conversation, mut answer) = chat.begin("go on", 300).await;
     let url = swarm.url("");
     let (http, key) = (swarm.http.clone(), swarm.key.clone());
     let meanwhile = async {
@@ -186,7 +166,7 @@ async fn a_gateway_that_is_stopped_lets_answers_end_and_keeps_the_rest() {
 async fn without_a_node_an_answer_waits_and_goes_on_later() {
     let (swarm, mut node) = killable(STEADY).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 600).await;
+    let (conversation, mut answer) = chat.begin("go on", 600).await;
     chat.send(&json!({"type": "stop", "turn": answer.turn})).await;
     let end = chat.read(&mut answer, usize::MAX).await.unwrap();
     assert_eq!((&end["message"]["status"], &end["message"]["resumable"]), (&json!("partial"), &json!(true)));
@@ -220,7 +200,7 @@ async fn without_a_node_an_answer_waits_and_goes_on_later() {
 async fn an_answer_that_nobody_goes_on_with_in_time_is_marked_and_goes_on_later() {
     let (swarm, mut node) = killable(STEADY).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 600).await;
+    let (conversation, mut answer) = chat.begin("go on", 600).await;
     node.kill();
     let swarm = swarm.kill_gateway().await.start().await;
     let mut chat = chat_again(&swarm).await;
@@ -245,7 +225,7 @@ async fn an_answer_that_nobody_goes_on_with_in_time_is_marked_and_goes_on_later(
 async fn an_answer_of_two_nodes_names_both_also_over_a_restart() {
     let (swarm, mut first) = killable(STEADY).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 200).await;
+    let (conversation, mut answer) = chat.begin("go on", 200).await;
     let config = starling_node::Config { name: "another".to_owned(), ..swarm.node_config(&[STEADY]) };
     let _second = swarm.add(config).await;
     first.kill();
@@ -267,7 +247,7 @@ async fn an_answer_of_two_nodes_names_both_also_over_a_restart() {
 async fn what_was_said_after_an_answer_closes_it() {
     let (swarm, _nodes) = TestSwarm::with_nodes(&[STEADY]).await;
     let mut chat = swarm.chat().await;
-    let (conversation, mut answer) = begin(&mut chat, "go on", 100).await;
+    let (conversation, mut answer) = chat.begin("go on", 100).await;
     chat.send(&json!({"type": "stop", "turn": answer.turn})).await;
     chat.read(&mut answer, usize::MAX).await.unwrap();
     chat.ask(conversation.as_str(), "something else").await;
