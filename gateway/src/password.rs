@@ -125,7 +125,10 @@ impl Passwords {
             let _core = core;
             let mut memory = kept.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
             let hashed = hash(&mut memory);
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            // One of an imported hash that asks for more is not kept.
+            if memory.0.capacity() <= MEMORY_KIB as usize {
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            }
             hashed
         });
         work.await.map_err(broken)?
