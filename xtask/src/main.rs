@@ -11,6 +11,8 @@ mod bench;
 mod binaries;
 mod blocked;
 mod coverage;
+mod digest;
+mod dist;
 mod embedding_model;
 #[cfg(unix)]
 mod faults;
