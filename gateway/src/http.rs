@@ -103,7 +103,11 @@ where
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
+    // Who comes during the drain is answered, once: closed before their first word, they would not know why.
+    let late = life.drain.is_cancelled();
+    let leaves = if late { life.cancel.clone() } else { life.drain.clone() };
     let connection = http1::Builder::new()
+        .keep_alive(!late)
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
@@ -112,7 +116,7 @@ where
     tokio::pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return said(result),
-        () = life.drain.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = leaves.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         result = connection.as_mut() => return said(result),

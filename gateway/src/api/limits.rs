@@ -26,7 +26,7 @@ pub(super) async fn list(State(app): State<App>, _: SignedInAdministrator) -> An
 }
 
 fn limits(options: &AccountOptions) -> Vec<LimitView> {
-    let most = |count: i64| u32::try_from(count).ok();
+    let most = |count: i64| u64::try_from(count).ok();
     vec![
         rate("address", options.limit_address),
         rate("user", options.limit_user),
@@ -36,11 +36,18 @@ fn limits(options: &AccountOptions) -> Vec<LimitView> {
         LimitView {
             name: "access_token".to_owned(),
             unit: LimitUnit::Minutes,
-            most: Some(options.access_minutes),
+            most: Some(options.access_minutes.into()),
             burst: None,
             option: Some("access-minutes".to_owned()),
         },
-        fixed("answers", u32::try_from(MAX_TURNS_PER_USER).ok()),
+        LimitView {
+            name: "tokens".to_owned(),
+            unit: LimitUnit::Each,
+            most: (options.tokens_per_month > 0).then_some(options.tokens_per_month),
+            burst: None,
+            option: Some("tokens-per-month".to_owned()),
+        },
+        fixed("answers", u64::try_from(MAX_TURNS_PER_USER).ok()),
         fixed("keys", most(MAX_KEYS_PER_USER)),
         fixed("characters", most(MAX_CHARACTERS)),
         fixed("facts", most(MAX_FACTS)),
@@ -53,14 +60,14 @@ fn rate(name: &str, rule: Rule) -> LimitView {
     LimitView {
         name: name.to_owned(),
         unit: LimitUnit::RequestsPerMinute,
-        most: is_limited.then_some(rule.per_minute),
+        most: is_limited.then_some(rule.per_minute.into()),
         burst: is_limited.then_some(rule.burst),
         option: Some(format!("limit-{}", name.replace('_', "-"))),
     }
 }
 
 /// A bound that protects the gateway, and that nobody has had a reason to change yet.
-fn fixed(name: &str, most: Option<u32>) -> LimitView {
+fn fixed(name: &str, most: Option<u64>) -> LimitView {
     LimitView { name: name.to_owned(), unit: LimitUnit::Each, most, burst: None, option: None }
 }
 
@@ -76,7 +83,7 @@ mod tests {
         let known: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
         let named: Vec<String> =
             limits(&AccountOptions::default()).into_iter().filter_map(|limit| limit.option).collect();
-        assert_eq!(named.len(), 6);
+        assert_eq!(named.len(), 7);
         for option in &named {
             assert!(known.contains(&option.as_str()), "{option} is none of {known:?}");
         }

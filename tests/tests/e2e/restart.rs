@@ -14,6 +14,9 @@ const LONG: &str = "seed=1,tokens_per_second=100,answer_tokens=800,slots=2";
 const THINKER: &str =
     "seed=1,tokens_per_second=100,answer_tokens=300,slots=2,style=open,say=I think of birds.%0a</think>%0a%0aWell: ";
 
+/// How long a question that needs no node may take.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
 /// How much of an answer may be missing at a restart: a second of it, and a look.
 const MAY_LACK: u64 = 130;
 
@@ -117,19 +120,24 @@ async fn a_gateway_that_is_stopped_lets_answers_end_and_keeps_the_rest() {
     let mut chat = swarm.chat().await;
     let (conversation, mut answer) = chat.begin("go on", 300).await;
     let url = swarm.url("");
-    let (http, key) = (swarm.http.clone(), swarm.key.clone());
+    // Each request on a connection of its own.
+    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    let key = swarm.key.clone();
     let meanwhile = async {
-        // A connection that is kept open may end under a request: then it is sent again, on a fresh one. A gateway
-        // that has stopped altogether answers no more, so each is asked only so often.
-        let not_ready = http.get(format!("{url}/readyz"));
+        let ready = http.get(format!("{url}/readyz")).timeout(LONGEST_ANSWER);
         until_some("it says that it stops", async || {
-            let answer = not_ready.try_clone()?.send().await.ok()?;
+            // A connection from just before the drain may end without a word.
+            let answer = ready.try_clone()?.send().await.ok()?;
             (answer.status() == 503).then_some(())
         })
         .await;
+        for _ in 0..20 {
+            let answer = ready.try_clone().unwrap().send().await.expect("who comes during the drain is answered");
+            assert_eq!(answer.status(), 503);
+        }
         let body = json!({"model": "scripted", "messages": [{"role": "user", "content": "late"}]});
         let late = http.post(format!("{url}/v1/chat/completions")).bearer_auth(&key).json(&body);
-        let refused = until_some("it refuses", async || late.try_clone()?.send().await.ok()).await;
+        let refused = late.send().await.unwrap();
         assert_eq!(refused.status(), 503);
         assert!(refused.headers().contains_key("retry-after"));
         // An open page may still ask, and is told why not.

@@ -70,7 +70,7 @@ pub struct LimitView {
     pub name: String,
     pub unit: LimitUnit,
     /// Null is no limit.
-    pub most: Option<u32>,
+    pub most: Option<u64>,
     /// Of requests, so many at once.
     pub burst: Option<u32>,
     /// The option of the program that changes it, without its dashes; null where none does.
