@@ -44,12 +44,12 @@ describe('parameters', () => {
     expect(fresh.value).toBeNull()
   })
 
-  it('of a conversation are the gateway’s, and what it cannot have is not sent', async () => {
+  it('of a conversation are the gateway’s, also where it began without words for the model', async () => {
     gateway({ conversation: { ...conversation, sampling }, messages: [said('m1', 'hi')] })
-    expect(await load('c1')).toEqual({ system: null, sampling })
+    expect(await load('c1')).toEqual({ system: '', sampling })
     const asked = gateway({ conversation })
-    await save('c1', { system: null, sampling })
-    expect(asked[0]).toEqual({ method: 'PATCH', path: '/api/conversations/c1', body: { sampling } })
+    await save('c1', { system: 'Be late.', sampling })
+    expect(asked[0]).toEqual({ method: 'PATCH', path: '/api/conversations/c1', body: { sampling, system_prompt: 'Be late.' } })
   })
 
   it('stay when the gateway does not take them', async () => {

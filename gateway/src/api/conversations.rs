@@ -136,17 +136,13 @@ pub(super) async fn change(
     InPath(id): InPath<ConversationId>,
     Json(wanted): Json<ChangeConversation>,
 ) -> Result<Answer<ConversationAnswer>, ApiError> {
-    let told = wanted.system_prompt.map(|text| check_text("system_prompt", text, MAX_SYSTEM_BYTES)).transpose()?;
+    let told = wanted.system_prompt.map(|text| check_text("system_prompt", text, MAX_SYSTEM_BYTES));
     let change = Change {
         title: wanted.title.map(check_title).transpose()?,
         pinned: wanted.pinned,
         sampling: wanted.sampling.map(check_sampling).transpose()?,
-        system_prompt: told,
+        system_prompt: told.transpose()?,
     };
-    if change.system_prompt.is_some() && !app.store.has_system_prompt(by.user.id, id).await? {
-        app.store.conversation(by.user.id, id).await?.ok_or(TurnRefused::NoSuchConversation)?;
-        return Err(ApiError::field("system_prompt", "this conversation began without one: begin another with it"));
-    }
     let changed = app.store.change_conversation(by.user.id, id, &change).await?;
     Ok(tell(&app, by.user.id, changed.ok_or(TurnRefused::NoSuchConversation)?))
 }

@@ -188,7 +188,7 @@ impl Document {
     /// As `portable` writes one, so that each of them can be taken in again.
     async fn conversation(&self, conversation: &Conversation) -> Result<(), Broken> {
         self.put(portable::head(conversation)?).await?;
-        let (mut numbers, mut after, mut items) = (BTreeMap::new(), 0, Items::default());
+        let (mut numbers, mut after, mut items) = (BTreeMap::new(), -1, Items::default());
         loop {
             let page = self.app.store.said(self.user.id, conversation.id, after, MESSAGES).await?;
             let Some(last) = page.last() else { break };

@@ -39,7 +39,7 @@ pub struct Branch {
 /// A message's place among the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// From 1, in order of time over all branches.
+    /// From 1, in order of time over all branches; 0: what the model is told first, when that was said later.
     pub number: i64,
     /// What it follows; `None` at the beginning.
     pub parent: Option<MessageId>,

@@ -204,15 +204,6 @@ impl Store {
         self.conversation(user, id).await
     }
 
-    /// Whether the model is told something first in it.
-    pub async fn has_system_prompt(&self, user: UserId, id: ConversationId) -> Result<bool, StoreError> {
-        let sql = "SELECT COUNT(*) FROM messages m JOIN conversations c ON c.id = m.conversation_id
-                   WHERE c.id = ? AND c.user_id = ? AND m.role = 'system'";
-        let count: i64 =
-            sqlx::query_scalar(sql).bind(id.to_string()).bind(user.to_string()).fetch_one(&self.readers).await?;
-        Ok(count > 0)
-    }
-
     /// Gives it a title that a model has found; `None` when it has a better one, or is gone.
     pub async fn title_by_model(
         &self,

@@ -282,7 +282,8 @@ pub(super) async fn open_with(
     Ok(())
 }
 
-/// Other words in place of what the model is told first in a user's conversation; nothing where it is told nothing.
+/// Other words in place of what the model is told first in a user's conversation. Where it was told nothing they come
+/// before the beginning of every branch, which is behind number 0.
 pub(super) async fn tell_first(
     write: &mut Write,
     user: UserId,
@@ -290,20 +291,32 @@ pub(super) async fn tell_first(
     text: &Private,
     keys: &UserKeys,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT m.id FROM messages m JOIN conversations c ON c.id = m.conversation_id
-               WHERE c.id = ? AND c.user_id = ? AND m.role = 'system'";
-    let found: Option<String> = sqlx::query_scalar(sql)
+    let sql = "SELECT m.id FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.id AND m.role = 'system'
+               WHERE c.id = ? AND c.user_id = ?";
+    let found: Option<Option<String>> = sqlx::query_scalar(sql)
         .bind(conversation.to_string())
         .bind(user.to_string())
         .fetch_optional(&mut **write)
         .await?;
-    let Some(id) = found else { return Ok(()) };
-    let id: MessageId = rows::parse("id", &id)?;
-    sqlx::query("UPDATE messages SET text = '', sealed = ? WHERE id = ?")
-        .bind(keys.seal(Table::Messages, id, text.0.as_bytes())?)
-        .bind(id.to_string())
-        .execute(&mut **write)
-        .await?;
+    let change = match found {
+        Some(Some(id)) => {
+            let id: MessageId = rows::parse("id", &id)?;
+            sqlx::query("UPDATE messages SET text = '', sealed = ? WHERE id = ?")
+                .bind(keys.seal(Table::Messages, id, text.0.as_bytes())?)
+                .bind(id.to_string())
+        }
+        Some(None) if !text.0.is_empty() => {
+            let id = MessageId::generate();
+            let sql = "INSERT INTO messages (id, conversation_id, position, role, text, sealed, status, created_at)
+                       SELECT ?, id, 0, 'system', '', ?, 'complete', created_at FROM conversations WHERE id = ?";
+            sqlx::query(sql)
+                .bind(id.to_string())
+                .bind(keys.seal(Table::Messages, id, text.0.as_bytes())?)
+                .bind(conversation.to_string())
+        }
+        _ => return Ok(()),
+    };
+    change.execute(&mut **write).await?;
     Ok(())
 }
 

@@ -6,8 +6,7 @@ import type { Conversation, NewConversation, SamplingDefaults } from '../wire'
 import { noteExpiry } from './useSession'
 
 export interface Parameters {
-  /** Null where the conversation began without one, and so cannot have one. */
-  system: string | null
+  system: string
   sampling: SamplingDefaults
 }
 
@@ -24,12 +23,12 @@ async function load(id: string | null): Promise<Parameters> {
   if (id === null) return fresh.value ?? none
   const { conversation, messages } = await api.conversation(id).catch(told)
   const [first] = messages
-  return { system: first?.role === 'system' ? first.text : null, sampling: conversation.sampling }
+  return { system: first?.role === 'system' ? first.text : '', sampling: conversation.sampling }
 }
 
 async function save(id: string | null, wanted: Parameters): Promise<void> {
   if (id === null) fresh.value = isNone(wanted) ? null : wanted
-  else await api.tune(id, { sampling: wanted.sampling, ...(wanted.system === null ? {} : { system_prompt: wanted.system }) }).catch(told)
+  else await api.tune(id, { sampling: wanted.sampling, system_prompt: wanted.system }).catch(told)
 }
 
 /** The conversation that they were meant for. */

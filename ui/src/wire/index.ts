@@ -291,7 +291,7 @@ export type ChangeConversation = { title?: string,
  */
 pinned?: boolean, 
 /**
- * What the model is told first from now on; only where the conversation began with something of that kind.
+ * What the model is told first from now on.
  */
 system_prompt?: string, 
 /**

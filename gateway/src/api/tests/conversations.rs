@@ -144,8 +144,44 @@ async fn is_answered_as_its_parameters_say() {
             assert_eq!((refused.status, &refused.body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!(field)));
         }
     }
-    let plain = begin(json!({})).await.body["conversation"]["id"].as_str().unwrap().to_owned();
-    let path = format!("/api/conversations/{plain}");
-    let refused = site.send(Method::PATCH, &path, &anna, Some(json!({"system_prompt": "Be late."}))).await;
-    assert_eq!((refused.status, &refused.body["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("system_prompt")));
+}
+
+#[tokio::test]
+async fn what_the_model_is_told_first_may_come_later() {
+    let site = Site::new().await;
+    let (anna, ben) = (site.user("anna").await, site.user("ben").await);
+    // Two beginnings, the second one shown.
+    let (first, second) = (
+        [message(0, "user", "q"), message(1, "assistant", "a")],
+        [message(0, "user", "Q"), message(3, "assistant", "A")],
+    );
+    let all = file(&[first, second].concat());
+    let made = import(&site, &anna, all).await.body["conversation"]["id"].as_str().unwrap().to_owned();
+    let at = format!("/api/conversations/{made}");
+    let texts = |messages: &Value| -> Vec<String> {
+        messages.as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let tell = |guest, text: &str| site.send(Method::PATCH, &at, guest, Some(json!({"system_prompt": text})));
+    assert_eq!(tell(&anna, "").await.status, 200);
+    tell(&ben, "Be mine.").await.is(404, "no_such_conversation");
+    assert_eq!(texts(&site.get(&at, &anna).await.body["messages"]), ["Q", "A"], "nothing is told");
+
+    assert_eq!(tell(&anna, "Be late.").await.status, 200);
+    let shown = site.get(&at, &anna).await.body["messages"].clone();
+    assert_eq!(texts(&shown), ["Be late.", "Q", "A"]);
+    assert_eq!((&shown[0]["role"], &shown[1]["parent"]), (&json!("system"), &shown[0]["id"]));
+    assert_eq!(shown[1]["versions"].as_array().unwrap().len(), 2, "both beginnings follow it");
+    assert_eq!(tell(&anna, "Be later.").await.status, 200);
+
+    // It goes along, into another conversation and into the document of all that is Anna's.
+    let whole = site.get(&format!("{at}/export"), &anna).await.body;
+    assert_eq!(texts(&whole["messages"]), ["Be later.", "q", "a", "Q", "A"]);
+    let follows: Vec<_> =
+        whole["messages"].as_array().unwrap().iter().map(|one| one["follows"].as_u64().unwrap()).collect();
+    assert_eq!(follows, [0, 1, 2, 1, 4]);
+    assert_eq!(import(&site, &anna, whole.clone()).await.status, StatusCode::CREATED);
+    let document = site.get("/api/account/export", &anna).await.body;
+    for one in document["conversations"].as_array().unwrap() {
+        assert_eq!(one["messages"], whole["messages"]);
+    }
 }

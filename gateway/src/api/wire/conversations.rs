@@ -60,7 +60,7 @@ pub struct ChangeConversation {
     #[serde(default)]
     #[ts(optional)]
     pub pinned: Option<bool>,
-    /// What the model is told first from now on; only where the conversation began with something of that kind.
+    /// What the model is told first from now on.
     #[serde(default)]
     #[ts(optional)]
     pub system_prompt: Option<String>,

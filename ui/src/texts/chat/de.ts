@@ -142,7 +142,6 @@ export const chat: typeof en = {
     leadNew: 'Für die Unterhaltung, die deine nächste Frage beginnt. Was leer bleibt, ist so, wie der Knoten es hat.',
     system: 'Was dem Modell zuerst gesagt wird',
     systemHint: 'Es liest dies vor allem anderen. Zum Beispiel: Antworte kurz, und auf Französisch.',
-    systemNone: 'Diese Unterhaltung begann ohne das. Ein neuer Chat kann damit beginnen.',
     temperature: 'Temperatur',
     temperatureHint: '0 ist stetig, 2 ist wild.',
     topP: 'Top-p',

@@ -147,7 +147,6 @@ export const chat = {
     leadNew: 'For the conversation that your next question begins. What is left empty is as the node has it.',
     system: 'What the model is told first',
     systemHint: 'It reads this before anything else. For example: Answer briefly, and in French.',
-    systemNone: 'This conversation began without it. A new chat can begin with it.',
     temperature: 'Temperature',
     temperatureHint: '0 is steady, 2 is wild.',
     topP: 'Top-p',
