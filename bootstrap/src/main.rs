@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &SwarmOptions) -> Result<(), Exit> {
-    options.init_log()?;
+    let _log = options.init_log()?;
     program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());

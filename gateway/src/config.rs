@@ -10,7 +10,7 @@ use starling_protocol::{
     members::Standing,
     membership::{Membership, SwarmId},
     message::Private,
-    program::{Exit, LogFormat, SwarmOptions},
+    program::{Exit, LogFileOptions, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 
@@ -222,6 +222,7 @@ impl Config {
             bootstrap: vec![],
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            log_file: LogFileOptions::default(),
         };
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (relay, public_url, warm_after) = (false, None, Rules::default().warm_after);

@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), Exit> {
-    options.swarm.init_log()?;
+    let _log = options.swarm.init_log()?;
     program::allow_many_files();
     let cancel = CancellationToken::new();
     program::cancel_on_signal(cancel.clone());

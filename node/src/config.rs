@@ -165,6 +165,8 @@ impl Options {
 
     fn check(self) -> Result<Checked, Exit> {
         let data = self.swarm.data_dir("node")?;
+        #[cfg(windows)]
+        crate::service::prepare_folder(&data)?;
         let place = Place::new(&data);
         Ok(Checked {
             on_demand: self.on_demand(&place)?,

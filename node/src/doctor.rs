@@ -21,6 +21,7 @@ use crate::{
     hardware::Probe,
     models::{Place, show::size},
     network::Network,
+    service,
 };
 
 /// How long the self test talks.
@@ -29,6 +30,13 @@ const SELF_TEST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Below this a model of any use has no room.
 const LITTLE_DISK: u64 = 5_000_000_000;
+
+/// Windows asks about a program with a window whether others may reach it, and refuses for a service without a word.
+const FIREWALL: &str = if cfg!(windows) {
+    "nothing to open: connections go out only. Whether Windows lets others in, or asks about it, makes no difference"
+} else {
+    "nothing to open: connections go out only"
+};
 
 /// The flags of `starling-node doctor`.
 #[derive(Args, Clone, Debug)]
@@ -63,6 +71,10 @@ struct Report {
     self_test: Option<SelfTest>,
     /// How others see this machine; none when that was not to be found out.
     network: Option<Network>,
+    /// What has to be opened in a firewall.
+    firewall: &'static str,
+    /// Whether the system starts the node by itself.
+    service: String,
     /// What is wrong, and what to do.
     warnings: Vec<String>,
 }
@@ -102,7 +114,8 @@ pub async fn run(options: Options) -> Result<(), Exit> {
 
 async fn examine(data: PathBuf, apart: &Apart) -> Report {
     let (version, instructions) = (env!("CARGO_PKG_VERSION"), instructions());
-    let mut report = Report { version, instructions, data, ..Report::default() };
+    let mut report =
+        Report { version, instructions, data, firewall: FIREWALL, service: service(), ..Report::default() };
     look_at_hardware(&mut report);
     match starling_inference::survey() {
         Ok(Survey { built, found, chosen, warning, .. }) => {
@@ -117,6 +130,11 @@ async fn examine(data: PathBuf, apart: &Apart) -> Report {
     }
     look_at_disk(&mut report);
     report
+}
+
+/// The service in a line.
+fn service() -> String {
+    service::report().map_or_else(|_| "the system does not say".to_owned(), |report| report.line())
 }
 
 fn look_at_hardware(report: &mut Report) {
@@ -220,6 +238,8 @@ fn shown(report: &Report) -> String {
         ("memory", format!("{} of {} free", size(ram_free), size(report.ram_total_bytes))),
         ("disk", format!("{disk} in {}", report.data.display())),
         ("self test", test),
+        ("firewall", report.firewall.to_owned()),
+        ("service", report.service.clone()),
     ];
     let network = report.network.iter().flat_map(Network::lines);
     let lines: Vec<_> = lines.into_iter().chain(network).map(|(name, value)| format!("{name:12} {value}")).collect();
@@ -244,6 +264,7 @@ mod tests {
         assert!(report.devices.iter().any(|device| device.starts_with("CPU: ")), "{report:?}");
         let text = shown(&report);
         assert!(text.ends_with("This machine can serve.") && text.contains("self test    demo model loaded"), "{text}");
+        assert!(text.contains("\nfirewall     nothing to open") && text.contains("\nservice      "), "{text}");
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ pub mod membership;
 pub mod models;
 pub mod network;
 pub mod selftest;
+pub mod service;
 mod shelf;
 pub mod status;
 pub mod tensorrt;

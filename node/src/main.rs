@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use starling_node::{
     Config, Node, bench,
     config::{JoinOptions, Options},
-    doctor, models, selftest, status, tensorrt,
+    doctor, models, selftest, service, status, tensorrt,
 };
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,10 @@ enum Command {
     Engine,
     /// How the node does that runs on this machine.
     Status(status::Options),
+    /// The node as a service of this system: started before anybody signs in, and again when it fails.
+    Service(service::Options),
+    /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
+    Config,
     /// The models on this machine.
     Models(models::Options),
     /// What this machine can do, and what to do about the rest.
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
     match command {
         Command::Engine => starling_inference::host::serve(),
         Command::BuildEngine => models::build_engine(),
+        // Windows has the service's thread begin before there is anything else.
+        Command::Service(options) => as_service(options),
         command => obey(command),
     }
 }
@@ -67,17 +73,27 @@ async fn obey(command: Command) -> ExitCode {
         Command::Bench(options) => bench::run(options).await,
         Command::Tensorrt(options) => tensorrt::run(options).await,
         Command::Selftest(options) => selftest::run(options),
-        Command::Engine | Command::BuildEngine => Ok(()),
+        Command::Config => {
+            say(program::settings::<Cli>("run").trim_end());
+            Ok(())
+        }
+        Command::Engine | Command::BuildEngine | Command::Service(_) => Ok(()),
     })
 }
 
+fn as_service(options: service::Options) -> ExitCode {
+    let done =
+        service::run(options, &program::settings::<Cli>("run"), |config, cancel| Box::pin(serve(config, cancel)));
+    done.unwrap_or_else(|exit| program::finish(Err(exit)))
+}
+
 async fn run(options: Options) -> Result<(), Exit> {
-    options.swarm.init_log()?;
+    let _log = options.swarm.init_log()?;
     Box::pin(serve(options.config()?, stop_on_signal())).await
 }
 
 async fn join(options: JoinOptions) -> Result<(), Exit> {
-    options.run.swarm.init_log()?;
+    let _log = options.run.swarm.init_log()?;
     let (cancel, only) = (stop_on_signal(), options.only);
     match cancel.run_until_cancelled(options.config()).await {
         Some(Ok(config)) if !only => Box::pin(serve(config, cancel)).await,
@@ -93,6 +109,12 @@ fn stop_on_signal() -> CancellationToken {
 }
 
 async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Exit> {
+    service::notify::ready();
+    let stopping = cancel.clone();
+    tokio::spawn(async move {
+        stopping.run_until_cancelled(service::notify::keep_alive()).await;
+        service::notify::stopping();
+    });
     let first_peers = !config.swarm.bootstrap.is_empty();
     let starting = Box::pin(starling_node::start(config));
     let Some(node) = cancel.run_until_cancelled(starting).await else { return Ok(()) };
@@ -112,6 +134,7 @@ async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Exit> {
         let info = model.engine.info();
         if !info.warning.is_empty() {
             warn!(model = info.name, "{}", info.warning);
+            service::events::note(service::events::Event::Attention, &format!("{}: {}", info.name, info.warning));
         }
         say(format_args!("device {}", info.device));
         say(format_args!("serving {}", info.name));

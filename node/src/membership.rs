@@ -16,6 +16,8 @@ use starling_protocol::{
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::service::events;
+
 /// A reason is told once it has lasted: after a loss of all gateways the first word may be a stranger's.
 const TOLD_AFTER: Duration = Duration::from_millis(500);
 
@@ -141,7 +143,11 @@ fn is_good(membership: &Membership, invite: &Invite, me: PeerId, files: &Files) 
 
 fn tell(trouble: Option<NotMember>) {
     match trouble {
-        Some(why) => warn!("the swarm does not take this node for a member: {why}; {}", why.hint()),
+        Some(why) => {
+            let what = format!("the swarm does not take this node for a member: {why}; {}", why.hint());
+            warn!("{what}");
+            events::note(events::Event::Attention, &what);
+        }
         None => info!("the swarm takes this node for a member"),
     }
 }

@@ -4,6 +4,7 @@
 //! parsed together with the real ones, so that a value is checked in one way wherever it stands; a
 //! flag on the command line wins over the file, and the file over a default.
 
+mod log_file;
 mod settings;
 mod span;
 
@@ -20,7 +21,7 @@ use clap::{ArgMatches, Command, Parser, parser::ValueSource};
 use directories::ProjectDirs;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt::MakeWriter, prelude::*};
 
 use crate::{
     identity::{Identity, IdentityError},
@@ -30,7 +31,12 @@ use crate::{
     swarm::{self, AddressError, Multiaddr, Role, StartError},
 };
 
-pub use self::{settings::settings, span::parse_span};
+use self::log_file::LogFile;
+pub use self::{
+    log_file::{LogFileOptions, LogGuard},
+    settings::settings,
+    span::parse_span,
+};
 
 /// A mistake in flags, files or surroundings ends with this code, anything unexpected with 1.
 const EXIT_USAGE: u8 = 2;
@@ -63,6 +69,9 @@ pub struct SwarmOptions {
     /// How each line of the log is written: for people, or for programs.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Where else to log.
+    #[command(flatten)]
+    pub log_file: LogFileOptions,
 }
 
 /// How a line of the log is written.
@@ -138,12 +147,15 @@ impl From<MembersError> for Exit {
 }
 
 impl SwarmOptions {
-    /// Sends logs to stderr, as much and in the form that was asked for.
+    /// Sends logs to stderr and to the log file, if there is to be one, as much and in the form that was asked for. What
+    /// the file has not taken yet is waited for when the guard goes.
     ///
     /// # Errors
-    /// When the filter is not one.
-    pub fn init_log(&self) -> Result<(), Exit> {
-        init_log_as(&self.log, self.log_format)
+    /// When the filter is not one, or the file cannot be written.
+    pub fn init_log(&self) -> Result<LogGuard, Exit> {
+        let (file, guard) = self.log_file.open()?;
+        init_log_as(&self.log, self.log_format, file)?;
+        Ok(guard)
     }
 
     /// The folder for everything that lasts; `program` is its last part where the platform decides.
@@ -250,11 +262,13 @@ enum ParseError {
 fn parse_from<C: Parser>(mut arguments: Vec<OsString>) -> Result<C, ParseError> {
     let command = C::command();
     let matches = command.clone().try_get_matches_from(&arguments).map_err(ParseError::Clap)?;
-    if let Some((name, chosen)) = matches.subcommand()
-        && let Ok(Some(file)) = chosen.try_get_one::<PathBuf>("config")
-    {
-        let flags = command.find_subcommand(name).map(|flags| file_flags(file, flags, chosen)).transpose();
-        arguments.extend(flags.map_err(ParseError::File)?.unwrap_or_default());
+    let (mut flags, mut chosen) = (Some(&command), &matches);
+    // A command may be one of a command: what is read from the file goes to the last one.
+    while let Some((name, next)) = chosen.subcommand() {
+        (flags, chosen) = (flags.and_then(|flags| flags.find_subcommand(name)), next);
+    }
+    if let (Some(flags), Ok(Some(file))) = (flags, chosen.try_get_one::<PathBuf>("config")) {
+        arguments.extend(file_flags(file, flags, chosen).map_err(ParseError::File)?);
     }
     let matches = command.try_get_matches_from(arguments).map_err(ParseError::Clap)?;
     C::from_arg_matches(&matches).map_err(ParseError::Clap)
@@ -301,21 +315,34 @@ fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Resu
 /// # Errors
 /// When the filter is not one.
 pub fn init_log(filter: &str) -> Result<(), Exit> {
-    init_log_as(filter, LogFormat::Text)
+    init_log_as(filter, LogFormat::Text, None)
 }
 
-fn init_log_as(filter: &str, format: LogFormat) -> Result<(), Exit> {
+fn init_log_as(filter: &str, format: LogFormat, file: Option<LogFile>) -> Result<(), Exit> {
     let quiet = "libp2p=warn,libp2p_kad=error,multistream_select=warn,yamux=warn,quinn=warn,hickory=warn,netlink=warn,sqlx=warn";
     let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
         .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
+    // Spans are written once for all layers, and colours have no place in a file.
+    let colours = io::stderr().is_terminal() && file.is_none();
+    let mut layers = vec![lines(format, colours, io::stderr)];
+    layers.extend(file.map(|file| lines(format, false, file)));
     // A test that starts several programs in one process sets this once.
-    let colours = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr);
-    let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
+    let _ = tracing_subscriber::registry().with(layers.with_filter(filter)).try_init();
     Ok(())
+}
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What writes the log's lines to `writer`.
+fn lines<W>(format: LogFormat, colours: bool, writer: W) -> BoxedLayer
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer);
+    match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
 }
 
 /// Lets this process open as many files and sockets as the system allows at all. A gateway of a thousand nodes

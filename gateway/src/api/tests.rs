@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use starling_protocol::{
     members::{self, Standing},
     membership::{Clock, MemberRole, SwarmKey},
-    program::{LogFormat, SwarmOptions},
+    program::{LogFileOptions, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 use tower::ServiceExt;
@@ -198,6 +198,7 @@ fn network(dir: &std::path::Path) -> Network {
         bootstrap: vec![],
         log: String::new(),
         log_format: LogFormat::Text,
+        log_file: LogFileOptions::default(),
     };
     let (swarm, inbound, _) = swarm::new(options.swarm_config(Role::Gateway, dir, false).unwrap()).unwrap();
     let key = SwarmKey::generate().unwrap();

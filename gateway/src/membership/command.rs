@@ -102,7 +102,7 @@ pub async fn invite(options: &InviteOptions) -> Result<(), Exit> {
 /// # Errors
 /// When the invite is not taken, or this gateway has a swarm of its own already.
 pub async fn join(options: &JoinOptions) -> Result<(), Exit> {
-    options.swarm.init_log()?;
+    let _log = options.swarm.init_log()?;
     let invite: Invite = options.invite.parse()?;
     let data = options.swarm.data_dir("gateway")?;
     let files = Files::new(&data);

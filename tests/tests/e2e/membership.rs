@@ -16,7 +16,7 @@ use starling_protocol::{
     Identity,
     join::{JoinError, join as redeem},
     membership::{Clock, Invite, JoinRefusal, MemberRole, NotMember, Secret, SwarmKey},
-    program::{Exit, LogFormat, SwarmOptions},
+    program::{Exit, LogFileOptions, LogFormat, SwarmOptions},
     swarm::{self, Role},
 };
 use starling_tests::{MemberPeer, PATIENCE, TestSwarm, expected_text, until};
@@ -47,6 +47,7 @@ fn options(data: &Path) -> SwarmOptions {
         bootstrap: vec![],
         log: "off".to_owned(),
         log_format: LogFormat::Text,
+        log_file: LogFileOptions::default(),
     }
 }
 

@@ -1,0 +1,163 @@
+//! `starling-node service`: the node as a service of its system, which starts it before anybody signs in, starts it again
+//! when it fails, and lets it end in order. The same commands on Windows (service control manager) and Linux (systemd).
+//!
+//! `plan` says what is to be installed and `report` what there is, both without asking the system; `systemd` and `windows`
+//! do what is planned.
+
+#[cfg(any(windows, test))]
+mod account;
+pub mod events;
+pub mod notify;
+#[cfg(any(windows, test))]
+mod phase;
+mod plan;
+mod report;
+#[cfg(not(windows))]
+mod systemd;
+#[cfg(any(not(windows), test))]
+mod unit;
+#[cfg(windows)]
+mod windows;
+mod words;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use futures::future::BoxFuture;
+use starling_protocol::program::{Exit, say};
+use tokio_util::sync::CancellationToken;
+
+use self::plan::Plan;
+pub(crate) use self::report::Report;
+#[cfg(not(windows))]
+use self::systemd as system;
+#[cfg(windows)]
+use self::windows as system;
+use crate::{Config, config};
+
+/// What the service is called, on every system.
+pub const NAME: &str = "starling-node";
+/// What people see of it in lists.
+#[cfg(windows)]
+const TITLE: &str = "Starling node";
+
+/// The flags of `starling-node service`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Command {
+    /// Install the service, or bring it up to date: the system then starts the node by itself, before anybody signs in.
+    /// Needs an administrator's rights.
+    Install(Install),
+    /// Stop the service and take it away. What the node has stored stays. Needs an administrator's rights.
+    Uninstall,
+    /// Start the service. Needs an administrator's rights.
+    Start,
+    /// Stop the service: the node hands its answers over and leaves. Needs an administrator's rights.
+    Stop,
+    /// Whether the service is there and runs, with what, and where its log is. The exit code is 0 when it runs, 3 when it
+    /// is stopped, 4 when it is not installed.
+    Status(Status),
+    /// Be the service, for the system that starts it.
+    #[command(hide = true)]
+    Run(Box<config::Options>),
+}
+
+/// The flags of `starling-node service install`.
+#[derive(Args, Clone, Debug, Default)]
+struct Install {
+    // Its own id: this file is not read for this command's flags.
+    /// Configuration file of the service; it is made when it is not there [default: /etc/starling/node.toml, on Windows
+    /// node.toml in the data folder].
+    #[arg(id = "service-config", long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for what the node keeps [default: /var/lib/starling-node, on Windows %ProgramData%\Starling].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What others call this node, written into the configuration file [default: this machine's name].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// The flags of `starling-node service status`.
+#[derive(Args, Clone, Debug)]
+struct Status {
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Serves with this configuration until it is told to stop.
+pub type Serve = fn(Config, CancellationToken) -> BoxFuture<'static, Result<(), Exit>>;
+
+/// Does what was asked for. `settings` is the text of a configuration file with nothing set; `serve` is the node.
+///
+/// # Errors
+/// Says what is missing, such as rights, and what to do.
+pub fn run(options: Options, settings: &str, serve: Serve) -> Result<ExitCode, Exit> {
+    match options.command {
+        Command::Install(flags) => {
+            let plan = Plan::new(flags.config, flags.data, flags.name)?;
+            let did = system::install(&plan, settings)?;
+            did.iter().for_each(say);
+            say(plan.next_step(system::report().is_ok_and(|report| report.is_running())));
+        }
+        Command::Uninstall => system::uninstall()?.iter().for_each(say),
+        Command::Start => {
+            system::start()?;
+            say("started; `starling-node service status` says whether it stays so");
+        }
+        Command::Stop => {
+            system::stop()?;
+            say("stopped");
+        }
+        Command::Status(flags) => {
+            let report = system::report()?;
+            say(if flags.json { serde_json::to_string_pretty(&report).map_err(Exit::failed)? } else { report.shown() });
+            return Ok(ExitCode::from(report.code()));
+        }
+        Command::Run(options) => return system::serve(*options, serve),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the system knows the service.
+#[must_use]
+pub fn is_installed() -> bool {
+    system::report().is_ok_and(|report| report.installed)
+}
+
+/// The folder of the service; none where there is no service.
+pub(crate) fn data() -> Option<PathBuf> {
+    system::report().ok()?.data
+}
+
+/// How the service does.
+///
+/// # Errors
+/// When the system does not say.
+pub(crate) fn report() -> Result<Report, Exit> {
+    system::report()
+}
+
+/// Sees to it that nobody else can read what will lie in a data folder that is not there yet.
+///
+/// # Errors
+/// When the rights for that are missing.
+#[cfg(windows)]
+pub(crate) fn prepare_folder(data: &std::path::Path) -> Result<(), Exit> {
+    system::prepare_folder(data)
+}
+
+/// Stops the service in order and starts it again, with the program that lies there now. Takes as long as running answers
+/// do, half a minute at most; it blocks.
+///
+/// # Errors
+/// When it is not installed, or the rights are missing.
+pub fn restart() -> Result<(), Exit> {
+    system::restart()
+}

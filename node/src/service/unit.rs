@@ -1,0 +1,137 @@
+//! The systemd unit of a node: the file in `deploy/`, with other paths where others are wanted. It is the same that the
+//! package installs.
+
+use std::path::Path;
+
+use super::{
+    plan::{Plan, log_file},
+    words::{join, quoted},
+};
+
+/// The unit as it is shipped, for the usual paths.
+const TEMPLATE: &str = include_str!("../../../deploy/starling-node.service");
+
+/// What `StateDirectory=` makes.
+const STATE: &str = "/var/lib/starling-node";
+
+/// The unit of this plan.
+pub(super) fn filled(plan: &Plan) -> String {
+    let text: String = TEMPLATE.lines().map(|line| filled_line(line, plan) + "\n").collect();
+    // What is said at its head is for those who copy it.
+    text.split_once("\n\n").map_or(text.clone(), |(_, unit)| format!("{HEAD}\n\n{unit}"))
+}
+
+const HEAD: &str = "# Written by `starling-node service install`; changes go into `systemctl edit starling-node`.";
+
+fn filled_line(line: &str, plan: &Plan) -> String {
+    let usual = plan.data == Path::new(STATE);
+    match line.split_once('=').map(|(key, _)| key) {
+        Some("ExecStart") => format!("ExecStart={}", start(plan)),
+        Some("Environment") => {
+            format!("Environment={}", quoted(&format!("STARLING_LOG_FILE={}", literal(&log_file(&plan.data)))))
+        }
+        Some("StateDirectory") if !usual => format!("ReadWritePaths={}", quoted(&literal(&plan.data))),
+        // Of the other folder only owner and mode count, which were set when it was made.
+        Some("StateDirectoryMode") if !usual => String::new(),
+        Some("ProtectHome") if is_at_home(plan) => "ProtectHome=read-only".to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+fn start(plan: &Plan) -> String {
+    let dollars = |path: &Path| literal(path).replace('$', "$$");
+    let arguments = ["run", "--config", &dollars(&plan.config), "--data", &dollars(&plan.data)].map(str::to_owned);
+    // Of the program's own path variables are no part.
+    format!("{} {}", quoted(&literal(&plan.program)), join(&arguments))
+}
+
+/// A path that systemd takes as it stands.
+fn literal(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
+}
+
+fn is_at_home(plan: &Plan) -> bool {
+    let homes = [Path::new("/home"), Path::new("/root"), Path::new("/run/user")];
+    [&plan.program, &plan.config, &plan.data].iter().any(|path| homes.iter().any(|home| path.starts_with(home)))
+}
+
+/// The words of a unit's `ExecStart=`, without what systemd reads into them.
+pub(super) fn command(unit: &str) -> Vec<String> {
+    let line = unit.lines().rev().find_map(|line| line.strip_prefix("ExecStart=")).unwrap_or_default();
+    super::words::split(line).iter().map(|word| word.replace("%%", "%").replace("$$", "$")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(data: &str) -> Plan {
+        Plan {
+            program: "/usr/local/bin/starling-node".into(),
+            config: "/etc/starling/node.toml".into(),
+            data: data.into(),
+            name: None,
+        }
+    }
+
+    fn without_head(text: &str) -> &str {
+        text.split_once("\n\n").unwrap().1
+    }
+
+    #[test]
+    fn the_usual_paths_give_the_shipped_unit() {
+        assert_eq!(without_head(&filled(&plan(STATE))), without_head(TEMPLATE));
+    }
+
+    #[test]
+    fn other_paths_are_filled_in_and_read_back() {
+        let odd = Plan {
+            program: "/opt/my tools/starling-node".into(),
+            config: "/home/me/50 % of $x.toml".into(),
+            ..plan("/srv/a b")
+        };
+        let unit = filled(&odd);
+        let expected =
+            "ExecStart=\"/opt/my tools/starling-node\" run --config \"/home/me/50 %% of $$x.toml\" --data \"/srv/a b\"";
+        assert!(unit.lines().any(|line| line == expected), "{unit}");
+        assert!(unit.contains("\nReadWritePaths=\"/srv/a b\"\n") && !unit.contains("\nStateDirectory"), "{unit}");
+        assert!(unit.contains("\nEnvironment=\"STARLING_LOG_FILE=/srv/a b/logs/starling-node.log\"\n"), "{unit}");
+        assert!(unit.contains("\nProtectHome=read-only\n"), "{unit}");
+        let words = command(&unit);
+        assert_eq!(words[0], "/opt/my tools/starling-node");
+        assert_eq!(super::super::words::value(&words, "--config"), Some("/home/me/50 % of $x.toml"));
+    }
+
+    #[test]
+    fn cards_stay_within_reach_and_nothing_else_is_given_up() {
+        let unit = filled(&plan(STATE));
+        for open in ["PrivateDevices=", "DeviceAllow=", "DevicePolicy=", "MemoryDenyWriteExecute="] {
+            assert!(!unit.lines().any(|line| line.starts_with(open)), "{open}");
+        }
+        for kept in ["NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "User=starling"] {
+            assert!(unit.lines().any(|line| line == kept), "{kept}");
+        }
+    }
+
+    /// Where systemd is, it reads what we write.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn systemd_understands_it() {
+        let dir = tempfile::tempdir().unwrap();
+        // It wants to see the program, and a path with a space in it.
+        let program = dir.path().join("my programs").join("starling-node");
+        std::fs::create_dir(program.parent().unwrap()).unwrap();
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for data in [STATE, "/srv/a b"] {
+            let file = dir.path().join("starling-node.service");
+            std::fs::write(&file, filled(&Plan { program: program.clone(), ..plan(data) })).unwrap();
+            let verify = ["verify", "--man=no", "--recursive-errors=no"];
+            let Ok(said) = std::process::Command::new("systemd-analyze").args(verify).arg(&file).output() else {
+                return;
+            };
+            let errors = String::from_utf8_lossy(&said.stderr);
+            assert!(said.status.success() && !errors.contains("starling-node.service"), "{errors}");
+        }
+    }
+}
