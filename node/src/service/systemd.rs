@@ -104,6 +104,7 @@ impl System {
         self.commands.run("chown", &["-R", "-h", &format!("{ACCOUNT}:{ACCOUNT}")], &[&plan.data])?;
         did.push(format!("the folder {} is the account's alone", plan.data.display()));
         did.push(configure(plan, settings)?);
+        self.let_account_read(&plan.config)?;
         did.push(self.write_unit(plan)?);
         self.commands.run("systemctl", &["daemon-reload"], &[])?;
         self.commands.run("systemctl", &["enable", UNIT], &[])?;
@@ -124,6 +125,17 @@ impl System {
             }
         }
         Ok(format!("the account {ACCOUNT} {}", if is_there { "is there" } else { "was made" }))
+    }
+
+    /// A file that others may not read is the account's to read all the same.
+    fn let_account_read(&self, config: &Path) -> Result<(), Exit> {
+        let failed = |error: io::Error| Exit::failed(format!("{}: {error}", config.display()));
+        let mode = fs::metadata(config).map_err(failed)?.mode() & 0o777;
+        if mode & 0o004 == 0 {
+            self.commands.run("chown", &[&format!("root:{ACCOUNT}")], &[config])?;
+            fs::set_permissions(config, fs::Permissions::from_mode(mode | 0o040)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn write_unit(&self, plan: &Plan) -> Result<String, Exit> {

@@ -93,9 +93,14 @@ fn a_second_installation_brings_up_to_date_and_keeps_what_its_owner_wrote() {
     let machine = Machine::new(STOPPED);
     machine.system.install(&machine.plan, "#name = \"NAME\"\n").unwrap();
     machine.asked();
-    fs::write(&machine.plan.config, "slots = 2\n").unwrap();
+    let config = &machine.plan.config;
+    fs::write(config, "slots = 2\n").unwrap();
+    fs::set_permissions(config, fs::Permissions::from_mode(0o600)).unwrap();
     let again = machine.system.install(&machine.plan, "#name = \"NAME\"\n").unwrap();
-    assert!(!machine.asked().iter().any(|line| line.starts_with("useradd")));
+    let asked = machine.asked();
+    assert!(!asked.iter().any(|line| line.starts_with("useradd")), "{asked:?}");
+    assert!(asked.contains(&format!("chown root:starling {}", config.display())), "{asked:?}");
+    assert_eq!(fs::metadata(config).unwrap().mode() & 0o777, 0o640, "its owner hides it, and the service reads it");
     assert!(again.iter().any(|line| line.ends_with("starling-node.service is as it should be")), "{again:?}");
     assert_eq!(fs::read_to_string(&machine.plan.config).unwrap(), "slots = 2\n");
     let moved = Plan { program: "/bin/ls".into(), name: Some("box".into()), ..machine.plan.clone() };
