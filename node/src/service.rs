@@ -131,11 +131,6 @@ pub fn is_installed() -> bool {
     system::report().is_ok_and(|report| report.installed)
 }
 
-/// The folder of the service; none where there is no service.
-pub(crate) fn data() -> Option<PathBuf> {
-    system::report().ok()?.data
-}
-
 /// How the service does.
 ///
 /// # Errors

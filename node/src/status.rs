@@ -1,7 +1,7 @@
 //! `starling-node status`: how the node does that runs on this machine.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +11,6 @@ use starling_protocol::program::{self, Exit, say};
 use crate::{
     desk::{self, LoadableState, ModelState, NodeState},
     models::show,
-    service,
 };
 
 /// The flags of `starling-node status`.
@@ -30,17 +29,8 @@ pub struct Options {
 /// # Errors
 /// When none runs.
 pub async fn run(options: Options) -> Result<(), Exit> {
-    let chosen = options.data.is_some();
-    let mut data = program::data_dir(options.data, "node")?;
-    let ask = async |data: &Path| {
-        desk::ask(data).await.map_err(|error| Exit::failed(format!("the node does not answer: {error}")))
-    };
-    let mut asked = ask(&data).await?;
-    // Nobody was named, and no node of this account runs: then the system's service is meant.
-    if let Some(service) = service::data().filter(|_| asked.is_none() && !chosen) {
-        data = service;
-        asked = ask(&data).await?;
-    }
+    let data = program::data_dir(options.data, "node")?;
+    let asked = desk::ask(&data).await.map_err(|error| Exit::failed(format!("the node does not answer: {error}")))?;
     let Some(state) = asked else {
         return Err(Exit::usage(
             format!("no node runs with the folder {}", data.display()),
