@@ -54,7 +54,8 @@ fn send_to(socket: &std::ffi::OsStr, fact: &str) -> std::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn send(_: &str) {}
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::{
         ffi::OsStr,
