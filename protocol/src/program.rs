@@ -473,6 +473,47 @@ mod tests {
         assert_eq!((slots, swarm.listen.len()), (4, 1));
     }
 
+    #[derive(Parser, Debug)]
+    struct Deep {
+        #[command(subcommand)]
+        command: Outer,
+    }
+
+    #[derive(clap::Subcommand, Debug)]
+    enum Outer {
+        Service {
+            #[command(subcommand)]
+            command: Inner,
+        },
+    }
+
+    #[derive(clap::Subcommand, Debug)]
+    enum Inner {
+        Run {
+            #[command(flatten)]
+            swarm: SwarmOptions,
+        },
+        Install {
+            #[arg(id = "service-config", long = "config")]
+            config: Option<PathBuf>,
+        },
+    }
+
+    #[test]
+    fn a_command_of_a_command_reads_its_file_too_and_one_that_only_names_it_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "log = 'debug'").unwrap();
+        let parsed = |verb| {
+            let arguments = ["program", "service", verb, "--config", path.to_str().unwrap()];
+            let Outer::Service { command } = parse_from::<Deep>(arguments.map(Into::into).to_vec()).unwrap().command;
+            command
+        };
+        assert!(matches!(parsed("run"), Inner::Run { swarm } if swarm.log == "debug"));
+        std::fs::write(&path, "what = 'no flag of anything'").unwrap();
+        assert!(matches!(parsed("install"), Inner::Install { config } if config.as_ref() == Some(&path)));
+    }
+
     #[test]
     fn a_peer_listens_on_loopback_until_it_is_told_of_others() {
         let address = |text: &str| vec![text.parse().unwrap()];

@@ -23,6 +23,8 @@ const ACCOUNT: &str = "starling";
 /// Who may use graphics cards, where there are such groups.
 const CARD_GROUPS: [&str; 2] = ["video", "render"];
 const UNIT: &str = "starling-node.service";
+/// Where packages put their units.
+const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
 pub(super) fn install(plan: &Plan, settings: &str) -> Result<Vec<String>, Exit> {
     System::here().install(plan, settings)
@@ -140,6 +142,12 @@ impl System {
 
     fn write_unit(&self, plan: &Plan) -> Result<String, Exit> {
         let (path, text) = (self.unit(), unit::filled(plan));
+        let shipped = PACKAGED.map(|folder| self.at(folder).join(UNIT));
+        let fits = |unit: &&PathBuf| fs::read_to_string(unit).is_ok_and(|shipped| unit::is_same(&shipped, &text));
+        // A package keeps its own up to date.
+        if let Some(shipped) = shipped.iter().find(fits).filter(|_| !path.exists()) {
+            return Ok(format!("{} came with the package and fits", shipped.display()));
+        }
         if fs::read_to_string(&path).is_ok_and(|before| before == text) {
             return Ok(format!("{} is as it should be", path.display()));
         }

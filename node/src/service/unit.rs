@@ -21,6 +21,12 @@ pub(super) fn filled(plan: &Plan) -> String {
     text.split_once("\n\n").map_or(text.clone(), |(_, unit)| format!("{HEAD}\n\n{unit}"))
 }
 
+/// Whether two units say the same, but for what stands at their heads.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let body = |text: &str| text.find("[Unit]").map(|at| text[at..].trim_end().to_owned());
+    body(one).is_some_and(|one| Some(one) == body(other))
+}
+
 const HEAD: &str = "# Written by `starling-node service install`; changes go into `systemctl edit starling-node`.";
 
 fn filled_line(line: &str, plan: &Plan) -> String {
@@ -81,6 +87,8 @@ mod tests {
     #[test]
     fn the_usual_paths_give_the_shipped_unit() {
         assert_eq!(without_head(&filled(&plan(STATE))), without_head(TEMPLATE));
+        assert!(is_same(&filled(&plan(STATE)), TEMPLATE) && !is_same(&filled(&plan("/srv/x")), TEMPLATE));
+        assert!(!is_same("", ""), "what is no unit is like none");
     }
 
     #[test]

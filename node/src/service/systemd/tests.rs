@@ -111,6 +111,23 @@ fn a_second_installation_brings_up_to_date_and_keeps_what_its_owner_wrote() {
 }
 
 #[test]
+fn the_unit_of_a_package_is_left_to_it() {
+    let machine = Machine::new(STOPPED);
+    let shipped = machine.system.at("/usr/lib/systemd/system").join(UNIT);
+    fs::create_dir_all(shipped.parent().unwrap()).unwrap();
+    fs::write(&shipped, format!("# The package's.\n\n{}", unit::filled(&machine.plan))).unwrap();
+    let did = machine.system.install(&machine.plan, "").unwrap();
+    assert!(did.iter().any(|line| line.contains("came with the package")), "{did:?}");
+    assert!(!machine.system.unit().exists());
+    assert!(machine.asked().contains(&"systemctl enable starling-node.service".to_owned()));
+    let did = machine.system.uninstall().unwrap();
+    assert!(shipped.exists() && did.iter().any(|line| line.contains("belongs to a package")), "{did:?}");
+    let moved = Plan { data: machine.dir.path().join("elsewhere"), ..machine.plan.clone() };
+    machine.system.install(&moved, "").unwrap();
+    assert!(machine.system.unit().exists(), "other paths need a unit of their own, which goes first");
+}
+
+#[test]
 fn without_rights_or_systemd_nothing_is_touched() {
     let mut machine = Machine::new("LoadState=not-found\n");
     machine.system.is_root = false;
