@@ -41,6 +41,8 @@ pub const NAME: &str = "starling-node";
 #[cfg(windows)]
 const TITLE: &str = "Starling node";
 
+const STARTED: &str = "started; `starling-node service status` says whether it stays so";
+
 /// The flags of `starling-node service`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -59,6 +61,9 @@ enum Command {
     Start,
     /// Stop the service: the node hands its answers over and leaves. Needs an administrator's rights.
     Stop,
+    /// Stop the service and start it again, with the program and the configuration that are there now. Needs an
+    /// administrator's rights.
+    Restart,
     /// Whether the service is there and runs, with what, and where its log is. The exit code is 0 when it runs, 3 when it
     /// is stopped, 4 when it is not installed.
     Status(Status),
@@ -109,7 +114,11 @@ pub fn run(options: Options, settings: &str, serve: Serve) -> Result<ExitCode, E
         Command::Uninstall => system::uninstall()?.iter().for_each(say),
         Command::Start => {
             system::start()?;
-            say("started; `starling-node service status` says whether it stays so");
+            say(STARTED);
+        }
+        Command::Restart => {
+            system::restart()?;
+            say(STARTED);
         }
         Command::Stop => {
             system::stop()?;
@@ -123,12 +132,6 @@ pub fn run(options: Options, settings: &str, serve: Serve) -> Result<ExitCode, E
         Command::Run(options) => return system::serve(*options, serve),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether the system knows the service.
-#[must_use]
-pub fn is_installed() -> bool {
-    system::report().is_ok_and(|report| report.installed)
 }
 
 /// How the service does.
@@ -146,13 +149,4 @@ pub(crate) fn report() -> Result<Report, Exit> {
 #[cfg(windows)]
 pub(crate) fn prepare_folder(data: &std::path::Path) -> Result<(), Exit> {
     system::prepare_folder(data)
-}
-
-/// Stops the service in order and starts it again, with the program that lies there now. Takes as long as running answers
-/// do, half a minute at most; it blocks.
-///
-/// # Errors
-/// When it is not installed, or the rights are missing.
-pub fn restart() -> Result<(), Exit> {
-    system::restart()
 }

@@ -1,8 +1,8 @@
 //! The key that a peer is known by: an Ed25519 seed in a file that only its owner can read.
 //!
 //! The file holds the 32 bytes of the seed in hexadecimal and nothing else. On Unix it is created
-//! with mode 0600 and refused when others can read it; on Windows it lies in the owner's profile,
-//! whose access list it inherits. It stays locked while the identity is in use: two peers of one
+//! with mode 0600 and refused when others can read it; on Windows it inherits the access list of its
+//! folder, which is the owner's profile or has been made private for a service. It stays locked while the identity is in use: two peers of one
 //! identity would take each other's connections.
 
 use std::{

@@ -60,7 +60,7 @@ impl Plan {
         let (data, as_admin) = (format!("\"{data}\""), if cfg!(windows) { "" } else { "sudo " });
         match (self.is_member(), runs) {
             (true, true) => {
-                format!("next: it runs as before; {as_admin}starling-node service stop and start for what is new")
+                format!("next: {as_admin}starling-node service restart, since it still runs as before")
             }
             (true, false) => format!("next: {as_admin}starling-node service start"),
             (false, _) => {
@@ -157,6 +157,6 @@ mod tests {
         assert!(plan.next_step(false).contains("join INVITE --only --data"));
         std::fs::write(dir.path().join("membership.cbor"), "").unwrap();
         assert!(plan.next_step(false).ends_with("starling-node service start"));
-        assert!(plan.next_step(true).contains("stop and start"));
+        assert!(plan.next_step(true).contains("starling-node service restart"));
     }
 }
