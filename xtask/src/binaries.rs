@@ -16,19 +16,27 @@ use crate::stop::Stop;
 pub(crate) const PROGRAMS: [&str; 3] = ["starling-bootstrap", "starling-gateway", "starling-node"];
 
 /// Cargo's profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Profile {
     /// Quick to build: for tests.
     Dev,
     Release,
 }
 
+impl Profile {
+    /// What cargo calls the folder with its programs.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// Builds the packages and returns the folder that their programs lie in.
 pub(crate) fn build(places: &Places, profile: Profile, packages: &[&str], stop: &Stop) -> Result<PathBuf> {
-    let (flags, folder): (&[&str], _) = match profile {
-        Profile::Dev => (&[], "debug"),
-        Profile::Release => (&["--release"], "release"),
-    };
+    let flags: &[&str] = if profile == Profile::Release { &["--release"] } else { &[] };
+    let folder = profile.folder();
     if profile == Profile::Release {
         forget_other_instructions(places, stop)?;
     }
@@ -65,7 +73,13 @@ fn forget_other_instructions(places: &Places, stop: &Stop) -> Result<()> {
 
 /// Cargo, in the checkout, with its output where we look for it.
 pub(crate) fn cargo(places: &Places) -> Command {
-    let mut command = process::command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo_of(places, None)
+}
+
+/// The same with another toolchain's cargo.
+pub(crate) fn cargo_of(places: &Places, program: Option<PathBuf>) -> Command {
+    let program = program.map(PathBuf::into_os_string).or_else(|| env::var_os("CARGO"));
+    let mut command = process::command(program.unwrap_or_else(|| "cargo".into()));
     command.current_dir(&places.root).env("CARGO_TARGET_DIR", &places.target);
     // What `cargo run` tells us about our own package is wrong for the packages built from here.
     for (name, _) in env::vars_os() {

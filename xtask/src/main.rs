@@ -32,6 +32,7 @@ mod swarm;
 mod system;
 mod ui;
 mod up;
+mod windows;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ enum Command {
     /// Kill, hang, cut off and overload the programs, and say what their readers see of it.
     #[cfg(unix)]
     Faults(faults::Options),
+    /// Make what people download: archives, Debian packages, checksums.
+    Dist(dist::Options),
     /// Say which lines of the gateway and the protocol the Rust tests reach.
     Coverage(coverage::Options),
     /// Let users come one after another, sign in and chat, and say how long everything took them.
@@ -101,6 +104,7 @@ fn work(command: Command) -> anyhow::Result<()> {
         Command::Lab(options) => lab::run(&options, &stop),
         #[cfg(unix)]
         Command::Faults(options) => faults::run(&options, &stop),
+        Command::Dist(options) => dist::run(&options, &stop),
         Command::Coverage(options) => coverage::run(&options, &stop),
         Command::Load(options) => load::run(&options, &stop),
         Command::Bench(what) => bench::run(&what, &stop),

@@ -100,6 +100,12 @@ impl Running {
         signal::terminate(&self.child);
     }
 
+    /// What Ctrl-C sends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn interrupt(&self) {
+        signal::interrupt(&self.child);
+    }
+
     /// Asks its whole group to end; for tools, whose children are strangers to us.
     fn ask_group(&self) {
         signal::terminate_group(&self.child);
@@ -211,6 +217,11 @@ mod signal {
 
     pub(super) fn terminate(child: &Child) {
         let _ = kill(pid(child), Signal::SIGTERM);
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn interrupt(child: &Child) {
+        let _ = kill(pid(child), Signal::SIGINT);
     }
 
     pub(super) fn terminate_group(child: &Child) {

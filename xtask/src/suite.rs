@@ -11,6 +11,8 @@ mod mariadb;
 mod steps;
 mod tensorrt;
 mod tools;
+#[cfg(target_os = "linux")]
+mod windows;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -33,6 +35,9 @@ pub(crate) struct Options {
     /// Run this step alone (repeatable).
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
+    /// What runs under wine instead: the node built for Windows (needs Linux).
+    #[arg(long)]
+    windows: bool,
     /// List the steps.
     #[arg(long)]
     list: bool,
@@ -48,6 +53,8 @@ struct Context {
     stop: Stop,
     node: OnceCell<NodeJs>,
     programs: OnceCell<PathBuf>,
+    #[cfg(target_os = "linux")]
+    windows: OnceCell<windows::Windows>,
 }
 
 /// A step's good end, with a remark for the summary where there is something to know.
@@ -64,16 +71,18 @@ struct Outcome {
 
 pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     if options.list {
-        STEPS.iter().for_each(|step| say::fact(&format!("{:10} {}", step.name, step.about)));
+        steps(options)?.iter().for_each(|step| say::fact(&format!("{:10} {}", step.name, step.about)));
         return Ok(());
     }
-    let picked = pick(&options.only)?;
+    let picked = pick(steps(options)?, &options.only)?;
     let context = Context {
         places: Places::find()?,
         consent: Consent::from(options.yes),
         stop: stop.clone(),
         node: OnceCell::new(),
         programs: OnceCell::new(),
+        #[cfg(target_os = "linux")]
+        windows: OnceCell::new(),
     };
     let needs = picked.iter().flat_map(|step| step.needs).copied().collect::<Vec<_>>();
     let mut outcomes = vec![timed("tools", || tools::provide(&context, &needs))];
@@ -93,13 +102,23 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-fn pick(only: &[String]) -> Result<Vec<&'static Step>> {
-    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
+fn steps(options: &Options) -> Result<&'static [Step]> {
+    match options.windows {
+        false => Ok(&STEPS),
+        #[cfg(target_os = "linux")]
+        true => Ok(&windows::STEPS),
+        #[cfg(not(target_os = "linux"))]
+        true => Err(Blocked::error("wine runs on Linux", "leave --windows out: this system can run its own programs")),
+    }
+}
+
+fn pick(steps: &'static [Step], only: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != *name)) {
         let message = format!("there is no step `{unknown}`");
         return Err(Blocked::error(message, "`cargo xtask test --list` names them"));
     }
     let wanted = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
-    Ok(STEPS.iter().filter(wanted).collect())
+    Ok(steps.iter().filter(wanted).collect())
 }
 
 fn timed(name: &'static str, run: impl FnOnce() -> Result<Passed>) -> Outcome {
@@ -168,11 +187,11 @@ mod tests {
     fn steps_are_picked_by_name_and_keep_their_order() {
         let names = |only: &[&str]| -> Vec<&str> {
             let only: Vec<String> = only.iter().map(|name| name.to_string()).collect();
-            pick(&only).unwrap().iter().map(|step| step.name).collect()
+            pick(&STEPS, &only).unwrap().iter().map(|step| step.name).collect()
         };
         assert_eq!(names(&["clippy", "fmt"]), ["fmt", "clippy"]);
         assert_eq!(names(&[]).len(), STEPS.len());
-        assert!(pick(&["nonsense".to_owned()]).is_err());
+        assert!(pick(&STEPS, &["nonsense".to_owned()]).is_err());
     }
 
     #[test]

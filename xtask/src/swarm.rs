@@ -92,6 +92,12 @@ impl Swarm {
         self.setup_code.as_deref()
     }
 
+    /// The newest invite that the gateway has printed.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn invite(&self) -> Option<&str> {
+        self.parts[GATEWAY].said("invite")
+    }
+
     /// The file with the swarm's key.
     pub(crate) fn key(&self) -> PathBuf {
         self.data.join("gateway").join("swarm.key")

@@ -34,6 +34,10 @@ pub(crate) enum Need {
     Networks,
     /// What gateways share.
     Redis,
+    /// Compiles for Windows.
+    Mingw,
+    /// Runs what was compiled for Windows.
+    Wine,
 }
 
 /// The names of a browser that will do.
@@ -53,6 +57,8 @@ impl Need {
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
             Self::Redis => &["redis-server"],
+            Self::Mingw => &["g++-mingw-w64-x86-64-posix"],
+            Self::Wine => &["wine", "wine64"],
             Self::MariaDb => &["mariadb-server"],
             Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
         }
@@ -68,6 +74,8 @@ impl Need {
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
             Self::Redis => has("redis-server"),
+            Self::Mingw => any(&["x86_64-w64-mingw32-g++-posix"]),
+            Self::Wine => any(&["wine"]),
             Self::MariaDb => ["mariadbd", "mariadb-install-db", "setpriv"].iter().all(|name| has(name)),
             Self::Networks => {
                 ["nft", "ip", "tc", "conntrack", "miniupnpd", "sysctl", "python3"].iter().all(|name| has(name))

@@ -20,7 +20,7 @@ pub(crate) const ARCH: &str = "x86_64";
 const MANIFEST_BYTES: u64 = 64 * 1024;
 
 /// What a package is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum System {
     Linux,

@@ -163,7 +163,7 @@ impl Case {
 }
 
 /// The rules.
-fn judge(code: Option<i32>, stderr: &str) -> Result<String> {
+pub(super) fn judge(code: Option<i32>, stderr: &str) -> Result<String> {
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     let hints = stderr.lines().filter(|line| line.starts_with("hint: ")).count();
     let [error] = errors[..] else { bail!("{} error lines:\n{stderr}", errors.len()) };

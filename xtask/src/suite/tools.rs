@@ -36,6 +36,8 @@ pub(super) enum Tool {
     Networks,
     /// A Python environment with the official client.
     OpenAi,
+    /// What builds for Windows, and wine.
+    Windows,
 }
 
 pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
@@ -47,6 +49,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::Redis => &[Need::Redis],
         Tool::MariaDb => &[Need::MariaDb],
         Tool::Node => NodeJs::needs(),
+        Tool::Windows => &[Need::Mingw, Need::Wine],
         Tool::CargoDeny => &[],
     });
     let mut packages: Vec<Need> = of_the_system.copied().collect();

@@ -126,6 +126,18 @@ impl Part {
         self.running.tell(line).with_context(|| format!("{} takes no orders", self.name))
     }
 
+    /// Ctrl-C.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn interrupt(&self) {
+        self.running.interrupt();
+    }
+
+    /// Waits for its end, and says how it ended.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end(&mut self, deadline: Instant, stop: &Stop) -> Option<std::process::ExitStatus> {
+        self.running.wait_until(deadline, stop)
+    }
+
     pub(crate) fn ask_to_end(&self) {
         self.running.ask();
     }

@@ -1,0 +1,164 @@
+//! Builds programs to give away: for any machine of their kind, and the same bytes wherever they are built.
+//!
+//! What differs between two builds of one commit is paths and times. Paths are named anew by the compilers, the time is
+//! that of the commit (`SOURCE_DATE_EPOCH`, by which cc, the web page's embedding and we go).
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::manifest::System;
+use super::pack::Moment;
+use crate::binaries::{self, PROGRAMS, Profile};
+use crate::places::Places;
+use crate::process;
+use crate::say;
+use crate::stop::Stop;
+use crate::system::Consent;
+use crate::windows::{self, CrossBuild, Flags};
+
+/// What llama.cpp may use of a processor: AVX2 and what came with it (2013), and nothing later. All are said, because
+/// what it takes by itself depends on how it is built. A node says so where a processor has less.
+const INSTRUCTIONS: [(&str, &str); 11] = [
+    ("GGML_SSE42", "ON"),
+    ("GGML_AVX", "ON"),
+    ("GGML_AVX2", "ON"),
+    ("GGML_FMA", "ON"),
+    ("GGML_F16C", "ON"),
+    ("GGML_BMI2", "ON"),
+    ("GGML_AVX_VNNI", "OFF"),
+    ("GGML_AVX512", "OFF"),
+    ("GGML_AVX512_VBMI", "OFF"),
+    ("GGML_AVX512_VNNI", "OFF"),
+    ("GGML_AVX512_BF16", "OFF"),
+];
+
+/// How to build.
+pub(super) struct Builder<'a> {
+    pub(super) places: &'a Places,
+    pub(super) profile: Profile,
+    pub(super) moment: Moment,
+    pub(super) consent: Consent,
+    pub(super) stop: &'a Stop,
+}
+
+impl Builder<'_> {
+    /// Builds all three programs in the folder `work` and returns the folder that they lie in.
+    pub(super) fn programs(&self, system: System, work: &Path) -> Result<PathBuf> {
+        let (mut cargo, target) = self.cargo(system, work)?;
+        cargo.args(["--locked", "--bins"]);
+        if self.profile == Profile::Release {
+            cargo.arg("--release");
+        }
+        for program in PROGRAMS {
+            cargo.args(["-p", program]);
+        }
+        cargo.envs(INSTRUCTIONS).env("SOURCE_DATE_EPOCH", self.moment.0.to_string()).env("CARGO_INCREMENTAL", "0");
+        let folder = work.join(target).join(self.profile.folder());
+        say::step(&format!("Building for {} in {}", super::word(system), folder.display()));
+        process::run(cargo, self.stop)?;
+        Ok(folder)
+    }
+
+    /// Cargo for a system, and Rust's name of it.
+    fn cargo(&self, system: System, work: &Path) -> Result<(Command, &'static str)> {
+        let at_home = if cfg!(windows) { System::Windows } else { System::Linux };
+        if system == at_home {
+            return Ok((self.native(work)?, NATIVE));
+        }
+        let cross = CrossBuild::provide(self.places, self.consent, self.stop)?;
+        let flags = neutral(&self.private(work, cross.sources())?);
+        Ok((cross.cargo(self.places, "build", work, &flags), windows::TARGET))
+    }
+
+    fn native(&self, work: &Path) -> Result<Command> {
+        let mut flags = neutral(&self.private(work, None)?);
+        if cfg!(target_env = "msvc") {
+            // Its runtime library inside; no time in the program; Microsoft's compiler names no paths anew.
+            flags.rust.extend(["-Ctarget-feature=+crt-static", "-Clink-arg=/Brepro"].map(str::to_owned));
+            flags.c.clear();
+        } else {
+            let whole = whole_libraries(work)?;
+            flags.rust.extend([format!("-Clink-arg=-L{}", whole.display()), "-Clink-arg=-static-libgcc".into()]);
+        }
+        let mut cargo = binaries::cargo(self.places);
+        cargo.env("CARGO_TARGET_DIR", work).args(["build", "--target", NATIVE]);
+        let (upper, lower) = (NATIVE.to_uppercase().replace('-', "_"), NATIVE.replace('-', "_"));
+        cargo.env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.rust.join(" "));
+        if !flags.c.is_empty() {
+            cargo.env(format!("CFLAGS_{lower}"), flags.c.join(" "));
+            cargo.env(format!("CXXFLAGS_{lower}"), flags.c.join(" "));
+        }
+        Ok(cargo)
+    }
+
+    /// Folders that are this machine's own business, and what they are called in programs.
+    fn private(&self, work: &Path, std: Option<PathBuf>) -> Result<Vec<(PathBuf, &'static str)>> {
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+        let home = home.context("this user has no home folder")?;
+        // Of several that fit rustc takes the last.
+        let mut folders = vec![(home, "/cargo"), (self.places.root.clone(), "/starling"), (work.into(), "/build")];
+        folders.extend(std.map(|std| (std, "/rust/library")));
+        Ok(folders)
+    }
+}
+
+#[cfg(windows)]
+const NATIVE: &str = "x86_64-pc-windows-msvc";
+#[cfg(not(windows))]
+const NATIVE: &str = "x86_64-unknown-linux-gnu";
+
+/// Flags by which compilers call folders by other names. A name with a space would fall apart in them.
+fn neutral(folders: &[(PathBuf, &str)]) -> Flags {
+    let names = folders.iter().map(|(folder, name)| (folder.display().to_string(), name));
+    let names: Vec<_> = names.filter(|(folder, _)| !folder.contains(char::is_whitespace)).collect();
+    Flags {
+        rust: names.iter().map(|(folder, name)| format!("--remap-path-prefix={folder}={name}")).collect(),
+        c: names.iter().map(|(folder, name)| format!("-ffile-prefix-map={folder}={name}")).collect(),
+    }
+}
+
+/// A folder with C++'s library as a whole, which goes into the program: a linker would take the shared one, of the
+/// version that this machine has.
+fn whole_libraries(work: &Path) -> Result<PathBuf> {
+    let folder = work.join("whole");
+    std::fs::create_dir_all(&folder)?;
+    let mut ask = Command::new("c++");
+    ask.arg("-print-file-name=libstdc++.a");
+    let library = PathBuf::from(process::output(&mut ask).context("the C++ compiler does not answer")?);
+    std::fs::copy(&library, folder.join("libstdc++.a"))
+        .with_context(|| format!("the C++ compiler has no {}", library.display()))?;
+    Ok(folder)
+}
+
+/// The time of the checked-out commit, or the one that the environment states.
+pub(super) fn moment(places: &Places) -> Result<Moment> {
+    let stated = env::var_os("SOURCE_DATE_EPOCH").map(OsString::into_string);
+    let text = match stated {
+        Some(text) => text.ok(),
+        None => {
+            process::output(Command::new("git").args(["show", "-s", "--format=%ct", "HEAD"]).current_dir(&places.root))
+        }
+    };
+    let seconds = text.and_then(|text| text.trim().parse().ok());
+    seconds.map(Moment).ok_or_else(|| {
+        let message = "there is no commit here that could say what time goes into the packages";
+        crate::blocked::Blocked::error(message, "set SOURCE_DATE_EPOCH to seconds since 1970")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_get_other_names_in_both_languages() {
+        let folders = [(PathBuf::from("/home/me/.cargo"), "/cargo"), (PathBuf::from("/my code"), "/starling")];
+        let flags = neutral(&folders);
+        assert_eq!(flags.rust, ["--remap-path-prefix=/home/me/.cargo=/cargo"]);
+        assert_eq!(flags.c, ["-ffile-prefix-map=/home/me/.cargo=/cargo"]);
+    }
+}

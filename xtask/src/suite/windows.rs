@@ -1,0 +1,243 @@
+//! `cargo xtask test --windows`: the node's program for Windows, under wine, in a swarm whose other parts are Linux's.
+//!
+//! Wine shows neither firewall nor service manager nor a graphics card, and no QUIC: it refuses socket options that
+//! every Windows has.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::steps::Step;
+use super::tools::Tool;
+use super::{Context, Passed, error_lines};
+use crate::api::{self, Login, Session};
+use crate::process;
+use crate::say;
+use crate::swarm::part::Part;
+use crate::swarm::{Plan, Swarm};
+use crate::windows::wine::{self, Wine};
+use crate::windows::{self, CrossBuild, Flags};
+
+const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
+
+#[rustfmt::skip]
+pub(super) const STEPS: [Step; 3] = [
+    Step { name: "build", about: "the node for Windows, and Linux's programs", needs: TOOLS, run: build },
+    Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
+    Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
+];
+
+/// Wine takes seconds to start a program.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// As hostile as a person's own folders.
+const FOLDER: &str = "Programme für Größen 日本";
+const DATA: &str = "Daten mit Lücken";
+
+/// What turns the checkout into a program, and where it lies.
+pub(super) struct Windows {
+    cross: CrossBuild,
+    target: PathBuf,
+    wine: Wine,
+}
+
+impl Windows {
+    fn provide(context: &Context) -> Result<Self> {
+        let (places, stop) = (&context.places, &context.stop);
+        let cross = CrossBuild::provide(places, context.consent, stop)?;
+        let wine = Wine::provide(places, context.consent, stop)?;
+        Ok(Self { cross, target: places.target.join("windows"), wine })
+    }
+
+    fn program(&self) -> PathBuf {
+        self.target.join(windows::TARGET).join("debug/starling-node.exe")
+    }
+}
+
+impl Context {
+    fn windows(&self) -> Result<&Windows> {
+        if self.windows.get().is_none() {
+            let _ = self.windows.set(Windows::provide(self)?);
+        }
+        Ok(self.windows.get().expect("set just now"))
+    }
+}
+
+fn build(context: &Context) -> Result<Passed> {
+    crate::ui::build(&context.places, context.node()?, &context.stop)?;
+    let windows = context.windows()?;
+    let mut cargo = windows.cross.cargo(&context.places, "build", &windows.target, &Flags::default());
+    cargo.args(["--locked", "-p", "starling-node"]);
+    process::run(cargo, &context.stop)?;
+    context.programs().map(|_| Passed::Plainly)
+}
+
+fn unit(context: &Context) -> Result<Passed> {
+    let windows = context.windows()?;
+    let mut cargo = windows.cross.cargo(&context.places, "test", &windows.target, &Flags::default());
+    cargo.args(["--locked", "-p", "starling-protocol", "-p", "starling-node", "--lib", "--no-fail-fast"]);
+    cargo.env(windows::RUNNER, windows.wine.runner());
+    process::run(cargo, &context.stop)?;
+    Ok(Passed::Plainly)
+}
+
+fn swarm(context: &Context) -> Result<Passed> {
+    let windows = context.windows()?;
+    let dir = TempDir::with_prefix("starling-windows-")?;
+    let stage = Stage::set(windows, dir.path())?;
+    stage.refuses_a_wrong_path(context)?;
+    let plan =
+        Plan { programs: context.programs()?, data: dir.path().join("swarm"), port: 0, gateway: vec![], nodes: vec![] };
+    let mut swarm = Swarm::start(&plan, &context.stop)?;
+    let result = stage.in_swarm(&mut swarm, context);
+    swarm.stop(&context.stop);
+    if result.is_err() {
+        say::note(&format!("data and logs are kept in {}", dir.keep().display()));
+    }
+    result.map(|()| Passed::Plainly)
+}
+
+/// The program in a folder of a person's own.
+struct Stage<'a> {
+    wine: &'a Wine,
+    program: PathBuf,
+    data: PathBuf,
+    logs: PathBuf,
+}
+
+impl<'a> Stage<'a> {
+    fn set(windows: &'a Windows, dir: &Path) -> Result<Self> {
+        let folder = dir.join(FOLDER);
+        fs::create_dir_all(&folder)?;
+        let program = folder.join("starling-node.exe");
+        fs::copy(windows.program(), &program).context("the node for Windows is not built")?;
+        Ok(Self { wine: &windows.wine, program, data: folder.join(DATA), logs: dir.join("logs") })
+    }
+
+    /// As a person sees it: one line, a hint, the right code.
+    fn refuses_a_wrong_path(&self, context: &Context) -> Result<()> {
+        let model = wine::path(&self.data.join("kein Modell.gguf"))?;
+        let output = self.ask(context, &["run".into(), "--model".into(), model])?;
+        let line = error_lines::judge(output.code, &output.stderr)?;
+        ensure!(line.contains("kein Modell.gguf"), "the error names no file: {line}");
+        say::note(&line);
+        Ok(())
+    }
+
+    fn in_swarm(&self, swarm: &mut Swarm, context: &Context) -> Result<()> {
+        let invite = swarm.invite().context("a new gateway prints an invite")?.to_owned();
+        let mut node = self.start("first", swarm, &["join".into(), invite.into()])?;
+        let model = wait_for(&mut node, "serving", context)?;
+        let peer = node.said("peer").context("a node says who it is")?.to_owned();
+        swarm.wait_until_found(1, &context.stop)?;
+        let code = swarm.setup_code().context("a fresh gateway has a one-time code")?;
+        let login = Login { username: "admin".into(), password: "a long enough password".into() };
+        let key = Session::set_up(swarm.url(), code, &login)?.make_key("a node for Windows")?;
+        answers(swarm.url(), &key, &model)?;
+        self.status_is_seen(context)?;
+        self.stop(node, context)?;
+        say::note("once more, with the key that is there");
+        let mut node = self.start("second", swarm, &["run".into()])?;
+        wait_for(&mut node, "serving", context)?;
+        ensure!(node.said("peer") == Some(peer.as_str()), "it came back as another peer");
+        swarm.wait_until_found(1, &context.stop)?;
+        answers(swarm.url(), &key, &model)?;
+        self.stop(node, context)
+    }
+
+    fn start(&self, name: &str, swarm: &Swarm, args: &[OsString]) -> Result<Part> {
+        let (program, before) = self.wine.start("wine");
+        let tcp = swarm.bootstrap().into_iter().filter(|address| !address.to_string_lossy().contains("/udp/"));
+        let known: Vec<OsString> = tcp.filter(|address| address != "--bootstrap").collect();
+        let known = known.into_iter().flat_map(|address| ["--bootstrap".into(), address]);
+        let listen = ["--listen", "/ip4/127.0.0.1/tcp/0", "--no-port-mapping", "--data"].map(OsString::from);
+        let all = before.into_iter().chain([self.program.clone().into()]).chain(args.iter().cloned());
+        let all: Vec<OsString> = all.chain(known).chain(listen).chain([wine::path(&self.data)?]).collect();
+        Part::start(name, &program, &all, &self.logs)
+    }
+
+    /// The running node is asked by a second program, over a named pipe.
+    fn status_is_seen(&self, context: &Context) -> Result<()> {
+        let output = self.ask(context, &["status".into()])?;
+        ensure!(output.code == Some(0), "`status` failed:\n{}{}", output.stdout, output.stderr);
+        say::note(output.stdout.lines().next().unwrap_or_default());
+        Ok(())
+    }
+
+    /// Ctrl-C, as somebody at its console would press.
+    fn stop(&self, mut node: Part, context: &Context) -> Result<()> {
+        node.interrupt();
+        let asked = Instant::now();
+        let status = node.end(asked + STOP_LIMIT, &context.stop).context("it did not end when it was asked to")?;
+        ensure!(status.success(), "it ended badly when it was asked to end ({status})");
+        say::note(&format!("stopped within {:.1} s", asked.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    /// One of its commands, to its end.
+    fn ask(&self, context: &Context, args: &[OsString]) -> Result<Said> {
+        let data = ["--data".into(), wine::path(&self.data)?];
+        let mut command = self.wine.run(&self.program, &[args, &data].concat());
+        let dir = tempfile::tempdir()?;
+        let (out, err) = (dir.path().join("out"), dir.path().join("err"));
+        command.stdin(Stdio::null()).stdout(fs::File::create(&out)?).stderr(fs::File::create(&err)?);
+        let mut running = process::Running::start(command)?;
+        let ended = running.wait_until(Instant::now() + START_LIMIT, &context.stop);
+        let read = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let said = Said { code: None, stdout: read(&out)?, stderr: read(&err)? };
+        let status = ended.with_context(|| format!("it did not end; it said:\n{}{}", said.stdout, said.stderr))?;
+        Ok(Said { code: status.code(), ..said })
+    }
+}
+
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn wait_for(node: &mut Part, key: &str, context: &Context) -> Result<String> {
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        node.check("while it was starting")?;
+        if let Some(value) = node.said(key) {
+            return Ok(value.to_owned());
+        }
+        if Instant::now() >= deadline {
+            return Err(node.too_slow(key, START_LIMIT));
+        }
+        context.stop.pause()?;
+    }
+}
+
+/// An answer comes in pieces and ends well.
+fn answers(url: &str, key: &str, model: &str) -> Result<()> {
+    let messages = json!([{"role": "user", "content": "Tell me about the swarm."}]);
+    let body = json!({"model": model, "messages": messages, "stream": true, "max_tokens": 32});
+    let (mut text, mut pieces) = (String::new(), 0);
+    for line in api::stream(url, key, &body, ANSWER_LIMIT)?.lines() {
+        let line = line?;
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        if data == "[DONE]" {
+            ensure!(pieces > 1, "the answer came in {pieces} pieces");
+            say::note(&format!("it answered in {pieces} pieces: {text:?}"));
+            return Ok(());
+        }
+        let piece: Value = serde_json::from_str(data)?;
+        ensure!(piece["error"].is_null(), "the answer failed: {piece}");
+        if let Some(words) = piece["choices"][0]["delta"]["content"].as_str() {
+            text += words;
+            pieces += 1;
+        }
+    }
+    bail!("the answer ended without its end: {text:?}")
+}
