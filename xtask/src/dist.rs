@@ -2,7 +2,7 @@
 //!
 //! Two builds of one commit by the same tools give the same bytes; `--twice` shows it.
 
-mod build;
+pub(crate) mod build;
 mod contents;
 mod licences;
 pub(crate) mod manifest;
@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::binaries::Profile;
+use crate::binaries::{PROGRAMS, Profile};
 use crate::digest::digest;
 use crate::node_js::NodeJs;
 use crate::places::Places;
@@ -83,17 +83,21 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     ui::build(places, &NodeJs::provide(places, consent, stop)?, stop)?;
     let builder = Builder { places, profile: options.profile, moment, consent, stop };
     let started = Instant::now();
-    let work = places.target.join("dist-build");
-    let programs = builder.programs(system, &work.join("1"))?;
+    let programs = builder.programs(system, &PROGRAMS, &work_folder(places))?;
     say::note(&format!("built in {} s", started.elapsed().as_secs()));
     write_packages(places, &programs, system, out, moment)?;
     if !options.twice {
         return Ok(());
     }
-    let again = builder.programs(system, &work.join("2"))?;
-    let second = tempfile::tempdir_in(&work)?;
+    let again = builder.programs(system, &PROGRAMS, &places.target.join("dist-build-again"))?;
+    let second = tempfile::tempdir_in(&places.target)?;
     write_packages(places, &again, system, second.path(), moment)?;
     compare(out, second.path(), system)
+}
+
+/// Where packages are built. The tests under wine take the programs from here too: those that people get.
+pub(crate) fn work_folder(places: &Places) -> PathBuf {
+    places.target.join("dist-build")
 }
 
 fn write_packages(places: &Places, programs: &Path, system: System, out: &Path, moment: Moment) -> Result<()> {

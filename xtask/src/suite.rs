@@ -54,7 +54,7 @@ struct Context {
     node: OnceCell<NodeJs>,
     programs: OnceCell<PathBuf>,
     #[cfg(target_os = "linux")]
-    windows: OnceCell<windows::Windows>,
+    wine: OnceCell<crate::windows::wine::Wine>,
 }
 
 /// A step's good end, with a remark for the summary where there is something to know.
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
         node: OnceCell::new(),
         programs: OnceCell::new(),
         #[cfg(target_os = "linux")]
-        windows: OnceCell::new(),
+        wine: OnceCell::new(),
     };
     let needs = picked.iter().flat_map(|step| step.needs).copied().collect::<Vec<_>>();
     let mut outcomes = vec![timed("tools", || tools::provide(&context, &needs))];

@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result};
 
 use super::manifest::System;
 use super::pack::Moment;
-use crate::binaries::{self, PROGRAMS, Profile};
+use crate::binaries::{self, Profile};
 use crate::places::Places;
 use crate::process;
 use crate::say;
 use crate::stop::Stop;
 use crate::system::Consent;
-use crate::windows::{self, CrossBuild, Flags};
+use crate::windows::{CrossBuild, Flags};
 
 /// What llama.cpp may use of a processor: AVX2 and what came with it (2013), and nothing later. All are said, because
 /// what it takes by itself depends on how it is built. A node says so where a processor has less.
@@ -37,44 +37,47 @@ const INSTRUCTIONS: [(&str, &str); 11] = [
 ];
 
 /// How to build.
-pub(super) struct Builder<'a> {
-    pub(super) places: &'a Places,
-    pub(super) profile: Profile,
-    pub(super) moment: Moment,
-    pub(super) consent: Consent,
-    pub(super) stop: &'a Stop,
+pub(crate) struct Builder<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) profile: Profile,
+    pub(crate) moment: Moment,
+    pub(crate) consent: Consent,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Builder<'_> {
-    /// Builds all three programs in the folder `work` and returns the folder that they lie in.
-    pub(super) fn programs(&self, system: System, work: &Path) -> Result<PathBuf> {
-        let (mut cargo, target) = self.cargo(system, work)?;
+    /// Builds the programs in the folder `work` and returns the folder that they lie in.
+    pub(crate) fn programs(&self, system: System, programs: &[&str], work: &Path) -> Result<PathBuf> {
+        let mut cargo = self.cargo("build", system, work)?;
         cargo.args(["--locked", "--bins"]);
-        if self.profile == Profile::Release {
-            cargo.arg("--release");
-        }
-        for program in PROGRAMS {
+        for program in programs {
             cargo.args(["-p", program]);
         }
-        cargo.envs(INSTRUCTIONS).env("SOURCE_DATE_EPOCH", self.moment.0.to_string()).env("CARGO_INCREMENTAL", "0");
-        let folder = work.join(target).join(self.profile.folder());
+        let folder = work.join(super::rust_name(system)).join(self.profile.folder());
         say::step(&format!("Building for {} in {}", super::word(system), folder.display()));
         process::run(cargo, self.stop)?;
         Ok(folder)
     }
 
-    /// Cargo for a system, and Rust's name of it.
-    fn cargo(&self, system: System, work: &Path) -> Result<(Command, &'static str)> {
+    /// `cargo VERB` for a system, with all that makes its output the same everywhere.
+    pub(crate) fn cargo(&self, verb: &str, system: System, work: &Path) -> Result<Command> {
         let at_home = if cfg!(windows) { System::Windows } else { System::Linux };
-        if system == at_home {
-            return Ok((self.native(work)?, NATIVE));
+        let mut cargo = match system == at_home {
+            true => self.native(verb, work)?,
+            false => {
+                let cross = CrossBuild::provide(self.places, self.consent, self.stop)?;
+                let flags = neutral(&self.private(work, cross.sources())?);
+                cross.cargo(self.places, verb, work, &flags)
+            }
+        };
+        if self.profile == Profile::Release {
+            cargo.arg("--release");
         }
-        let cross = CrossBuild::provide(self.places, self.consent, self.stop)?;
-        let flags = neutral(&self.private(work, cross.sources())?);
-        Ok((cross.cargo(self.places, "build", work, &flags), windows::TARGET))
+        cargo.envs(INSTRUCTIONS).env("SOURCE_DATE_EPOCH", self.moment.0.to_string()).env("CARGO_INCREMENTAL", "0");
+        Ok(cargo)
     }
 
-    fn native(&self, work: &Path) -> Result<Command> {
+    fn native(&self, verb: &str, work: &Path) -> Result<Command> {
         let mut flags = neutral(&self.private(work, None)?);
         if cfg!(target_env = "msvc") {
             // Its runtime library inside; no time in the program; Microsoft's compiler names no paths anew.
@@ -85,7 +88,7 @@ impl Builder<'_> {
             flags.rust.extend([format!("-Clink-arg=-L{}", whole.display()), "-Clink-arg=-static-libgcc".into()]);
         }
         let mut cargo = binaries::cargo(self.places);
-        cargo.env("CARGO_TARGET_DIR", work).args(["build", "--target", NATIVE]);
+        cargo.env("CARGO_TARGET_DIR", work).args([verb, "--target", NATIVE]);
         let (upper, lower) = (NATIVE.to_uppercase().replace('-', "_"), NATIVE.replace('-', "_"));
         cargo.env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.rust.join(" "));
         if !flags.c.is_empty() {
@@ -135,7 +138,7 @@ fn whole_libraries(work: &Path) -> Result<PathBuf> {
 }
 
 /// The time of the checked-out commit, or the one that the environment states.
-pub(super) fn moment(places: &Places) -> Result<Moment> {
+pub(crate) fn moment(places: &Places) -> Result<Moment> {
     let stated = env::var_os("SOURCE_DATE_EPOCH").map(OsString::into_string);
     let text = match stated {
         Some(text) => text.ok(),

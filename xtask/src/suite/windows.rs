@@ -18,18 +18,23 @@ use super::steps::Step;
 use super::tools::Tool;
 use super::{Context, Passed, error_lines};
 use crate::api::{self, Login, Session};
+use crate::binaries::{PROGRAMS, Profile};
+use crate::dist;
+use crate::dist::build::{self, Builder};
+use crate::dist::manifest::System;
 use crate::process;
 use crate::say;
 use crate::swarm::part::Part;
 use crate::swarm::{Plan, Swarm};
+use crate::ui;
+use crate::windows;
 use crate::windows::wine::{self, Wine};
-use crate::windows::{self, CrossBuild, Flags};
 
 const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
 
 #[rustfmt::skip]
 pub(super) const STEPS: [Step; 3] = [
-    Step { name: "build", about: "the node for Windows, and Linux's programs", needs: TOOLS, run: build },
+    Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
     Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
 ];
@@ -43,57 +48,37 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const FOLDER: &str = "Programme für Größen 日本";
 const DATA: &str = "Daten mit Lücken";
 
-/// What turns the checkout into a program, and where it lies.
-pub(super) struct Windows {
-    cross: CrossBuild,
-    target: PathBuf,
-    wine: Wine,
-}
-
-impl Windows {
-    fn provide(context: &Context) -> Result<Self> {
-        let (places, stop) = (&context.places, &context.stop);
-        let cross = CrossBuild::provide(places, context.consent, stop)?;
-        let wine = Wine::provide(places, context.consent, stop)?;
-        Ok(Self { cross, target: places.target.join("windows"), wine })
-    }
-
-    fn program(&self) -> PathBuf {
-        self.target.join(windows::TARGET).join("debug/starling-node.exe")
-    }
+fn builder(context: &Context) -> Result<Builder<'_>> {
+    let (places, consent, stop) = (&context.places, context.consent, &context.stop);
+    Ok(Builder { places, profile: Profile::Dev, moment: build::moment(places)?, consent, stop })
 }
 
 impl Context {
-    fn windows(&self) -> Result<&Windows> {
-        if self.windows.get().is_none() {
-            let _ = self.windows.set(Windows::provide(self)?);
+    fn wine(&self) -> Result<&Wine> {
+        if self.wine.get().is_none() {
+            let _ = self.wine.set(Wine::provide(&self.places, self.consent, &self.stop)?);
         }
-        Ok(self.windows.get().expect("set just now"))
+        Ok(self.wine.get().expect("set just now"))
     }
 }
 
 fn build(context: &Context) -> Result<Passed> {
-    crate::ui::build(&context.places, context.node()?, &context.stop)?;
-    let windows = context.windows()?;
-    let mut cargo = windows.cross.cargo(&context.places, "build", &windows.target, &Flags::default());
-    cargo.args(["--locked", "-p", "starling-node"]);
-    process::run(cargo, &context.stop)?;
+    ui::build(&context.places, context.node()?, &context.stop)?;
+    builder(context)?.programs(System::Windows, &PROGRAMS, &dist::work_folder(&context.places))?;
     context.programs().map(|_| Passed::Plainly)
 }
 
 fn unit(context: &Context) -> Result<Passed> {
-    let windows = context.windows()?;
-    let mut cargo = windows.cross.cargo(&context.places, "test", &windows.target, &Flags::default());
+    let mut cargo = builder(context)?.cargo("test", System::Windows, &dist::work_folder(&context.places))?;
     cargo.args(["--locked", "-p", "starling-protocol", "-p", "starling-node", "--lib", "--no-fail-fast"]);
-    cargo.env(windows::RUNNER, windows.wine.runner());
+    cargo.env(windows::RUNNER, context.wine()?.runner());
     process::run(cargo, &context.stop)?;
     Ok(Passed::Plainly)
 }
 
 fn swarm(context: &Context) -> Result<Passed> {
-    let windows = context.windows()?;
     let dir = TempDir::with_prefix("starling-windows-")?;
-    let stage = Stage::set(windows, dir.path())?;
+    let stage = Stage::set(context, dir.path())?;
     stage.refuses_a_wrong_path(context)?;
     let plan =
         Plan { programs: context.programs()?, data: dir.path().join("swarm"), port: 0, gateway: vec![], nodes: vec![] };
@@ -115,12 +100,13 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn set(windows: &'a Windows, dir: &Path) -> Result<Self> {
+    fn set(context: &'a Context, dir: &Path) -> Result<Self> {
         let folder = dir.join(FOLDER);
         fs::create_dir_all(&folder)?;
         let program = folder.join("starling-node.exe");
-        fs::copy(windows.program(), &program).context("the node for Windows is not built")?;
-        Ok(Self { wine: &windows.wine, program, data: folder.join(DATA), logs: dir.join("logs") })
+        let built = dist::work_folder(&context.places).join(windows::TARGET).join(Profile::Dev.folder());
+        fs::copy(built.join("starling-node.exe"), &program).context("the node for Windows is not built")?;
+        Ok(Self { wine: context.wine()?, program, data: folder.join(DATA), logs: dir.join("logs") })
     }
 
     /// As a person sees it: one line, a hint, the right code.

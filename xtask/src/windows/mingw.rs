@@ -23,9 +23,12 @@ const WHOLE: [(&str, &str); 4] = [
 ];
 /// What llama.cpp uses and Debian 12's headers lack.
 const GAPS: &str = include_str!("mingw_gaps.h");
+/// What CMake reads besides when it comes to ggml.
+const CMAKE: &str = include_str!("ggml.cmake");
 
 pub(super) struct Mingw {
     gaps: PathBuf,
+    cmake: PathBuf,
     linker: PathBuf,
 }
 
@@ -40,12 +43,13 @@ impl Mingw {
             fs::copy(&library, &to)
                 .with_context(|| format!("cannot copy {} to {}", library.display(), to.display()))?;
         }
-        let (gaps, linker) = (folder.join("mingw_gaps.h"), folder.join("linker"));
+        let (gaps, cmake, linker) = (folder.join("mingw_gaps.h"), folder.join("ggml.cmake"), folder.join("linker"));
         write_if_new(&gaps, GAPS)?;
+        write_if_new(&cmake, CMAKE)?;
         write_if_new(&linker, &linker_script(&whole))?;
         #[cfg(unix)]
         fs::set_permissions(&linker, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(Self { gaps, linker })
+        Ok(Self { gaps, cmake, linker })
     }
 
     /// What cargo, cc, cmake and bindgen ask for.
@@ -54,6 +58,7 @@ impl Mingw {
         let name = TARGET_VARIABLE.to_lowercase();
         vec![
             (format!("CARGO_TARGET_{TARGET_VARIABLE}_LINKER"), self.linker.clone().into()),
+            ("CMAKE_PROJECT_ggml_INCLUDE".into(), self.cmake.clone().into()),
             (format!("CC_{name}"), compiler("gcc").into()),
             (format!("CXX_{name}"), compiler("g++").into()),
             (format!("AR_{name}"), compiler("gcc-ar").into()),
