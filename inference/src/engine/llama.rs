@@ -33,6 +33,7 @@ pub mod device;
 mod embed;
 mod fits;
 pub(super) mod load;
+mod processor;
 
 /// Choices that a user makes; `None` is the default.
 #[derive(Clone, Copy, Debug, Default)]

@@ -79,7 +79,6 @@ fn unit(context: &Context) -> Result<Passed> {
 fn swarm(context: &Context) -> Result<Passed> {
     let dir = TempDir::with_prefix("starling-windows-")?;
     let stage = Stage::set(context, dir.path())?;
-    stage.refuses_a_wrong_path(context)?;
     let plan =
         Plan { programs: context.programs()?, data: dir.path().join("swarm"), port: 0, gateway: vec![], nodes: vec![] };
     let mut swarm = Swarm::start(&plan, &context.stop)?;
@@ -131,6 +130,7 @@ impl<'a> Stage<'a> {
         answers(swarm.url(), &key, &model)?;
         self.status_is_seen(context)?;
         self.stop(node, context)?;
+        self.refuses_a_wrong_path(context)?;
         say::note("once more, with the key that is there");
         let mut node = self.start("second", swarm, &["run".into()])?;
         wait_for(&mut node, "serving", context)?;

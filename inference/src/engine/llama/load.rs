@@ -10,7 +10,7 @@ use llama_cpp_2::token::LlamaToken;
 use self_cell::self_cell;
 
 use super::device::{Device, DeviceChoice};
-use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options};
+use super::{BACKEND, BATCH_TOKENS, MAX_SLOTS, Options, processor};
 use crate::model::ModelFile;
 use crate::model::footprint::{Footprint, Size, Wish};
 use crate::prompt::{Prompt, Specials};
@@ -121,6 +121,7 @@ pub(super) fn native(
     context: LlamaContextParams,
     (size, progress): (&str, &Progress),
 ) -> Result<Loaded, OpenError> {
+    processor::check()?;
     let backend = BACKEND.as_ref().ok_or_else(|| engine("llama.cpp cannot be initialised here"))?;
     let shown = progress.clone();
     let params = model_params(device)?.with_progress_callback(move |done| {
