@@ -42,8 +42,11 @@ pub(crate) struct Options {
     /// Build everything twice, in two folders, and say what differs.
     #[arg(long)]
     twice: bool,
+    /// Take the programs from this folder instead of building them.
+    #[arg(long, value_name = "DIR", conflicts_with = "twice")]
+    programs: Option<PathBuf>,
     /// Build nothing: only write the checksums of the packages that lie there already.
-    #[arg(long, conflicts_with_all = ["target", "twice"])]
+    #[arg(long, conflicts_with_all = ["target", "twice", "programs"])]
     checksums: bool,
     /// Install missing system packages without asking (so does CI=true).
     #[arg(long)]
@@ -79,6 +82,9 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     }
     let consent = Consent::from(options.yes);
     let moment = build::moment(places)?;
+    if let Some(programs) = &options.programs {
+        return write_packages(places, programs, system, out, moment);
+    }
     system::provide(&[&system::TO_BUILD, NodeJs::needs()].concat(), consent, stop)?;
     ui::build(places, &NodeJs::provide(places, consent, stop)?, stop)?;
     let builder = Builder { places, profile: options.profile, moment, consent, stop };

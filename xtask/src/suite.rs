@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// What runs under wine instead: the node built for Windows (needs Linux).
     #[arg(long)]
     windows: bool,
+    /// Take the programs from this folder instead of building them.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
     /// List the steps.
     #[arg(long)]
     list: bool,
@@ -53,6 +56,9 @@ struct Context {
     stop: Stop,
     node: OnceCell<NodeJs>,
     programs: OnceCell<PathBuf>,
+    /// Whether the programs are given, those for Windows too.
+    #[cfg(target_os = "linux")]
+    given: bool,
     #[cfg(target_os = "linux")]
     wine: OnceCell<crate::windows::wine::Wine>,
 }
@@ -75,12 +81,15 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
         return Ok(());
     }
     let picked = pick(steps(options)?, &options.only)?;
+    let programs = options.programs.as_deref().map(std::path::absolute).transpose()?;
     let context = Context {
         places: Places::find()?,
         consent: Consent::from(options.yes),
         stop: stop.clone(),
         node: OnceCell::new(),
-        programs: OnceCell::new(),
+        #[cfg(target_os = "linux")]
+        given: programs.is_some(),
+        programs: programs.map_or_else(OnceCell::new, OnceCell::from),
         #[cfg(target_os = "linux")]
         wine: OnceCell::new(),
     };

@@ -44,6 +44,10 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
+/// Not where the others are: libp2p calls from the port that it listens on, which Linux allows wine no more than once.
+/// Windows does (SO_REUSEADDR).
+const LISTEN: &str = "/ip6/::1/tcp/0";
+
 /// As hostile as a person's own folders.
 const FOLDER: &str = "Programme für Größen 日本";
 const DATA: &str = "Daten mit Lücken";
@@ -103,7 +107,10 @@ impl<'a> Stage<'a> {
         let folder = dir.join(FOLDER);
         fs::create_dir_all(&folder)?;
         let program = folder.join("starling-node.exe");
-        let built = dist::work_folder(&context.places).join(windows::TARGET).join(Profile::Dev.folder());
+        let built = match context.given {
+            true => context.programs()?,
+            false => dist::work_folder(&context.places).join(windows::TARGET).join(Profile::Dev.folder()),
+        };
         fs::copy(built.join("starling-node.exe"), &program).context("the node for Windows is not built")?;
         Ok(Self { wine: context.wine()?, program, data: folder.join(DATA), logs: dir.join("logs") })
     }
@@ -145,7 +152,7 @@ impl<'a> Stage<'a> {
         let tcp = swarm.bootstrap().into_iter().filter(|address| !address.to_string_lossy().contains("/udp/"));
         let known: Vec<OsString> = tcp.filter(|address| address != "--bootstrap").collect();
         let known = known.into_iter().flat_map(|address| ["--bootstrap".into(), address]);
-        let listen = ["--listen", "/ip4/127.0.0.1/tcp/0", "--no-port-mapping", "--data"].map(OsString::from);
+        let listen = ["--listen", LISTEN, "--no-port-mapping", "--data"].map(OsString::from);
         let all = before.into_iter().chain([self.program.clone().into()]).chain(args.iter().cloned());
         let all: Vec<OsString> = all.chain(known).chain(listen).chain([wine::path(&self.data)?]).collect();
         Part::start(name, &program, &all, &self.logs)
