@@ -122,10 +122,20 @@ impl Swarm {
     /// Waits until the gateway has found that many nodes by itself, through the swarm. Only from
     /// then on is a prompt answered.
     pub(crate) fn wait_until_found(&mut self, nodes: usize, stop: &Stop) -> Result<()> {
-        let _waiting = Waiting::new(format!("waiting for gateway: {nodes} in sight"));
+        self.wait_until_seen(&format!("{nodes} in sight"), |seen| seen >= nodes, stop)
+    }
+
+    /// Waits until the gateway has seen that the last node has gone.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wait_until_alone(&mut self, stop: &Stop) -> Result<()> {
+        self.wait_until_seen("no node in sight", |seen| seen == 0, stop)
+    }
+
+    fn wait_until_seen(&mut self, what: &str, enough: impl Fn(usize) -> bool, stop: &Stop) -> Result<()> {
+        let _waiting = Waiting::new(format!("waiting for gateway: {what}"));
         let deadline = Instant::now() + START_LIMIT;
         let in_sight = |swarm: &Self| swarm.parts[GATEWAY].said("nodes").and_then(|count| count.parse::<usize>().ok());
-        while in_sight(self).unwrap_or_default() < nodes {
+        while !enough(in_sight(self).unwrap_or_default()) {
             if Instant::now() >= deadline {
                 return Err(self.parts[GATEWAY].too_slow("nodes", START_LIMIT));
             }

@@ -118,7 +118,7 @@ impl<'a> Stage<'a> {
     /// As a person sees it: one line, a hint, the right code.
     fn refuses_a_wrong_path(&self, context: &Context) -> Result<()> {
         let model = wine::path(&self.data.join("kein Modell.gguf"))?;
-        let output = self.ask(context, &["run".into(), "--model".into(), model])?;
+        let output = self.ask(context, &["run".into(), "--listen".into(), LISTEN.into(), "--model".into(), model])?;
         let line = error_lines::judge(output.code, &output.stderr)?;
         ensure!(line.contains("kein Modell.gguf"), "the error names no file: {line}");
         say::note(&line);
@@ -137,6 +137,7 @@ impl<'a> Stage<'a> {
         answers(swarm.url(), &key, &model)?;
         self.status_is_seen(context)?;
         self.stop(node, context)?;
+        swarm.wait_until_alone(&context.stop)?;
         self.refuses_a_wrong_path(context)?;
         say::note("once more, with the key that is there");
         let mut node = self.start("second", swarm, &["run".into()])?;
