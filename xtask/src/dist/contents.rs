@@ -154,15 +154,11 @@ impl Parts<'_> {
 
 /// Each symbol's version is named in the program: `GLIBC_2.34`.
 fn newest_glibc(program: &[u8]) -> Option<(u32, u32)> {
-    const NAME: &[u8] = b"\0GLIBC_";
-    let starts = program.windows(NAME.len()).enumerate().filter(|(_, bytes)| *bytes == NAME).map(|(at, _)| at);
-    let version = |at: usize| {
-        let rest = &program[at + NAME.len()..];
-        let end = rest.iter().take(16).position(|byte| *byte == 0)?;
-        let mut numbers = std::str::from_utf8(&rest[..end]).ok()?.split('.');
+    let version = |name: &[u8]| {
+        let mut numbers = std::str::from_utf8(name.strip_prefix(b"GLIBC_")?).ok()?.split('.');
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     };
-    starts.filter_map(version).max()
+    program.split(|byte| *byte == 0).filter_map(version).max()
 }
 
 #[cfg(test)]
