@@ -10,7 +10,6 @@ use super::tree::{Kind, Tree};
 use super::word;
 
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
-const UNITS: [&str; 2] = ["starling-gateway.service", "starling-bootstrap.service"];
 
 /// What packages are made of.
 pub(super) struct Parts<'a> {
@@ -26,6 +25,7 @@ pub(super) struct Parts<'a> {
 /// The words in which the two programs' packages differ.
 struct Words {
     programs: &'static [&'static str],
+    units: &'static [&'static str],
     readme: &'static str,
     about: &'static str,
     after_install: &'static str,
@@ -34,6 +34,7 @@ struct Words {
 
 const NODE: Words = Words {
     programs: &["starling-node"],
+    units: &["starling-node.service"],
     readme: include_str!("texts/node.txt"),
     about: "computes answers for a Starling swarm",
     after_install: include_str!("texts/node.postinst"),
@@ -41,6 +42,7 @@ const NODE: Words = Words {
 };
 const GATEWAY: Words = Words {
     programs: &["starling-gateway", "starling-bootstrap"],
+    units: &["starling-gateway.service", "starling-bootstrap.service"],
     readme: include_str!("texts/gateway.txt"),
     about: "web chat and API of a Starling swarm",
     after_install: include_str!("texts/gateway.postinst"),
@@ -64,8 +66,8 @@ impl Parts<'_> {
         tree.add(format!("{top}/README.txt"), Kind::Plain, self.readme(package)?)?;
         tree.add(format!("{top}/LICENSE"), Kind::Plain, self.source("LICENSE")?)?;
         tree.add(format!("{top}/LICENSES-OTHERS.txt"), Kind::Plain, self.licences)?;
-        if package.system == System::Linux && package.program == "starling-gateway" {
-            for unit in UNITS {
+        if package.system == System::Linux {
+            for unit in words(package).units {
                 tree.add(format!("{top}/{unit}"), Kind::Plain, self.source(&format!("deploy/{unit}"))?)?;
             }
         }
@@ -83,8 +85,9 @@ impl Parts<'_> {
         let licences = [&self.source("LICENSE")?[..], b"\n", self.licences.as_bytes()].concat();
         files.add(format!("{doc}/copyright"), Kind::Plain, licences)?;
         files.add(format!("{doc}/README.txt"), Kind::Plain, self.readme(package)?)?;
+        // The node's is put in place by `starling-node service install`.
         if package.program == "starling-gateway" {
-            for unit in UNITS {
+            for unit in words.units {
                 let text = String::from_utf8(self.source(&format!("deploy/{unit}"))?)?;
                 let text = text.replace("/usr/local/bin/", "/usr/bin/");
                 files.add(format!("usr/lib/systemd/system/{unit}"), Kind::Plain, text)?;
@@ -173,7 +176,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         fs::create_dir(at("deploy")).unwrap();
         fs::write(at("LICENSE"), "ours").unwrap();
-        for unit in UNITS {
+        for unit in [NODE.units, GATEWAY.units].concat() {
             fs::write(at("deploy").join(unit), "ExecStart=/usr/local/bin/starling run\n").unwrap();
         }
         for program in ["starling-node", "starling-gateway", "starling-bootstrap"] {
