@@ -81,11 +81,15 @@ fn compiler(tool: &str) -> String {
     format!("{PREFIX}-{tool}-posix")
 }
 
-/// Without the time of the build in the program. C++'s library comes last: what needs it is not always before it.
+/// Without the time of the build in the program. C++'s libraries come last, and with them what they need in turn: who needs
+/// them is not always named before them, and a linker does not look back.
 fn linker_script(whole: &Path) -> String {
-    let (gcc, whole) = (compiler("gcc"), whole.display());
+    const LAST: [&str; 9] =
+        ["stdc++", "winpthread", "gcc", "gcc_eh", "mingwex", "mingw32", "msvcrt", "user32", "kernel32"];
+    let (gcc, whole, last) = (compiler("gcc"), whole.display(), LAST.map(|name| format!("-l{name}")).join(" "));
     format!(
-        "#!/bin/sh\n# Made by `cargo xtask`.\nexec {gcc} '-L{whole}' -Wl,--no-insert-timestamp \"$@\" -lstdc++ -lwinpthread\n"
+        "#!/bin/sh\n# Made by `cargo xtask`.\n\
+         exec {gcc} '-L{whole}' -Wl,--no-insert-timestamp \"$@\" -Wl,--start-group {last} -Wl,--end-group\n"
     )
 }
 
