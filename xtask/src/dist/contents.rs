@@ -85,13 +85,10 @@ impl Parts<'_> {
         let licences = [&self.source("LICENSE")?[..], b"\n", self.licences.as_bytes()].concat();
         files.add(format!("{doc}/copyright"), Kind::Plain, licences)?;
         files.add(format!("{doc}/README.txt"), Kind::Plain, self.readme(package)?)?;
-        // The node's is put in place by `starling-node service install`.
-        if package.program == "starling-gateway" {
-            for unit in words.units {
-                let text = String::from_utf8(self.source(&format!("deploy/{unit}"))?)?;
-                let text = text.replace("/usr/local/bin/", "/usr/bin/");
-                files.add(format!("usr/lib/systemd/system/{unit}"), Kind::Plain, text)?;
-            }
+        for unit in words.units {
+            let text = String::from_utf8(self.source(&format!("deploy/{unit}"))?)?;
+            let text = text.replace("/usr/local/bin/", "/usr/bin/");
+            files.add(format!("usr/lib/systemd/system/{unit}"), Kind::Plain, text)?;
         }
         let mut control = Tree::default();
         control.add("control", Kind::Plain, self.control(package, &files)?)?;
