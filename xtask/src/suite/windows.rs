@@ -1,7 +1,9 @@
 //! `cargo xtask test --windows`: the node's program for Windows, under wine, in a swarm whose other parts are Linux's.
 //!
-//! Wine shows neither firewall nor service manager nor a graphics card, and no QUIC: it refuses socket options that
+//! Wine shows neither firewall nor a graphics card, of a service manager half, and no QUIC: it refuses socket options that
 //! every Windows has.
+
+mod service;
 
 use std::ffi::OsString;
 use std::fs;
@@ -33,10 +35,11 @@ use crate::windows::wine::{self, Wine};
 const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 3] = [
+pub(super) const STEPS: [Step; 4] = [
     Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
     Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
+    Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
 ];
 
 /// Wine takes seconds to start a program.
@@ -177,10 +180,15 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// One of its commands, to its end.
+    /// One of its commands, for its data, to its end.
     fn ask(&self, context: &Context, args: &[OsString]) -> Result<Said> {
         let data = ["--data".into(), wine::path(&self.data)?];
-        let mut command = self.wine.run(&self.program, &[args, &data].concat());
+        self.tell(context, &[args, &data].concat())
+    }
+
+    /// One of its commands, to its end.
+    fn tell(&self, context: &Context, args: &[OsString]) -> Result<Said> {
+        let mut command = self.wine.run(&self.program, args);
         let dir = tempfile::tempdir()?;
         let (out, err) = (dir.path().join("out"), dir.path().join("err"));
         command.stdin(Stdio::null()).stdout(fs::File::create(&out)?).stderr(fs::File::create(&err)?);
