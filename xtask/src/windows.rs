@@ -6,6 +6,7 @@
 
 mod mingw;
 mod standard_library;
+#[cfg(target_os = "linux")]
 pub(crate) mod wine;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";
 const TARGET_VARIABLE: &str = "X86_64_PC_WINDOWS_GNU";
 
 /// Says what cargo runs the programs with that it has built.
+#[cfg(target_os = "linux")]
 pub(crate) const RUNNER: &str = "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER";
 
 /// Everything that turns this checkout into programs for Windows.

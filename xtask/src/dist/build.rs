@@ -85,7 +85,10 @@ impl Builder<'_> {
             flags.c.clear();
         } else {
             let whole = whole_libraries(work)?;
-            flags.rust.extend([format!("-Clink-arg=-L{}", whole.display()), "-Clink-arg=-static-libgcc".into()]);
+            // Once more at the end: a linker does not look back.
+            let last = ["stdc++", "m", "c"].map(|name| format!("-Clink-arg=-l{name}"));
+            flags.rust.push(format!("-Clink-arg=-L{}", whole.display()));
+            flags.rust.extend(last);
         }
         let mut cargo = binaries::cargo(self.places);
         cargo.env("CARGO_TARGET_DIR", work).args([verb, "--target", NATIVE]);

@@ -99,7 +99,7 @@ impl Parts<'_> {
 
     fn control(&self, package: Package, files: &Tree) -> Result<String> {
         let kib = files.bytes().div_ceil(1024);
-        let depends = format!("libc6 (>= {}), passwd", self.glibc(package)?);
+        let depends = format!("libc6 (>= {}), libgcc-s1, passwd", self.glibc(package)?);
         let lines = [
             ("Package", package.program),
             ("Version", self.version),

@@ -37,6 +37,7 @@ pub(super) enum Tool {
     /// A Python environment with the official client.
     OpenAi,
     /// What builds for Windows, and wine.
+    #[cfg(target_os = "linux")]
     Windows,
 }
 
@@ -49,6 +50,7 @@ pub(super) fn provide(context: &Context, needs: &[Tool]) -> Result<Passed> {
         Tool::Redis => &[Need::Redis],
         Tool::MariaDb => &[Need::MariaDb],
         Tool::Node => NodeJs::needs(),
+        #[cfg(target_os = "linux")]
         Tool::Windows => &[Need::Mingw, Need::Wine],
         Tool::CargoDeny => &[],
     });

@@ -73,6 +73,7 @@ impl Mingw {
 }
 
 /// The C compiler, for a file of our own.
+#[cfg(target_os = "linux")]
 pub(super) fn compile() -> Command {
     process::command(compiler("gcc"))
 }
