@@ -51,7 +51,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = program::parse::<Cli>().command;
+    let command = match program::try_parse::<Cli>() {
+        Ok(cli) => cli.command,
+        Err(exit) => return service::refuse(exit),
+    };
     // That has its own way to live, and no word for the person at the terminal.
     match command {
         Command::Engine => starling_inference::host::serve(),

@@ -14,7 +14,7 @@ mod plan;
 mod report;
 #[cfg(not(windows))]
 mod systemd;
-#[cfg(any(not(windows), test))]
+#[cfg(not(windows))]
 mod unit;
 #[cfg(windows)]
 mod windows;
@@ -24,7 +24,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use futures::future::BoxFuture;
-use starling_protocol::program::{Exit, say};
+use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 
 use self::plan::Plan;
@@ -132,6 +132,17 @@ pub fn run(options: Options, settings: &str, serve: Serve) -> Result<ExitCode, E
         Command::Run(options) => return system::serve(*options, serve),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The end of a program whose flags or configuration file are wrong. A service tells the system, which waits for a word of
+/// it and cannot see what is said on stderr.
+#[must_use]
+pub fn refuse(exit: Exit) -> ExitCode {
+    #[cfg(windows)]
+    if std::env::args_os().skip(1).take(2).eq(["service", "run"]) {
+        return system::refuse(exit).unwrap_or_else(|exit| program::finish(Err(exit)));
+    }
+    program::finish(Err(exit))
 }
 
 /// How the service does.

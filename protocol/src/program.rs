@@ -230,15 +230,19 @@ fn has_ipv6() -> bool {
 /// Parses the command line and the configuration file it names. Usage errors end the process.
 #[must_use]
 pub fn parse<C: Parser>() -> C {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    match parse_from(arguments) {
-        Ok(parsed) => parsed,
-        Err(ParseError::Clap(error)) if !error.use_stderr() => error.exit(),
-        Err(ParseError::Clap(error)) => {
-            usage_error(&Exit::usage(first_line(&error), "run it with --help to see every flag"))
-        }
-        Err(ParseError::File(exit)) => usage_error(&exit),
-    }
+    try_parse().unwrap_or_else(|exit| usage_error(&exit))
+}
+
+/// Parses the command line and the configuration file it names. `--help` and `--version` end the process.
+///
+/// # Errors
+/// When a flag or an entry of the file is wrong.
+pub fn try_parse<C: Parser>() -> Result<C, Exit> {
+    parse_from(std::env::args_os().collect()).map_err(|error| match error {
+        ParseError::Clap(error) if !error.use_stderr() => error.exit(),
+        ParseError::Clap(error) => Exit::usage(first_line(&error), "run it with --help to see every flag"),
+        ParseError::File(exit) => exit,
+    })
 }
 
 fn usage_error(exit: &Exit) -> ! {

@@ -41,7 +41,12 @@ const MARKED_FOR_DELETE: i32 = 1072;
 const NEVER_STARTED: u32 = 1077;
 
 pub(super) fn serve(options: config::Options, serve: Serve) -> Result<ExitCode, Exit> {
-    control::dispatch(options, serve)
+    control::dispatch(Ok((options, serve)))
+}
+
+/// Be the service for as long as it takes to say why it cannot run.
+pub(super) fn refuse(exit: Exit) -> Result<ExitCode, Exit> {
+    control::dispatch(Err(exit))
 }
 
 pub(super) fn uninstall() -> Result<Vec<String>, Exit> {

@@ -36,9 +36,12 @@ struct Control {
     machine: Mutex<Machine>,
     manager: OnceLock<ServiceStatusHandle>,
     stop: CancellationToken,
-    /// What to do; taken by the service's thread.
-    work: Mutex<Option<(config::Options, Serve)>>,
+    /// Taken by the service's thread.
+    work: Mutex<Option<Work>>,
 }
+
+/// What to do, or why there is nothing to be done.
+type Work = Result<(config::Options, Serve), Exit>;
 
 /// Whether this process is the service.
 pub(super) fn is_service() -> bool {
@@ -46,12 +49,12 @@ pub(super) fn is_service() -> bool {
 }
 
 /// Gives this thread to the system, until the service has stopped.
-pub(super) fn dispatch(options: config::Options, serve: Serve) -> Result<ExitCode, Exit> {
+pub(super) fn dispatch(work: Work) -> Result<ExitCode, Exit> {
     let control = Control {
         machine: Mutex::new(Machine::new()),
         manager: OnceLock::new(),
         stop: CancellationToken::new(),
-        work: Mutex::new(Some((options, serve))),
+        work: Mutex::new(Some(work)),
     };
     if CONTROL.set(control).is_err() {
         return Err(Exit::failed("this process is a service already"));
@@ -111,7 +114,7 @@ fn obey(order: ServiceControl) -> ServiceControlHandlerResult {
 impl Control {
     fn work(&'static self) -> Result<(), Exit> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((mut options, serve)) = work else { return Err(Exit::failed("the service was begun twice")) };
+        let (mut options, serve) = work.unwrap_or_else(|| Err(Exit::failed("the service was begun twice")))?;
         let folder = options.swarm.data.clone().unwrap_or_else(data_folder);
         options.swarm.log_file.log_file.get_or_insert(log_file(&folder));
         let _log = options.swarm.init_log()?;

@@ -109,16 +109,22 @@ impl Stage<'_> {
         Ok(said.stdout)
     }
 
-    /// A setting that there is not: it ends at once, and says where the reason is.
+    /// Without what it needs, or with a setting that there is not, it ends at once and says where the reason is.
     fn fails(&self, config: &Path, context: &Context) -> Result<()> {
-        let before = fs::read(config)?;
-        let membership = self.data.join("membership.cbor");
-        let aside = self.data.join("membership.aside");
+        let (membership, aside) = (self.data.join("membership.cbor"), self.data.join("membership.aside"));
         fs::rename(&membership, &aside)?;
-        let said = self.service(context, &["start"])?;
+        self.ends_at_once(context)?;
         fs::rename(&aside, &membership)?;
-        ensure!(said.code != Some(0) && said.stderr.contains("ended again at once"), "it started:\n{}", said.stderr);
-        ensure!(fs::read(config)? == before, "the configuration changed");
+        let good = fs::read_to_string(config)?;
+        fs::write(config, format!("{good}what-is-this = 1\n"))?;
+        self.ends_at_once(context)?;
+        Ok(fs::write(config, good)?)
+    }
+
+    fn ends_at_once(&self, context: &Context) -> Result<()> {
+        let said = self.service(context, &["start"])?;
+        let is_told = said.code == Some(2) && said.stderr.contains("ended again at once: code 2");
+        ensure!(is_told, "`service start` gave {:?}:\n{}{}", said.code, said.stdout, said.stderr);
         ensure!(self.is(STOPPED, context)?.contains("last exit    code 2"), "its end is not told");
         Ok(())
     }
