@@ -26,6 +26,7 @@ mod ports;
 mod process;
 mod say;
 mod scripted;
+mod sign;
 mod stop;
 mod suite;
 mod swarm;
@@ -65,6 +66,8 @@ enum Command {
     Coverage(coverage::Options),
     /// Let users come one after another, sign in and chat, and say how long everything took them.
     Load(load::Options),
+    /// Sign a folder of packages, so that gateways serve it and nodes take it; or make the key for that.
+    Sign(sign::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::What),
@@ -107,6 +110,7 @@ fn work(command: Command) -> anyhow::Result<()> {
         Command::Dist(options) => dist::run(&options, &stop),
         Command::Coverage(options) => coverage::run(&options, &stop),
         Command::Load(options) => load::run(&options, &stop),
+        Command::Sign(options) => sign::run(&options),
         Command::Bench(what) => bench::run(&what, &stop),
         Command::LabClient(_) | Command::Hold { .. } => unreachable!("handled before"),
     }

@@ -98,7 +98,6 @@ impl Manifest {
     }
 
     /// Reads it and holds it against the files beside it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what signs a release calls it first"))]
     pub(crate) fn check(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let failed = || format!("cannot read {}", path.display());
