@@ -32,6 +32,7 @@ mod openai;
 mod openapi;
 mod portable;
 mod rate;
+mod releases;
 mod session;
 mod setup;
 mod sockets;
@@ -54,6 +55,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use export::Exports;
 pub use openai::Tapes;
+pub use releases::Downloads;
 pub use sockets::Sockets;
 
 use crate::app::App;
@@ -79,6 +81,9 @@ fn for_people() -> Vec<Route> {
         get("/healthz", health::alive),
         get("/readyz", health::ready),
         get("/metrics", metrics::text),
+        get("/install.sh", releases::install_sh),
+        get("/install.ps1", releases::install_ps1),
+        get("/releases/{name}", releases::file),
         get("/api/setup", setup::state),
         post("/api/setup", setup::set_up),
         post("/api/session", session::sign_in),
@@ -210,6 +215,11 @@ fn is_api(uri: &Uri) -> bool {
     ["/api", "/v1", "/metrics"]
         .iter()
         .any(|root| uri.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Whether requests for it are counted: the page's files cost nothing, all else does.
+fn is_counted(uri: &Uri) -> bool {
+    is_api(uri) || uri.path().starts_with("/releases/") || ["/install.sh", "/install.ps1"].contains(&uri.path())
 }
 
 async fn elsewhere(State(_): State<App>, request: Request) -> Response {

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     access::{self, AccessTokens},
     accounts::AccountOptions,
-    api::{self, Exports, Sockets, Tapes, auth::Address},
+    api::{self, Downloads, Exports, Sockets, Tapes, auth::Address},
     cache::{self, Cache, RedisUrl},
     clock::Timestamp,
     config::{Config, Titles},
@@ -38,6 +38,7 @@ use crate::{
     memory::{self, Memory},
     metrics::Metrics,
     password::Passwords,
+    releases::Releases,
     sessions::Sessions,
     setup::{SetupCode, SetupDoor},
     store::{
@@ -79,6 +80,8 @@ pub struct Parts {
     pub sockets: Sockets,
     pub tapes: Tapes,
     pub exports: Exports,
+    pub releases: Releases,
+    pub downloads: Downloads,
     pub ledger: Ledger,
     pub events: Events,
     pub topology: Topology,
@@ -100,6 +103,7 @@ pub struct Ingredients {
     pub accounts: AccountOptions,
     pub master: MasterKey,
     pub shared: Shared,
+    pub releases: Releases,
 }
 
 impl App {
@@ -108,7 +112,8 @@ impl App {
     /// # Errors
     /// When the database does not answer.
     pub async fn new(ingredients: Ingredients) -> Result<Self, StoreError> {
-        let Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared } = ingredients;
+        let Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared, releases } =
+            ingredients;
         let life = Life::default();
         let Shared { cache, events } = shared;
         let memory = Memory::new(store.clone(), dispatch.clone(), memory, life.clone());
@@ -138,6 +143,8 @@ impl App {
             sockets: Sockets::default(),
             tapes: Tapes::default(),
             exports: Exports::default(),
+            releases,
+            downloads: Downloads::default(),
             figures: Figures::default(),
             topology: Topology::new(&dispatch, &network),
             ledger: Ledger::new(store.clone()),
@@ -318,11 +325,13 @@ impl Gateway {
         let (dispatch, dispatcher) = dispatch::new(swarm.clone(), inbound.status, members.clone(), config.rules);
         let network = Network { places: Places::new(&swarm, external, bootstrap), swarm, members };
         let joining = Joining::new(store.clone(), network.clone(), Clock::default());
+        let (releases, keeper) = Releases::new(&config.releases, config.public_origin.clone());
         let origin = Origin { public: config.public_origin, tls: tls.is_some() };
         let over = config.redis.map(|redis| (redis, network.members.swarm()));
         let (shared, (link, carrier)) = Shared::new(&store, over, &config.master);
         let (titles, memory, accounts, master) = (config.titles, config.memory, config.accounts, config.master);
-        let ingredients = Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared };
+        let ingredients =
+            Ingredients { store, dispatch, network, origin, titles, memory, accounts, master, shared, releases };
         let app = Box::pin(App::new(ingredients)).await.map_err(Exit::failed)?;
 
         let mut parts = Parallel::default();
@@ -340,6 +349,7 @@ impl Gateway {
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         let (remembering, obeying) = (app.memory.clone().run(stop()), app.clone().obey(stop()));
         let picturing = app.topology.clone().run(stop());
+        let releasing = keeper.run(stop());
         let (sealing, counting_tokens) = (app.store.clone().seal_old(stop()), app.ledger.clone().run(stop()));
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));
@@ -355,6 +365,7 @@ impl Gateway {
         parts.spawn("keeping answers", keeping.instrument(tracing::info_span!("keep")));
         parts.spawn("watching over answers", watching.instrument(tracing::info_span!("owners")));
         parts.spawn("carrying events", carrying);
+        parts.spawn("looking after the release", releasing);
         parts.spawn("turning people out", obeying);
         if let Some((linking, mirroring)) = sharing {
             parts.spawn("the way to the Redis", linking.instrument(tracing::info_span!("cache")));

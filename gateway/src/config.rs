@@ -19,7 +19,7 @@ use crate::{
     cache::RedisUrl,
     master::MasterKey,
     membership::{self, Files},
-    memory,
+    memory, releases,
     scheduler::Rules,
     store::{Database, DatabaseUrl},
     tls::TlsFiles,
@@ -76,6 +76,8 @@ pub struct Options {
     /// the environment or the configuration file.
     #[arg(long, value_name = "URL", env = "STARLING_REDIS", hide_env_values = true)]
     pub redis: Option<RedisUrl>,
+    #[command(flatten)]
+    pub releases: releases::Options,
 }
 
 /// Which database a gateway uses.
@@ -172,6 +174,8 @@ pub struct Config {
     pub accounts: AccountOptions,
     /// What it shares with other gateways on its database.
     pub redis: Option<RedisUrl>,
+    /// What it hands out to those who bring a node in.
+    pub releases: releases::Options,
 }
 
 impl Config {
@@ -204,6 +208,7 @@ impl Config {
             tls: tls(options),
             accounts: options.accounts.clone(),
             redis: redis(options)?,
+            releases: options.releases.clone(),
         })
     }
 
@@ -245,6 +250,7 @@ impl Config {
             database,
             accounts: AccountOptions::unlimited(),
             redis,
+            releases: releases::Options::default(),
         })
     }
 }

@@ -27,6 +27,7 @@ pub mod memory;
 pub mod metrics;
 pub mod password;
 pub mod prefix;
+pub mod releases;
 pub mod scheduler;
 pub mod secret;
 pub mod sessions;

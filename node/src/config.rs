@@ -1,6 +1,7 @@
 //! What a node is started with.
 
 use std::{
+    io::{self, BufRead},
     num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
@@ -30,6 +31,9 @@ use crate::{
     selftest,
     shelf::OnDemand,
 };
+
+/// Longest line that is read for an invite; one has some hundred bytes.
+const MAX_INVITE_BYTES: u64 = 16 << 10;
 
 /// Everything that [`start`](crate::start) needs, checked.
 #[derive(Clone, Debug)]
@@ -64,10 +68,10 @@ struct Checked {
 /// The flags of `starling-node join`.
 #[derive(Args, Clone, Debug)]
 pub struct JoinOptions {
-    /// The string that the swarm's gateway has printed.
+    /// The string that the swarm's gateway has printed; - reads it from the input, where nobody else sees it.
     pub invite: String,
     /// Only join: serve later, with `run`.
-    #[arg(long)]
+    #[arg(long, alias = "no-run")]
     pub only: bool,
     #[command(flatten)]
     pub run: Options,
@@ -139,6 +143,9 @@ pub struct Options {
     /// Run scripted engines in processes of their own, as llama.cpp's are.
     #[arg(long, hide = true)]
     pub isolate: bool,
+    /// Where newer releases come from.
+    #[command(flatten)]
+    pub update: crate::update::Flags,
 }
 
 /// What computes the answers.
@@ -291,9 +298,10 @@ impl JoinOptions {
     /// # Errors
     /// Says which flag is wrong, or why the invite buys nothing.
     pub async fn config(self) -> Result<Config, Exit> {
+        let invite = if self.invite == "-" { first_line(io::stdin().lock())? } else { self.invite };
         let checked = self.run.check()?;
         let files = Files::new(&checked.data);
-        let membership = membership::join(&self.invite, checked.alone.clone(), &checked.name, &files).await?;
+        let membership = membership::join(&invite, checked.alone.clone(), &checked.name, &files).await?;
         checked.of_member(membership)
     }
 }
@@ -311,6 +319,14 @@ impl Checked {
             data: Some(self.data),
         })
     }
+}
+
+/// Of as much as an invite can have.
+fn first_line(input: impl BufRead) -> Result<String, Exit> {
+    let mut line = String::new();
+    let read = input.take(MAX_INVITE_BYTES).read_line(&mut line);
+    read.map_err(|error| Exit::usage(format!("the input cannot be read: {error}"), "write the invite into it"))?;
+    Ok(line.trim().to_owned())
 }
 
 fn scripted(options: &str) -> Result<Source, Exit> {
@@ -331,4 +347,18 @@ pub(crate) fn this_program() -> Result<PathBuf, Exit> {
 /// What the machine calls itself, where it says so.
 fn machine_name() -> String {
     sysinfo::System::host_name().unwrap_or_else(|_| "node".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_is_the_first_line_of_the_input() {
+        assert_eq!(first_line(&b" starling-invite-x \r\nmore"[..]).unwrap(), "starling-invite-x");
+        assert_eq!(first_line(&b""[..]).unwrap(), "");
+        assert!(first_line(&b"\xff\xff\n"[..]).is_err());
+        let long = vec![b'x'; 1 << 20];
+        assert!(first_line(&long[..]).unwrap().len() as u64 <= MAX_INVITE_BYTES);
+    }
 }

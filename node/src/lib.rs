@@ -22,6 +22,7 @@ pub mod service;
 mod shelf;
 pub mod status;
 pub mod tensorrt;
+pub mod update;
 
 use std::time::Duration;
 

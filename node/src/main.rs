@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use starling_node::{
     Config, Node, bench,
     config::{JoinOptions, Options},
-    doctor, models, selftest, service, status, tensorrt,
+    doctor, models, selftest, service, status, tensorrt, update,
 };
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,10 @@ enum Command {
     BuildEngine,
     /// How fast a model is on this machine.
     Bench(bench::Options),
+    /// Replace this program by the newest that its gateway serves, and go back when that is of no use. The exit code is 0
+    /// when that is done or there is nothing newer, 1 when it failed and the version before is in its place, 2 when
+    /// something has to be corrected first.
+    Update(update::Options),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::BuildEngine => models::build_engine(),
         // Windows has the service's thread begin before there is anything else.
         Command::Service(options) => as_service(options),
+        Command::Update(options) => update(options),
         command => obey(command),
     }
 }
@@ -80,7 +85,7 @@ async fn obey(command: Command) -> ExitCode {
             say(program::settings::<Cli>("run").trim_end());
             Ok(())
         }
-        Command::Engine | Command::BuildEngine | Command::Service(_) => Ok(()),
+        Command::Engine | Command::BuildEngine | Command::Service(_) | Command::Update(_) => Ok(()),
     })
 }
 
@@ -88,6 +93,14 @@ fn as_service(options: service::Options) -> ExitCode {
     let done =
         service::run(options, &program::settings::<Cli>("run"), |config, cancel| Box::pin(serve(config, cancel)));
     done.unwrap_or_else(|exit| program::finish(Err(exit)))
+}
+
+#[tokio::main]
+async fn update(options: update::Options) -> ExitCode {
+    match Box::pin(update::run(options)).await {
+        Ok(code) => code,
+        Err(exit) => program::finish(Err(exit)),
+    }
 }
 
 async fn run(options: Options) -> Result<(), Exit> {

@@ -4,7 +4,7 @@ pub(crate) mod build;
 pub(crate) mod client;
 pub(crate) mod hub;
 mod list;
-mod name;
+pub(crate) mod name;
 pub(crate) mod pull;
 mod quantisation;
 pub(crate) mod show;

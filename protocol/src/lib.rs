@@ -13,6 +13,7 @@ pub mod members;
 pub mod membership;
 pub mod message;
 pub mod program;
+pub mod release;
 pub mod swarm;
 
 pub use id::{JobId, ModelId};

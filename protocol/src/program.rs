@@ -286,7 +286,7 @@ fn file_flags(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<
     })?;
     let table: toml::Table = text.parse().map_err(|error| Exit::usage(format!("{}: {error}", file.display()), hint))?;
     let mut flags = vec![];
-    for (name, value) in table {
+    for (name, value) in table.into_iter().flat_map(entries) {
         let known = command.get_arguments().find(|argument| argument.get_long() == Some(&name) && name != "config");
         let Some(argument) = known else {
             return Err(Exit::usage(format!("{}: there is no setting {name:?}", file.display()), hint));
@@ -297,6 +297,14 @@ fn file_flags(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<
         }
     }
     Ok(flags)
+}
+
+/// What stands in a table, as flags with the table's name before theirs: `url` under `[update]` is `--update-url`.
+fn entries((name, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
+    match value {
+        toml::Value::Table(table) => table.into_iter().map(|(key, value)| (format!("{name}-{key}"), value)).collect(),
+        value => vec![(name, value)],
+    }
 }
 
 fn push_flags(flags: &mut Vec<OsString>, name: &str, value: toml::Value) -> Result<(), &'static str> {
@@ -519,6 +527,12 @@ mod tests {
     }
 
     #[test]
+    fn a_table_stands_for_the_beginning_of_its_names() {
+        let (swarm, ..) = parse_with("relay = true\n[log]\nformat = 'json'", &[]).unwrap();
+        assert_eq!(swarm.log_format, LogFormat::Json);
+    }
+
+    #[test]
     fn a_peer_listens_on_loopback_until_it_is_told_of_others() {
         let address = |text: &str| vec![text.parse().unwrap()];
         for (bootstrap, listens) in [
@@ -532,9 +546,12 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_named() {
-        for (file, says) in
-            [("slotz = 3", "there is no setting \"slotz\""), ("slots = ", "config.toml"), ("[slots]\na = 1", "a table")]
-        {
+        for (file, says) in [
+            ("slotz = 3", "there is no setting \"slotz\""),
+            ("slots = ", "config.toml"),
+            ("[slots]\na = 1", "there is no setting \"slots-a\""),
+            ("[log]\nformat = { a = 1 }", "a table"),
+        ] {
             let Err(ParseError::File(Exit::Usage { what, hint })) = parse_with(file, &[]) else { panic!("{file}") };
             assert!(what.contains(says), "{what}");
             assert!(hint.contains("--help"));

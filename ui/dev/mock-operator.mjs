@@ -51,7 +51,7 @@ function makeInvite({ label = '', max_uses = 1, expires_in_seconds = 604_800, ro
   const mine = { peer: peer('new-node'), name: 'kitchen', joined_at: now(), revoked_at: null, invite: invite.id, now: null }
   setTimeout(() => { invite.uses = 1; state.mine.unshift(mine) }, state.joins * 1000)
   setTimeout(() => { mine.now = node('kitchen', { peer: mine.peer }) }, state.joins * 1500)
-  return ok({ invite, text: `starling-invite-${'k7mQ2xVbT9nHcL4sWzR8yJpDfA3eGu6i'.repeat(7)}` }, 201)
+  return ok({ invite, text: `starling-invite-${'k7mQ2xVbT9nHcL4sWzR8yJpDfA3eGu6i'.repeat(7)}`, installs: { origin: 'https://chat.example.org', linux: true, windows: true } }, 201)
 }
 
 /** Routes that depend on who asks: the person signed in is first in the list. */

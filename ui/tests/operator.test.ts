@@ -2,7 +2,7 @@
 import { createApp, h, nextTick } from 'vue'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { curlExample, pythonExample } from '../src/components/keys/examples'
-import { joinCommand, likelySystem } from '../src/components/nodes/command'
+import { isInstalled, likelySystem, modelWords, nodeCommand } from '../src/components/nodes/command'
 import { qrPath } from '../src/components/nodes/qr'
 import { line, nearest, ticks, xOf } from '../src/components/operator/chart'
 import LineChart from '../src/components/operator/LineChart.vue'
@@ -222,8 +222,15 @@ describe('bringing a node in', () => {
   })
 
   it('is one line on each system, and a code for a camera', () => {
-    expect(joinCommand('linux', 'INVITE')).toBe('./starling-node join INVITE')
-    expect(joinCommand('windows', 'INVITE')).toBe('.\\starling-node.exe join INVITE')
+    expect(nodeCommand('linux', 'INVITE', null)).toBe('./starling-node join INVITE')
+    expect(nodeCommand('windows', 'INVITE', null)).toBe('.\\starling-node.exe join INVITE')
+    const installs = { origin: 'https://chat.example', linux: true, windows: true }
+    expect(nodeCommand('linux', 'INVITE', installs)).toBe('curl -fsSL https://chat.example/install.sh | sudo sh -s -- INVITE')
+    expect(nodeCommand('windows', 'INVITE', installs)).toBe("$env:STARLING_INVITE='INVITE'; irm https://chat.example/install.ps1 | iex")
+    const linuxAlone = { ...installs, windows: false }
+    expect([isInstalled('linux', linuxAlone), isInstalled('windows', linuxAlone), isInstalled('linux', null)]).toEqual([true, false, false])
+    expect(nodeCommand('windows', 'INVITE', linuxAlone)).toBe('.\\starling-node.exe join INVITE')
+    expect([modelWords('windows', installs).before, modelWords('linux', installs).before, modelWords('windows', null).before]).toEqual([true, false, false])
     expect([likelySystem('Mozilla (Windows NT 10.0)'), likelySystem('X11; Linux')]).toEqual(['windows', 'linux'])
     const { d, size } = qrPath('starling-invite-x')
     // 25 modules for so short a text, four quiet ones around them, and the first corner's square.

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Signs the manifest of a folder, once it fits what lies there; the version that it names.
-fn sign(dir: &Path, secret: &SecretKey) -> Result<String> {
+pub(crate) fn sign(dir: &Path, secret: &SecretKey) -> Result<String> {
     let manifest = Manifest::check(dir)
         .map_err(|error| Blocked::error(format!("{error:#}"), "make the folder with cargo xtask dist"))?;
     let text = fs::read(dir.join(MANIFEST))?;
@@ -61,11 +61,8 @@ fn sign(dir: &Path, secret: &SecretKey) -> Result<String> {
 }
 
 fn make_key(path: &Path, password: Option<String>, without: bool) -> Result<PublicKey> {
-    let pair = if without {
-        KeyPair::generate_unencrypted_keypair()?
-    } else {
-        KeyPair::generate_encrypted_keypair(password)?
-    };
+    let pair =
+        if without { KeyPair::generate_unencrypted_keypair()? } else { KeyPair::generate_encrypted_keypair(password)? };
     write_secret(path, &pair.sk.to_box(Some("Starling release secret key"))?.into_string())?;
     let public = path.with_added_extension("pub");
     replace(&public, &pair.pk.to_box()?.into_string())?;

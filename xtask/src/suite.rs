@@ -7,6 +7,8 @@
 mod client_tests;
 mod deploy;
 mod error_lines;
+#[cfg(unix)]
+mod install;
 mod mariadb;
 mod steps;
 mod tensorrt;

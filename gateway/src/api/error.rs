@@ -111,6 +111,8 @@ pub enum ApiError {
     RateLimited(Taken),
     #[error("too many sockets are open: close some of the chat's windows")]
     TooManySockets,
+    #[error("too many files are being downloaded: try again in a moment")]
+    TooManyDownloads,
     #[error("too many exports are being written: try again in a minute")]
     TooManyExports,
     #[error("there is no such answer, or it was not resumable, or it is too late: ask anew")]
@@ -206,6 +208,7 @@ impl ApiError {
             Self::NoAddress => (StatusCode::SERVICE_UNAVAILABLE, "no_address"),
             Self::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_tries"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            Self::TooManyDownloads => (StatusCode::TOO_MANY_REQUESTS, "too_many_downloads"),
             Self::TooManySockets => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets"),
             Self::TooManyExports => (StatusCode::TOO_MANY_REQUESTS, "too_many_exports"),
             Self::NoSuchCompletion => (StatusCode::NOT_FOUND, "no_such_completion"),

@@ -8,13 +8,14 @@ use super::{
     error::ApiError,
     extract::{InPath, Json},
     terms::{Asked, Terms},
-    wire::{InviteAnswer, InviteList, NewInvite},
+    wire::{self, InviteAnswer, InviteList, NewInvite},
 };
 use crate::{
     app::App,
     clock::Timestamp,
     id::{InviteId, UserId},
     membership::make_invite,
+    releases::Installs,
     store::{
         audit::Action,
         invites::{self, MAX_LIFETIME, MAX_USES},
@@ -67,7 +68,9 @@ pub(super) async fn create(
     }
     let (made, invite) = make_invite(&app.store, at, &new).await?.ok_or(ApiError::TooManyInvites)?;
     app.note(&by, Action::InviteMade, made.id, from).await;
-    let answer = InviteAnswer { invite: made.into(), text: invite.to_string() };
+    let installs =
+        app.releases.installs().map(|Installs { origin, linux, windows }| wire::Installs { origin, linux, windows });
+    let answer = InviteAnswer { invite: made.into(), text: invite.to_string(), installs };
     Ok((StatusCode::CREATED, Answer(answer)))
 }
 

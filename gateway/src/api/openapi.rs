@@ -26,7 +26,8 @@ use utoipa::{
 
 use super::{
     account, audit, characters, chat, conversations, cookie, export, figures, health, invitations, invites, keys,
-    limits, members, memories, messages, metrics, models, nodes, openai, portable, session, setup, swarm, users, wire,
+    limits, members, memories, messages, metrics, models, nodes, openai, portable, releases, session, setup, swarm,
+    users, wire,
 };
 
 /// What people sign in with.
@@ -48,6 +49,9 @@ const KEY: &str = "key";
         health::alive,
         health::ready,
         metrics::text,
+        releases::install_sh,
+        releases::install_ps1,
+        releases::file,
         setup::state,
         setup::set_up,
         session::sign_in,

@@ -15,7 +15,7 @@ use axum::{
 use super::{
     auth::{ClientAddress, NOBODYS_ADDRESS},
     error::ApiError,
-    is_api,
+    is_counted,
 };
 use crate::{
     app::App,
@@ -45,7 +45,7 @@ impl Meter {
 
 /// Counts each request against its address, and says in each answer what is left.
 pub(super) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if !is_api(request.uri()) {
+    if !is_counted(request.uri()) {
         return next.run(request).await;
     }
     let is_openai = request.uri().path().starts_with("/v1");

@@ -26,7 +26,7 @@ pub struct Sockets {
 
 /// How many there are by key. The lock is held for a look and never while anything is awaited.
 #[derive(Debug)]
-struct Counts<K>(Arc<Mutex<(usize, HashMap<K, usize>)>>);
+pub(super) struct Counts<K>(Arc<Mutex<(usize, HashMap<K, usize>)>>);
 
 /// One socket's place; dropping it makes room.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Sockets {
 }
 
 impl<K: Hash + Eq + Copy> Counts<K> {
-    fn enter(&self, key: K, most: usize, most_in_all: usize) -> Option<Place<K>> {
+    pub(super) fn enter(&self, key: K, most: usize, most_in_all: usize) -> Option<Place<K>> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, of_key) = (counts.0, counts.1.get(&key).copied().unwrap_or_default());
         if of_key >= most || all >= most_in_all {

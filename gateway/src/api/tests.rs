@@ -16,6 +16,7 @@ mod memories;
 mod metrics;
 mod operator;
 mod people;
+mod releases;
 mod sessions;
 mod socket;
 mod topology;
@@ -46,6 +47,7 @@ use crate::{
     master::MasterKey,
     membership::{Network, Places},
     memory,
+    releases::Releases,
     store::{self, tests::store, users},
 };
 
@@ -81,6 +83,11 @@ impl Site {
     }
 
     async fn with(public_origin: Option<&str>, accounts: AccountOptions) -> Self {
+        let (none, _) = Releases::new(&Default::default(), None);
+        Self::of(public_origin, accounts, none).await
+    }
+
+    async fn of(public_origin: Option<&str>, accounts: AccountOptions, releases: Releases) -> Self {
         let (store, dir) = store().await;
         let network = network(dir.path());
         let master = MasterKey::generate();
@@ -95,6 +102,7 @@ impl Site {
             accounts,
             master,
             shared,
+            releases,
         });
         let app = app.await.unwrap();
         Self { router: router(app.clone()), app, _dir: dir }

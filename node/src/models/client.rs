@@ -72,6 +72,11 @@ impl Client {
         Self::new(hub()?, token.as_deref(), Patience::default())
     }
 
+    /// For one server, and without anybody's token.
+    pub(crate) fn of(server: &Url) -> Result<Self, Exit> {
+        Self::new(server.clone(), None, Patience::default())
+    }
+
     pub(crate) fn new(hub: Url, token: Option<&str>, patience: Patience) -> Result<Self, Exit> {
         let token = token.map(bearer).transpose()?;
         let builder = reqwest::Client::builder()

@@ -1,17 +1,14 @@
 // Bringing a node in: an invite is made, and then the page waits for whoever comes with it.
 import { computed, onBeforeUnmount, ref, shallowRef } from 'vue'
 import { operatorApi } from '../net/operator'
-import type { Invite, MyNode, NewInvite } from '../wire'
+import type { InviteAnswer, MyNode, NewInvite } from '../wire'
 import { told } from './useLoaded'
 import { noteExpiry } from './useSession'
 
 const EVERY_MS = 2_000
 
-/** What one has made, and what came of it. */
-export interface Adding { invite: Invite; text: string }
-
 export function useAddNode(now: () => number = Date.now) {
-  const adding = shallowRef<Adding | null>(null)
+  const adding = shallowRef<InviteAnswer | null>(null)
   const nodes = shallowRef<readonly MyNode[]>([])
   const lost = ref(false)
   const over = ref(false)

@@ -1,7 +1,7 @@
 // Invites into the swarm. The text of a new one is held only until the page is left.
-import { computed, ref } from 'vue'
+import { computed, shallowRef } from 'vue'
 import { operatorApi } from '../net/operator'
-import type { Invite, InviteList, NewInvite } from '../wire'
+import type { Invite, InviteAnswer, InviteList, NewInvite } from '../wire'
 import { told, useLoaded } from './useLoaded'
 
 export type InviteState = 'open' | 'revoked' | 'usedUp' | 'over'
@@ -25,15 +25,15 @@ export function inviteState({ revoked_at, uses, max_uses, expires_at }: Invite, 
 
 export function useInvites() {
   const { value, state, load } = useLoaded<InviteList>(operatorApi.invites, { invites: [], authority: true })
-  const text = ref<string | null>(null)
+  const made = shallowRef<InviteAnswer | null>(null)
 
   async function make(what: NewInvite): Promise<void> {
-    const made = await operatorApi.makeInvite(what).catch(told)
-    text.value = made.text
-    value.value = { ...value.value, invites: [made.invite, ...value.value.invites] }
+    const answer = await operatorApi.makeInvite(what).catch(told)
+    made.value = answer
+    value.value = { ...value.value, invites: [answer.invite, ...value.value.invites] }
   }
 
   const revoke = (id: string) => operatorApi.revokeInvite(id).then(load, told)
 
-  return { invites: computed(() => value.value.invites), authority: computed(() => value.value.authority), state, load, text, make, revoke }
+  return { invites: computed(() => value.value.invites), authority: computed(() => value.value.authority), state, load, made, make, revoke }
 }

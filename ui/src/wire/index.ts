@@ -365,7 +365,17 @@ max_uses?: number,
  */
 expires_in_seconds?: number, };
 
-export type InviteAnswer = { invite: Invite, text: string, };
+export type InviteAnswer = { invite: Invite, text: string, 
+/**
+ * Null while this gateway hands out no programs.
+ */
+installs: Installs | null, };
+
+export type Installs = { 
+/**
+ * How the gateway is called in that command, such as `https://chat.example.org`.
+ */
+origin: string, linux: boolean, windows: boolean, };
 
 export type MemberList = { 
 /**

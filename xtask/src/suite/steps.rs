@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+#[cfg(unix)]
+use super::install;
 use super::tools::{self, Tool};
 use super::{Context, Passed, client_tests, deploy, error_lines, mariadb, tensorrt};
 use crate::binaries;
@@ -32,7 +34,7 @@ const LAB: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Networks];
 const OPENAI: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::OpenAi];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 16] = [
+pub(super) const STEPS: [Step; 17] = [
     Step { name: "fmt", about: "rustfmt, nothing to change", needs: &[], run: fmt },
     Step { name: "deny", about: "licences, banned crates, sources, advisories", needs: &[Tool::CargoDeny], run: deny },
     Step { name: "ui", about: "types, lints, unit tests, build, bundle size", needs: &[Tool::Node], run: ui },
@@ -44,6 +46,7 @@ pub(super) const STEPS: [Step; 16] = [
     Step { name: "tensorrt", about: "engines built by NVIDIA's library (its licence), with no card", needs: BUILD, run: tensorrt::run },
     Step { name: "errors", about: "wrong flags and files end in one clear line", needs: BUILD, run: error_lines::run },
     Step { name: "deploy", about: "units, image and compose file against the programs", needs: BUILD, run: deploy::run },
+    Step { name: "install", about: "install.sh in a root of its own, update and roll-back; install.ps1 parsed", needs: EMBEDDINGS, run: install },
     Step { name: "lab", about: "nodes behind NATs, out of network namespaces", needs: LAB, run: lab },
     Step { name: "faults", about: "programs killed, hung and stopped while people read", needs: RUST, run: faults },
     Step { name: "browser", about: "what people do, in Chromium: chat, faults, pages, axe", needs: BROWSER, run: client_tests::browser },
@@ -128,6 +131,18 @@ fn faults(context: &Context) -> Result<Passed> {
 #[expect(clippy::unnecessary_wraps, reason = "the Unix one can fail")]
 fn faults(_: &Context) -> Result<Passed> {
     Ok(Passed::With("NOT run: it needs Unix's signals".into()))
+}
+
+#[cfg(unix)]
+fn install(context: &Context) -> Result<Passed> {
+    install::run(context)
+}
+
+/// It needs Linux's namespaces.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix one can fail")]
+fn install(_: &Context) -> Result<Passed> {
+    Ok(Passed::With("NOT run: it needs a root of its own, as Linux gives it".into()))
 }
 
 /// The advisory database is a git repository that not every build machine can reach; then the step

@@ -43,6 +43,10 @@ fn rows() -> Vec<Row> {
         // 503: this swarm does not listen. What counts is that everybody may ask.
         get("/readyz", [503, 503, 503, 503]),
         get("/metrics", [401, 403, 403, 403]).staff(403, 200),
+        // 404: for everybody, and there is none. `releases` has the rest.
+        get("/install.sh", [404, 404, 404, 404]),
+        get("/install.ps1", [404, 404, 404, 404]),
+        get("/releases/{name}", [404, 404, 404, 404]),
         get("/api/setup", [200, 200, 200, 200]),
         post("/api/setup", setup, [403, 403, 403, 403]),
         post("/api/session", person.clone(), [401, 401, 401, 401]),
@@ -179,7 +183,7 @@ async fn every_route_serves_those_it_is_for() {
             (owner, other) = (site.sign_in("owner").await, site.sign_in("other").await);
             (worker, admin) = (site.sign_in("worker").await, site.sign_in("admin").await);
         }
-        let at = path.replace("{id}", &id).replace("{*id}", "a/model");
+        let at = path.replace("{id}", &id).replace("{name}", "release.json").replace("{*id}", "a/model");
         let guests = [
             ("anonymous", Guest::default(), anonymous),
             ("another user", other.clone(), of_other),

@@ -114,6 +114,7 @@ fn answers(config: &Config) -> Vec<String> {
         InviteList,
         NewInvite,
         InviteAnswer,
+        Installs,
         MemberList,
         topology::PeerRole,
         topology::PeerLink,

@@ -83,6 +83,17 @@ pub struct NewInvite {
 pub struct InviteAnswer {
     pub invite: Invite,
     pub text: String,
+    /// Null while this gateway hands out no programs.
+    pub installs: Option<Installs>,
+}
+
+/// What this gateway can install a node on, with one command.
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
+pub struct Installs {
+    /// How the gateway is called in that command, such as `https://chat.example.org`.
+    pub origin: String,
+    pub linux: bool,
+    pub windows: bool,
 }
 
 /// `GET /api/members`.

@@ -161,7 +161,11 @@ export const operator: typeof en = {
     stepInvite: '1. Einladung machen', machines: 'Wie viele Rechner', lasts: 'Gilt', label: 'Wofür?', make: 'Einladung machen',
     stepRun: '2. Das auf dem neuen Rechner starten', linux: 'Linux', windows: 'Windows (PowerShell)', system: 'System des neuen Rechners',
     command: 'Befehl', runText: 'Beim ersten Mal tritt er bei und rechnet dann; später genügt „starling-node run“. Ohne eigenes Modell bringt er ein winziges zum Probieren mit.',
-    withModel: 'Mit einem eigenen Modell häng das an:',
+    installText: {
+      linux: 'Er installiert das Programm, tritt bei und startet es als Dienst. Noch einmal gestartet, bringt er den Knoten auf den neuesten Stand.',
+      windows: 'In einer PowerShell, die als Administrator läuft. Er installiert das Programm, tritt bei und startet es als Dienst. Noch einmal gestartet, bringt er den Knoten auf den neuesten Stand.',
+    },
+    withModel: 'Mit einem eigenen Modell häng das an:', withModelBefore: 'Mit einem eigenen Modell setz das davor:',
     qr: 'Die Einladung als QR-Code', qrText: 'Für einen Rechner, der eine Kamera und keine Zwischenablage hat. Er enthält die Einladung und sonst nichts.',
     stepWait: '3. Auf ihn warten', waiting: 'Wartet auf den Rechner. Diese Seite wird grün, sobald er da ist.', lost: 'Das Gateway ist gerade nicht zu erreichen. Diese Seite macht von selbst weiter.',
     arrived: (name: string) => `${name} ist beigetreten`, arrivedText: 'Er ist jetzt Mitglied. Seine Zahlen kommen, sobald er rechnet.',

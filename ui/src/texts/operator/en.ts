@@ -160,7 +160,11 @@ export const operator = {
     stepInvite: '1. Make an invite', machines: 'How many machines', lasts: 'Good for', label: 'What is it for?', make: 'Make the invite',
     stepRun: '2. Run this on the new machine', linux: 'Linux', windows: 'Windows (PowerShell)', system: 'System of the new machine',
     command: 'command', runText: 'The first time it joins, and then it serves; later “starling-node run” is enough. Without a model of your own it brings a tiny demo one.',
-    withModel: 'With a model of your own, add this:',
+    installText: {
+      linux: 'It installs the program, joins, and starts it as a service. Run again, it brings the node up to date.',
+      windows: 'In a PowerShell that runs as administrator. It installs the program, joins, and starts it as a service. Run again, it brings the node up to date.',
+    },
+    withModel: 'With a model of your own, add this:', withModelBefore: 'With a model of your own, put this before it:',
     qr: 'The invite as a QR code', qrText: 'For a machine that has a camera and no clipboard. It holds the invite and nothing else.',
     stepWait: '3. Wait for it', waiting: 'Waiting for the machine. This page turns green as soon as it is here.', lost: 'The gateway cannot be reached at the moment. This page goes on by itself.',
     arrived: (name: string) => `${name} has joined`, arrivedText: 'It is a member now. Its figures come as soon as it serves.',

@@ -1,0 +1,281 @@
+//! `starling-node update`: the program replaces itself with the release that its gateway serves.
+//!
+//! What is taken has been signed with the key that was pinned at the installation, is no older than what is here, and
+//! has started once before it takes the old program's place. A node that then does not come back is rolled back.
+//! [`place`] says what happens on the disk and what a power cut at any of its steps leaves; [`offer`] what is taken.
+
+mod offer;
+mod package;
+mod place;
+mod settings;
+mod trial;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+use semver::Version;
+use starling_protocol::{
+    program::{Exit, say},
+    release::{ReleaseFile, ReleaseKey},
+};
+use tokio::{process::Command, time::timeout};
+
+use self::{
+    offer::{Decision, Source},
+    place::{Disk, Next, Place},
+    settings::Settings,
+    trial::{Trial, Verdict},
+};
+use crate::{
+    desk,
+    models::{client::Client, show},
+};
+
+pub use settings::Flags;
+
+/// What this program is called, in releases and on the disk.
+const PROGRAM: &str = "starling-node";
+/// How long a program may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(30);
+/// How long a service may take to stop, with answers that run, or to start.
+const SERVICE_LIMIT: Duration = Duration::from_secs(90);
+/// How often the node is asked whether it is there.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The exit code of `--check` when there is something to update to.
+const IS_NEWER: u8 = 10;
+
+/// The flags of `starling-node update`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Only say whether there is another version: exit code 10 when there is, 0 when not.
+    #[arg(long, conflicts_with = "roll_back")]
+    check: bool,
+    /// Take this version and no other, also when it is older; it is signed like any.
+    #[arg(long, value_name = "VERSION", conflicts_with = "roll_back")]
+    version: Option<Version>,
+    /// Go back to the program that was here before the last update.
+    #[arg(long)]
+    roll_back: bool,
+    // Its own id: that file is the node's, and not this command's flags.
+    /// The node's configuration file, with url and key under [update] [default: /etc/starling/node.toml, on Windows
+    /// %ProgramData%\Starling\node.toml].
+    #[arg(id = "node_config", long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the node, in place of the one in that file.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The gateway to ask, in place of the one in that file.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The key of its releases, in place of the one in that file.
+    #[arg(long, value_name = "KEY")]
+    key: Option<ReleaseKey>,
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Says what went wrong; the program that was here is then in its place, and running if it ran.
+pub async fn run(options: Options) -> Result<ExitCode, Exit> {
+    let settings = Settings::read(&options)?;
+    let place = Place::of_this_program(PROGRAM)?;
+    let update = Update { place, data: settings.data.clone() };
+    if options.check {
+        return check(&settings, options.version).await;
+    }
+    update.place.is_ours()?;
+    if let Some(version) = update.repair().await? {
+        say(format_args!("updated {version}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.roll_back {
+        update.go_back().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let client = Client::of(&settings.url)?;
+    let source = Source::fetch(&client, &settings).await?;
+    match source.decide(&current()?, options.version.as_ref())? {
+        Decision::Newest => say(format_args!("newest {}", current()?)),
+        Decision::Take(version, file) => {
+            let package = update.download(&client, &source, file).await?;
+            update.take(&version, &package).await?;
+            say(format_args!("updated {version}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(settings: &Settings, wanted: Option<Version>) -> Result<ExitCode, Exit> {
+    let client = Client::of(&settings.url)?;
+    let source = Source::fetch(&client, settings).await?;
+    let current = current()?;
+    Ok(match source.decide(&current, wanted.as_ref())? {
+        Decision::Newest => {
+            say(format_args!("newest {current}"));
+            ExitCode::SUCCESS
+        }
+        Decision::Take(version, file) => {
+            say(format_args!("update {version}"));
+            show::note(&format!("this is {current}; {} to download", show::size(file.bytes)));
+            ExitCode::from(IS_NEWER)
+        }
+    })
+}
+
+/// The version of this program.
+fn current() -> Result<Version, Exit> {
+    env!("CARGO_PKG_VERSION").parse().map_err(Exit::failed)
+}
+
+/// An update of the program in its place.
+struct Update {
+    place: Place,
+    data: PathBuf,
+}
+
+impl Update {
+    /// Ends what an earlier update was cut off in; the version that has its place by that.
+    async fn repair(&self) -> Result<Option<Version>, Exit> {
+        let (disk, unwritable) = (Disk::default(), |error| self.place.unwritable(&error));
+        let version = match self.place.after_cut().map_err(unwritable)? {
+            Next::Nothing => return Ok(None),
+            Next::Discard => return self.place.discard(&disk).map(|()| None).map_err(unwritable),
+            Next::Finish(version) => {
+                show::note(&format!("going on with the update to {version}, which was cut off"));
+                self.place.swap(&disk).map_err(unwritable)?;
+                version
+            }
+            Next::Prove(version) => version,
+        };
+        self.prove(&version).await?;
+        Ok(Some(version))
+    }
+
+    /// Loads the package beside the program, where there is room for it or not at all.
+    async fn download(&self, client: &Client, source: &Source, file: &ReleaseFile) -> Result<PathBuf, Exit> {
+        let path = self.place.folder().join(format!(".{}", file.name));
+        crate::models::pull::fetch(client, &source.remote(file)?, &path).await?;
+        Ok(path)
+    }
+
+    /// Puts a package's program into its place, and back if it is of no use.
+    async fn take(&self, version: &Version, package: &Path) -> Result<(), Exit> {
+        let disk = Disk::default();
+        let staged = self.place.stage(package, version);
+        let removed = std::fs::remove_file(package);
+        staged?;
+        removed.map_err(|error| self.place.unwritable(&error))?;
+        if let Err(exit) = says_version(&self.place.staged(), version).await {
+            self.place.discard(&disk).map_err(|error| self.place.unwritable(&error))?;
+            return Err(exit);
+        }
+        self.place.commit(&disk, version).map_err(|error| self.place.unwritable(&error))?;
+        self.place.swap(&disk).map_err(|error| self.place.unwritable(&error))?;
+        self.prove(version).await
+    }
+
+    /// Restarts the service, if one runs, and waits for the new program in it; without it, goes back.
+    async fn prove(&self, version: &Version) -> Result<(), Exit> {
+        let disk = Disk::default();
+        let why = match self.restart(version).await {
+            Ok(()) => return self.place.settle(&disk).map_err(|error| self.place.unwritable(&error)),
+            Err(why) => why,
+        };
+        show::note(&format!("{version} is of no use here: {why}. Going back to the version before"));
+        self.place.go_back(&disk).map_err(|error| self.place.unwritable(&error))?;
+        let back = match self.service("start").await {
+            Ok(()) => "the version before is in its place again, and runs",
+            Err(_) => "the version before is in its place again; start it with starling-node service start",
+        };
+        Err(Exit::failed(format!("{version} {why}; {back}")))
+    }
+
+    /// Says why not, in words that follow the version's name.
+    async fn restart(&self, version: &Version) -> Result<(), String> {
+        if !self.service_runs().await {
+            if matches!(desk::ask(&self.data).await, Ok(Some(_))) {
+                show::note("a node runs that is no service: start it again, so that it is the new one");
+            }
+            return Ok(());
+        }
+        show::note("starting the service again");
+        self.service("stop").await?;
+        self.service("start").await?;
+        match self.wait(version).await {
+            Verdict::Serves => Ok(()),
+            Verdict::Other(other) => Err(format!("was started, and {other} answers")),
+            Verdict::Silent => Err("did not answer within a minute".to_owned()),
+        }
+    }
+
+    async fn wait(&self, version: &Version) -> Verdict {
+        let mut trial = Trial::new(version.to_string(), tokio::time::Instant::now().into_std());
+        loop {
+            let seen = desk::ask(&self.data).await.ok().flatten().map(|state| state.version);
+            if let Some(verdict) = trial.look(seen.as_deref(), tokio::time::Instant::now().into_std()) {
+                return verdict;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    async fn service_runs(&self) -> bool {
+        self.service("status").await.is_ok()
+    }
+
+    /// By the command line: it is the program in its place that knows its service.
+    async fn service(&self, what: &str) -> Result<(), String> {
+        let mut command = Command::new(self.place.program());
+        command.args(["service", what]).kill_on_drop(true);
+        let done = timeout(SERVICE_LIMIT, command.output()).await;
+        let output = done.map_err(|_| format!("did not {what} in time"))?.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("did not {what}: {}", said.lines().next().unwrap_or("it gave no reason")))
+    }
+
+    /// Changes places with the program of before.
+    async fn go_back(&self) -> Result<(), Exit> {
+        if !self.place.has_old() {
+            return Err(Exit::usage("there is no older program here", "update --version takes one from the gateway"));
+        }
+        let version = version_of(&self.place.old()).await.map_err(|why| {
+            Exit::usage(
+                format!("the older program cannot be used: {why}"),
+                "update --version takes one from the gateway",
+            )
+        })?;
+        self.place.go_back(&Disk::default()).map_err(|error| self.place.unwritable(&error))?;
+        self.restart(&version).await.map_err(|why| Exit::failed(format!("{version} {why}")))?;
+        say(format_args!("rolled back to {version}"));
+        Ok(())
+    }
+}
+
+/// Starts a program, and sees that it is what it should be.
+async fn says_version(program: &Path, wanted: &Version) -> Result<(), Exit> {
+    let refused = |why: String| {
+        Exit::usage(format!("{wanted} is not taken: {why}"), "the program here stays; tell the gateway's operator")
+    };
+    let version = version_of(program).await.map_err(refused)?;
+    if version == *wanted { Ok(()) } else { Err(refused(format!("its program says that it is {version}"))) }
+}
+
+async fn version_of(program: &Path) -> Result<Version, String> {
+    let mut command = Command::new(program);
+    command.arg("--version").kill_on_drop(true);
+    let done = timeout(VERSION_LIMIT, command.output()).await;
+    let output = done.map_err(|_| "it does not end".to_owned())?.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.trim().rsplit(' ').next().and_then(|version| version.parse().ok());
+    version.filter(|_| output.status.success()).ok_or_else(|| "it does not start on this machine".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
