@@ -342,14 +342,12 @@ impl Gateway {
         let counting = app.metrics.upgrades().run(app.network.swarm.clone(), app.dispatch.view(), stop());
         let figuring = figures::keep(app.figures.clone(), app.dispatch.jobs().clone(), stop());
         let (swarming, meeting) = (swarm_actor.run(stop()), members_actor.run(stop()));
-        let renewing = renewal.map(|renewal| renewal.run(stop()));
         let draining = drained::keep(app.store.clone(), app.dispatch.clone(), stop());
-        let keeping = app.turns.clone().keep(stop());
+        let (renewing, keeping) = (renewal.map(|renewal| renewal.run(stop())), app.turns.clone().keep(stop()));
         let (watching, carrying) = (app.turns.clone().watch_over(stop()), carrier.run(stop()));
         let sharing = link.map(|link| (link.run(stop()), app.turns.clone().mirror(stop())));
         let (remembering, obeying) = (app.memory.clone().run(stop()), app.clone().obey(stop()));
-        let picturing = app.topology.clone().run(stop());
-        let releasing = keeper.run(stop());
+        let (picturing, releasing) = (app.topology.clone().run(stop()), keeper.run(stop()));
         let (sealing, counting_tokens) = (app.store.clone().seal_old(stop()), app.ledger.clone().run(stop()));
         parts.spawn("the swarm", swarming);
         parts.spawn("who is a member", meeting.instrument(tracing::info_span!("members")));

@@ -373,7 +373,7 @@ installs: Installs | null, };
 
 export type Installs = { 
 /**
- * How the gateway is called in that command, such as `https://chat.example.org`.
+ * How the gateway is called in that command: scheme, host and port.
  */
 origin: string, linux: boolean, windows: boolean, };
 

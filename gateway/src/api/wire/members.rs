@@ -90,7 +90,7 @@ pub struct InviteAnswer {
 /// What this gateway can install a node on, with one command.
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Installs {
-    /// How the gateway is called in that command, such as `https://chat.example.org`.
+    /// How the gateway is called in that command: scheme, host and port.
     pub origin: String,
     pub linux: bool,
     pub windows: bool,
