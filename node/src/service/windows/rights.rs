@@ -122,3 +122,21 @@ fn fits(code: u32) -> io::Result<()> {
 fn wide(text: &Path) -> Vec<u16> {
     text.as_os_str().encode_wide().chain([0]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_can_be_made_private_again_and_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let rights = super::super::super::account::folder_rights();
+        for _ in 0..2 {
+            assert!(is_ours(dir.path()).unwrap());
+            set(dir.path(), &rights).unwrap();
+        }
+        std::fs::write(dir.path().join("identity.key"), "still ours to write").unwrap();
+        assert!(is_ours(&dir.path().join("nothing")).is_err());
+        assert!(set(dir.path(), "no rights").is_err());
+    }
+}
