@@ -28,6 +28,19 @@ pub enum NoModel {
     /// Nobody serves one that answers, and none was named.
     #[error("no node in the swarm serves a chat model right now, only embedding models")]
     NoChat,
+    /// Those who serve anything are paused.
+    #[error("every node is paused at the moment, because its own machine needs it: try again in a few minutes")]
+    Paused,
+    /// Those who serve this one are.
+    #[error("every node that serves {model:?} is paused at the moment: try again in a few minutes; {}", list(*kind, there))]
+    Away {
+        /// What was asked for.
+        model: String,
+        /// What it was to do.
+        kind: Kind,
+        /// What there is for that.
+        there: Vec<String>,
+    },
     /// An answer was begun by this one, and no other can go on with it.
     #[error("this answer was begun by {model}, which no node serves right now: wait until one does, or ask again")]
     Gone {
@@ -64,8 +77,12 @@ pub enum NoModel {
 pub fn choose(view: &View, kind: Kind, name: Option<&str>) -> Result<Choice, NoModel> {
     let of_kind = || view.models.iter().filter(|model| model.kind == kind);
     let there = || of_kind().map(|model| model.name.clone()).collect();
+    let away = name.and_then(|name| view.away.iter().find(|model| model.name == name && model.kind == kind));
     if view.models.is_empty() {
-        return Err(NoModel::NoNode);
+        return Err(if view.away.is_empty() { NoModel::NoNode } else { NoModel::Paused });
+    }
+    if let Some(model) = away {
+        return Err(NoModel::Away { model: model.name.clone(), kind, there: there() });
     }
     let Some(name) = name else {
         let best =
@@ -116,7 +133,7 @@ pub(crate) mod tests {
 
     #[track_caller]
     fn check(models: &[ModelView], kind: Kind, name: Option<&str>, expected: Result<&str, &str>) {
-        let view = View { nodes: vec![], models: models.to_vec() };
+        let view = View { models: models.to_vec(), ..View::default() };
         let found = choose(&view, kind, name).map(|choice| choice.name).map_err(|error| error.to_string());
         match expected {
             Ok(name) => assert_eq!(found.as_deref(), Ok(name)),
@@ -137,6 +154,20 @@ pub(crate) mod tests {
         check(&models, Kind::Chat, Some("A"), Err("there are: demo, a, bb"));
         check(&[], Kind::Chat, Some("a"), Err("no node"));
         check(&[], Kind::Chat, None, Err("no node"));
+    }
+
+    #[test]
+    fn models_of_paused_nodes_are_away_and_never_chosen() {
+        let away = ModelView { nodes: 0, ..model("resting", false, 0) };
+        assert_eq!(away.state(), crate::dispatch::ModelState::Away);
+        let view = |models: &[ModelView]| View { models: models.to_vec(), away: vec![away.clone()], ..View::default() };
+        let found = |models: &[ModelView], name| choose(&view(models), Kind::Chat, name).map(|choice| choice.name);
+        assert_eq!(found(&[], None), Err(NoModel::Paused));
+        assert_eq!(found(&[], Some("resting")), Err(NoModel::Paused));
+        let models = [model("a", false, 1)];
+        assert_eq!(found(&models, None).as_deref(), Ok("a"));
+        assert!(matches!(found(&models, Some("resting")), Err(NoModel::Away { there, .. }) if there == ["a"]));
+        assert!(matches!(found(&models, Some("none")), Err(NoModel::Unknown { .. })));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use starling_protocol::{
     JobId, ModelId,
     members::Members,
     message::{
-        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Private, RawPrompt, Task,
-        TokenLogprob,
+        Accepted, Done, Gpu, JobFailure, Kind, LoadFailure, Loadable, Memory, Network, Offer, Paused, Private,
+        RawPrompt, Task, TokenLogprob,
     },
     swarm::{Handle, InboundStream, PeerId},
 };
@@ -101,6 +101,8 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// Models that at least one of them serves, or would load, by name.
     pub models: Vec<ModelView>,
+    /// Models that only nodes have which are paused: they come back.
+    pub away: Vec<ModelView>,
 }
 
 impl View {
@@ -147,6 +149,8 @@ pub struct NodeView {
     pub loadable: Vec<Loadable>,
     /// An administrator wants it to be given no more.
     pub drained: bool,
+    /// It leaves its machine to others for now.
+    pub paused: Option<Paused>,
 }
 
 /// A model and how much of it there is.
@@ -185,6 +189,8 @@ pub enum ModelState {
     Loading,
     /// Somebody loads it once it is asked for.
     Loadable,
+    /// Those who have it are paused.
+    Away,
 }
 
 impl ModelView {
@@ -194,6 +200,7 @@ impl ModelView {
         match (self.nodes, self.loading) {
             (1.., _) => ModelState::Loaded,
             (0, Some(_)) => ModelState::Loading,
+            (0, None) if self.loaders == 0 => ModelState::Away,
             (0, None) => ModelState::Loadable,
         }
     }

@@ -288,7 +288,7 @@ impl Scheduler {
         let need = &running.need;
         let paid = match outcome {
             Outcome::Served | Outcome::Left => self.knowledge(need.model).paid(need, seen),
-            Outcome::Busy | Outcome::Failed | Outcome::NotLoaded(_) => 0.0,
+            Outcome::Busy | Outcome::Failed | Outcome::NotLoaded(_) | Outcome::Stopped => 0.0,
         };
         if let Some(queue) = self.queues.get_mut(&need.model) {
             queue.settle(need.priority, &need.owner, paid - running.cost);

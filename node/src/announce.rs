@@ -6,14 +6,14 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use starling_protocol::{
     frame,
-    limits::{MAX_LABEL_BYTES, MAX_REASON_BYTES, STATUS_INTERVAL},
+    limits::{MAX_LABEL_BYTES, MAX_PAUSE_SECONDS, MAX_REASON_BYTES, STATUS_INTERVAL},
     membership::MemberRole,
-    message::{Loadable, Network, Offer, Status},
+    message::{Loadable, Network, Offer, Paused, Status},
     swarm::{Handle, Peer, PeerId, Reachability},
 };
 use tokio::{
@@ -29,6 +29,7 @@ use crate::{
     engines::{Models, Served},
     hardware::{Hardware, Watcher},
     network,
+    polite::{Pause, Seen, Stage},
     shelf::Shelf,
 };
 
@@ -41,33 +42,43 @@ const MAX_GATEWAYS: usize = 64;
 
 /// Puts the node's status together.
 pub(crate) struct Board {
-    models: Models,
+    models: watch::Receiver<Models>,
     shelf: Shelf,
+    pause: watch::Receiver<Option<Pause>>,
     hardware: Watcher,
     reachability: watch::Receiver<Reachability>,
     stopping: CancellationToken,
     status: watch::Sender<Status>,
+    /// What was offered before the models were freed, or will be.
+    usual: Vec<Offer>,
+}
+
+/// What a board shows.
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    pub(crate) polite: Seen,
+    pub(crate) shelf: Shelf,
+    /// What will be offered once it is loaded.
+    pub(crate) usual: Vec<Offer>,
 }
 
 impl Board {
     pub(crate) fn new(
-        name: &str,
-        (models, shelf): (Models, Shelf),
+        shown: Shown,
         hardware: Watcher,
         reachability: watch::Receiver<Reachability>,
         stopping: CancellationToken,
     ) -> Self {
-        let (device, warning) = about(&models);
+        let Shown { name, polite, shelf, usual } = shown;
         let status = Status {
-            name: cut(name, MAX_LABEL_BYTES),
+            name: cut(&name, MAX_LABEL_BYTES),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device,
-            offers: offers(&models),
-            loadable: shelf.loadable(),
-            warning,
             ..Status::default()
         };
-        Self { models, shelf, hardware, reachability, stopping, status: watch::channel(status).0 }
+        let (models, pause, status) = (polite.models, polite.pause, watch::channel(status).0);
+        let mut board = Self { models, shelf, pause, hardware, reachability, stopping, status, usual };
+        board.refresh();
+        board
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -79,6 +90,7 @@ impl Board {
         let (mut changes, mut watched) = (JoinSet::new(), HashSet::new());
         let mut hardware = self.hardware.seen();
         let mut shelf = self.shelf.changes();
+        let mut turn = PauseTurn { models: self.models.clone(), pause: self.pause.clone() };
         loop {
             let served = self.served();
             // One that was unloaded may come again, with another engine.
@@ -94,22 +106,76 @@ impl Board {
                 Ok(()) = shelf.changed() => {}
                 Ok(()) = hardware.changed() => {}
                 Ok(()) = self.reachability.changed() => {}
+                Ok(()) = turn.changed() => {}
             }
-            let network = network::to_wire(&self.reachability.borrow_and_update());
-            let figures = hardware.borrow_and_update().clone();
-            let served = self.served();
-            let models = (offers(&served), self.shelf.loadable());
-            self.status.send_if_modified(|status| {
-                (status.device, status.warning) = about(&served);
-                update(status, models, self.stopping.is_cancelled(), figures, network)
-            });
+            self.refresh();
         }
+    }
+
+    /// Brings the status up to date, and wakes those who push it where that is worth it.
+    fn refresh(&mut self) {
+        let network = network::to_wire(&self.reachability.borrow());
+        let figures = self.hardware.seen().borrow().clone();
+        let (served, pause) = (self.served(), self.pause.borrow().clone());
+        let offers = self.offers(&served, pause.as_ref());
+        let now = Now {
+            stopping: self.stopping.is_cancelled() || pause.is_some(),
+            paused: pause.as_ref().map(to_wire),
+            loadable: self.shelf.loadable(),
+            offers,
+            figures,
+            network,
+        };
+        self.status.send_if_modified(|status| {
+            (status.device, status.warning) = about(&served);
+            if let Some(trouble) = pause.map(|pause| pause.trouble).filter(|trouble| !trouble.is_empty()) {
+                status.warning = cut(&format!("the models could not be loaded again: {trouble}"), MAX_REASON_BYTES);
+            }
+            update(status, now)
+        });
+    }
+
+    /// What is offered; while nothing is loaded, what usually is, and no slot of it.
+    fn offers(&mut self, served: &[Served], pause: Option<&Pause>) -> Vec<Offer> {
+        let offers = offers(served);
+        if pause.is_none_or(|pause| pause.stage == Stage::Light) {
+            self.usual.clone_from(&offers);
+            return offers;
+        }
+        let asleep = |offer: &Offer| {
+            let (prefixes, trouble) = (vec![], String::new());
+            let (slots, slots_free, memory_bytes, throughput_tokens_per_second) = (0, 0, 0, 0.0);
+            Offer { slots, slots_free, memory_bytes, throughput_tokens_per_second, prefixes, trouble, ..offer.clone() }
+        };
+        self.usual.iter().map(asleep).collect()
     }
 
     /// All that are loaded.
     fn served(&self) -> Vec<Served> {
-        self.models.iter().cloned().chain(self.shelf.served()).collect()
+        self.models.borrow().iter().cloned().chain(self.shelf.served()).collect()
     }
+}
+
+/// Both that change with a pause.
+struct PauseTurn {
+    models: watch::Receiver<Models>,
+    pause: watch::Receiver<Option<Pause>>,
+}
+
+impl PauseTurn {
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        tokio::select! {
+            changed = self.models.changed() => changed,
+            changed = self.pause.changed() => changed,
+        }
+    }
+}
+
+/// A pause, as the swarm hears of it: the kind, and no more.
+fn to_wire(pause: &Pause) -> Paused {
+    let seconds = pause.back.map(|back| back.saturating_duration_since(Instant::now()).as_secs());
+    let seconds = seconds.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX).min(MAX_PAUSE_SECONDS));
+    Paused { kind: pause.kind, seconds, returning: pause.stage == Stage::Returning }
 }
 
 /// What computes, and what the owner should know of it.
@@ -118,18 +184,27 @@ fn about(served: &[Served]) -> (String, String) {
     (cut(&device, MAX_LABEL_BYTES), cut(&warning(served), MAX_REASON_BYTES))
 }
 
-/// Brings the status up to date; true when that is worth a push.
-fn update(
-    status: &mut Status,
-    (offers, loadable): (Vec<Offer>, Vec<Loadable>),
+/// How it is now.
+#[derive(Clone, Default)]
+struct Now {
+    offers: Vec<Offer>,
+    loadable: Vec<Loadable>,
     stopping: bool,
+    paused: Option<Paused>,
     figures: Hardware,
     network: Network,
-) -> bool {
+}
+
+/// Brings the status up to date; true when that is worth a push.
+fn update(status: &mut Status, now: Now) -> bool {
+    let Now { offers, loadable, stopping, paused, figures, network } = now;
     // How far a load has come is a figure for people; that one begins or ends is not.
     let which = |models: &[Loadable]| models.iter().map(|one| (one.model, one.loading.is_some())).collect::<Vec<_>>();
-    let changed = (&status.offers, status.stopping, which(&status.loadable)) != (&offers, stopping, which(&loadable));
-    (status.offers, status.loadable, status.stopping) = (offers, loadable, stopping);
+    // Nor is how long a pause still lasts.
+    let why = |paused: Option<Paused>| paused.map(|paused| Paused { seconds: None, ..paused });
+    let is = (&offers, stopping, why(paused), which(&loadable));
+    let changed = (&status.offers, status.stopping, why(status.paused), which(&status.loadable)) != is;
+    (status.offers, status.loadable, status.stopping, status.paused) = (offers, loadable, stopping, paused);
     // Figures for people go along with the next push, which is a second away at most: a push of their own
     // would hold up the change of a slot.
     (status.gpus, status.ram, status.network) = (figures.gpus, figures.ram, network);
@@ -221,7 +296,7 @@ async fn push_until_broken(swarm: &Handle, gateway: PeerId, status: &mut watch::
 mod tests {
     use starling_protocol::{
         ModelId,
-        message::{Gpu, Memory},
+        message::{Gpu, Memory, PauseKind},
     };
 
     use super::*;
@@ -233,18 +308,30 @@ mod tests {
         let hot = Hardware {
             gpus: vec![Gpu { temperature_celsius: Some(80), ..Gpu::default() }],
             ram: Memory { total: 2, used: 1 },
+            ..Hardware::default()
         };
-        assert!(
-            !update(&mut status, (vec![offer(2)], vec![]), false, hot.clone(), Network::default()),
-            "a warmer card is no news to a scheduler"
-        );
+        let now = Now { offers: vec![offer(2)], figures: hot, ..Now::default() };
+        assert!(!update(&mut status, now.clone()), "a warmer card is no news to a scheduler");
         assert_eq!((status.gpus[0].temperature_celsius, status.ram.used), (Some(80), 1));
-        assert!(update(&mut status, (vec![offer(1)], vec![]), false, hot.clone(), Network::default()));
-        assert!(update(&mut status, (vec![offer(1)], vec![]), true, hot.clone(), Network::default()));
+        let now = Now { offers: vec![offer(1)], ..now };
+        assert!(update(&mut status, now.clone()));
+        let now = Now { stopping: true, ..now };
+        assert!(update(&mut status, now.clone()));
+        let pause = |seconds, returning| Some(Paused { kind: PauseKind::Battery, seconds, returning });
+        for (paused, is_news) in [
+            (pause(None, false), true),
+            (pause(Some(30), false), false),
+            (pause(Some(29), false), false),
+            (pause(None, true), true),
+        ] {
+            assert_eq!(update(&mut status, Now { paused, ..now.clone() }), is_news, "{paused:?}");
+            assert_eq!(status.paused, paused);
+        }
+        assert!(update(&mut status, now.clone()));
         let other = |loading| vec![Loadable { loading, ..Loadable::new(ModelId::new([2; 32]), "other") }];
         for (loading, is_news) in [(None, true), (Some(1), true), (Some(500), false), (None, true)] {
-            let models = (vec![offer(1)], other(loading));
-            assert_eq!(update(&mut status, models, true, hot.clone(), Network::default()), is_news, "{loading:?}");
+            let now = Now { loadable: other(loading), ..now.clone() };
+            assert_eq!(update(&mut status, now), is_news, "{loading:?}");
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     engines::Apart,
     membership::{self, Files},
     models::Place,
-    selftest,
+    polite, selftest,
     shelf::OnDemand,
 };
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub on_demand: OnDemand,
     /// Where that runs.
     pub engines: Apart,
+    /// What it does for whoever sits at its machine.
+    pub polite: polite::Options,
     /// What makes it a member of its swarm.
     pub membership: Membership,
     /// Its folder: what lasts lies there, and there it can be asked how it does; none: nowhere.
@@ -61,6 +63,7 @@ struct Checked {
     sources: Vec<Source>,
     on_demand: OnDemand,
     engines: Apart,
+    polite: polite::Options,
     data: PathBuf,
     options: SwarmOptions,
 }
@@ -146,6 +149,9 @@ pub struct Options {
     /// Where newer releases come from.
     #[command(flatten)]
     pub update: crate::update::Flags,
+    /// What it does for whoever sits at this machine.
+    #[command(flatten)]
+    pub polite: polite::Options,
 }
 
 /// What computes the answers.
@@ -181,6 +187,7 @@ impl Options {
             name: self.name.clone().unwrap_or_else(machine_name),
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             options: self.swarm.clone(),
+            polite: self.polite.clone(),
             sources: self.sources(&place, &data)?,
             data,
         })
@@ -315,6 +322,7 @@ impl Checked {
             sources: self.sources,
             on_demand: self.on_demand,
             engines: self.engines,
+            polite: self.polite,
             membership,
             data: Some(self.data),
         })

@@ -3,13 +3,17 @@
 
 use std::{
     io,
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use interprocess::local_socket::{ListenerOptions, Name, tokio::prelude::*};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{message::Status, swarm::Handle};
+use starling_protocol::{
+    message::Status,
+    program::{self, Exit},
+    swarm::Handle,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
@@ -18,10 +22,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::network::Network;
+use crate::{
+    network::Network,
+    polite::{self, Pause},
+};
 
 /// Whoever asks gets this long to take the answer; one is served after the other.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What this socket is called.
+const NAME: &str = "status";
 /// Far above what a node with all its models can say.
 const MAX_DOCUMENT: u64 = 1 << 20;
 
@@ -47,6 +56,26 @@ pub struct NodeState {
     pub loadable: Vec<LoadableState>,
     /// What its owner should know.
     pub warning: String,
+    /// It leaves this machine to others.
+    pub paused: Option<PauseState>,
+}
+
+/// That a node leaves its machine to others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PauseState {
+    /// Why: `by hand`, `full screen`, `process`, `battery`, `temperature`, `gpu` or `schedule`.
+    pub reason: String,
+    /// Which program, where it is one that the owner has named; said on this machine only.
+    pub program: Option<String>,
+    /// Until it comes back, where that is known.
+    pub seconds: Option<u64>,
+    /// Its models are in memory still.
+    pub in_memory: bool,
+    /// They are being loaded again.
+    pub returning: bool,
+    /// Why they could not be loaded last; empty when nothing went wrong.
+    pub trouble: String,
 }
 
 /// One of its models.
@@ -90,6 +119,7 @@ pub(crate) struct Desk {
     listener: interprocess::local_socket::tokio::Listener,
     swarm: Handle,
     status: watch::Receiver<Status>,
+    pause: watch::Receiver<Option<Pause>>,
     started_at: u64,
 }
 
@@ -98,10 +128,15 @@ impl Desk {
     ///
     /// # Errors
     /// Whatever the system says; such as that the folder's path is too long for a socket's.
-    pub(crate) fn open(data: &Path, swarm: Handle, status: watch::Receiver<Status>) -> io::Result<Self> {
-        let listener = ListenerOptions::new().name(name(data)?).try_overwrite(true).create_tokio()?;
+    pub(crate) fn open(
+        data: &Path,
+        swarm: Handle,
+        status: watch::Receiver<Status>,
+        pause: watch::Receiver<Option<Pause>>,
+    ) -> io::Result<Self> {
+        let listener = listen(data, NAME)?;
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(Self { listener, swarm, status, started_at })
+        Ok(Self { listener, swarm, status, pause, started_at })
     }
 
     /// Answers until `cancel`.
@@ -153,11 +188,26 @@ impl Desk {
             name: status.name,
             peer: self.swarm.local_peer().to_string(),
             started_at: self.started_at,
-            stopping: status.stopping,
+            // A paused node says that it stops to those who do not know of pauses.
+            stopping: status.stopping && status.paused.is_none(),
             network,
             models: models.collect(),
             loadable: loadable.collect(),
             warning: status.warning,
+            paused: self.pause.borrow().as_ref().map(PauseState::from),
+        }
+    }
+}
+
+impl From<&Pause> for PauseState {
+    fn from(Pause { kind, back, program, stage, trouble }: &Pause) -> Self {
+        Self {
+            reason: polite::word(*kind).to_owned(),
+            program: program.clone(),
+            seconds: back.map(|back| back.saturating_duration_since(Instant::now()).as_secs()),
+            in_memory: *stage == polite::Stage::Light,
+            returning: *stage == polite::Stage::Returning,
+            trouble: trouble.clone(),
         }
     }
 }
@@ -167,7 +217,7 @@ impl Desk {
 /// # Errors
 /// When something answers that is not a node.
 pub async fn ask(data: &Path) -> io::Result<Option<NodeState>> {
-    let Ok(stream) = LocalSocketStream::connect(name(data)?).await else { return Ok(None) };
+    let Some(stream) = connect(data, NAME).await? else { return Ok(None) };
     let mut document = vec![];
     timeout(PATIENCE, stream.take(MAX_DOCUMENT).read_to_end(&mut document))
         .await
@@ -176,20 +226,82 @@ pub async fn ask(data: &Path) -> io::Result<Option<NodeState>> {
 }
 
 type LocalSocketStream = interprocess::local_socket::tokio::Stream;
+type Listener = interprocess::local_socket::tokio::Listener;
+
+/// The folders of nodes that may be meant: the chosen one, else this person's own and the service's.
+///
+/// # Errors
+/// When the platform names none.
+pub(crate) fn folders(chosen: Option<PathBuf>) -> Result<Vec<PathBuf>, Exit> {
+    if let Some(chosen) = chosen {
+        return Ok(vec![chosen]);
+    }
+    let own = program::data_dir(None, "node");
+    let service = service_folder();
+    match own {
+        Ok(own) => Ok([own, service].into()),
+        Err(_) => Ok(vec![service]),
+    }
+}
+
+#[cfg(not(windows))]
+fn service_folder() -> PathBuf {
+    "/var/lib/starling-node".into()
+}
+
+#[cfg(windows)]
+fn service_folder() -> PathBuf {
+    let common = std::env::var_os("ProgramData").unwrap_or_else(|| "C:\\ProgramData".into());
+    PathBuf::from(common).join("Starling")
+}
+
+/// That none of them is there.
+pub(crate) fn nobody(folders: &[PathBuf]) -> Exit {
+    let shown: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    Exit::usage(
+        format!("no node runs with the folder {}", shown.join(" or ")),
+        "start it with starling-node run, or name its folder with --data; a service's may need an administrator",
+    )
+}
+
+/// Opens one of a node's sockets. The folder's identity is ours while we run, so one that is there already is a dead
+/// node's.
+pub(crate) fn listen(data: &Path, socket: &str) -> io::Result<Listener> {
+    let options = ListenerOptions::new().name(name(data, socket)?).try_overwrite(true);
+    #[cfg(windows)]
+    let options = {
+        use interprocess::os::windows::{local_socket::ListenerOptionsExt, security_descriptor::SecurityDescriptor};
+        let rights = widestring::U16CString::from_str(RIGHTS).map_err(io::Error::other)?;
+        options.security_descriptor(SecurityDescriptor::deserialize(&rights)?)
+    };
+    options.create_tokio()
+}
+
+/// For us, administrators and the system everything; for whoever sits at the machine reading and writing; for others, and
+/// over the network, nothing. The service's account is not that of who sits there.
+#[cfg(windows)]
+const RIGHTS: &str = "D:(D;;GA;;;NU)(A;;GA;;;OW)(A;;GA;;;SY)(A;;GA;;;BA)(A;;GRGW;;;IU)";
+
+/// Calls one of a node's sockets; none when there is no such node.
+pub(crate) async fn connect(data: &Path, socket: &str) -> io::Result<Option<LocalSocketStream>> {
+    Ok(LocalSocketStream::connect(name(data, socket)?).await.ok())
+}
 
 /// In the data folder, which is its owner's alone.
 #[cfg(unix)]
-fn name(data: &Path) -> io::Result<Name<'static>> {
+fn name(data: &Path, socket: &str) -> io::Result<Name<'static>> {
     use interprocess::local_socket::{GenericFilePath, ToFsName};
-    data.join("status.sock").to_fs_name::<GenericFilePath>()
+    data.join(format!("{socket}.sock")).to_fs_name::<GenericFilePath>()
 }
 
 /// Named after the data folder: a pipe lies in no folder.
 #[cfg(not(unix))]
-fn name(data: &Path) -> io::Result<Name<'static>> {
+fn name(data: &Path, socket: &str) -> io::Result<Name<'static>> {
     use interprocess::local_socket::{GenericNamespaced, ToNsName};
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
     let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("starling-node-{digits}").to_ns_name::<GenericNamespaced>()
+    // The first of them has the bare name since there was no other.
+    let suffix = if socket == NAME { String::new() } else { format!("-{socket}") };
+    format!("starling-node-{digits}{suffix}").to_ns_name::<GenericNamespaced>()
 }

@@ -5,6 +5,7 @@
 
 mod amd;
 mod nvidia;
+mod owners;
 
 use std::{
     io,
@@ -37,6 +38,21 @@ pub struct Hardware {
     pub gpus: Vec<Gpu>,
     /// Its own memory.
     pub ram: Memory,
+    /// Who uses those of NVIDIA.
+    pub cards: Vec<Card>,
+}
+
+/// What an NVIDIA card says of others than us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    /// All of its memory, and what of it is taken.
+    pub memory: Memory,
+    /// Degrees Celsius at which it slows down by itself.
+    pub slows_down_at: Option<u32>,
+    /// Hundredths of its time that others use.
+    pub used_by_others: Option<u32>,
+    /// Bytes of its memory that others have; Windows does not say.
+    pub memory_of_others: Option<u64>,
 }
 
 /// Reads the figures.
@@ -54,13 +70,16 @@ impl Probe {
 
     /// The figures of this moment.
     pub fn read(&mut self) -> Hardware {
+        let system = &mut self.system;
+        let is_ours = |pids: &[u32]| owners::ours(system.as_mut(), pids);
+        let cards = self.nvidia.as_mut().map(|nvidia| nvidia.cards(is_ours)).unwrap_or_default();
         let mut gpus = self.nvidia.as_ref().map(Nvidia::gpus).unwrap_or_default();
         gpus.extend(amd::gpus(Path::new(DRM)));
         gpus.truncate(MAX_GPUS);
         for gpu in &mut gpus {
             gpu.name = cut(&gpu.name, MAX_LABEL_BYTES);
         }
-        Hardware { gpus, ram: self.ram() }
+        Hardware { gpus, ram: self.ram(), cards }
     }
 
     /// NVIDIA's driver and its version, where there is one.

@@ -20,7 +20,10 @@ use starling_protocol::{
     message::{JobEvent, JobOpening, JobRequest, Refusal, Resume, Task},
     swarm::{InboundStream, PeerId, Stream},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 use tracing::{Span, debug, field};
 
 use self::{
@@ -40,16 +43,16 @@ const FREED_IN: Duration = Duration::from_secs(1);
 /// What streams are served with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Jobs {
-    models: Models,
+    models: watch::Receiver<Models>,
     shelf: Shelf,
-    stops: Stops,
+    shift: watch::Receiver<Stops>,
     attempts: Table<Letter>,
     seats: Seats,
 }
 
 impl Jobs {
-    pub(crate) fn new(models: Models, shelf: Shelf, stops: Stops) -> Self {
-        Self { models, shelf, stops, attempts: Table::default(), seats: Seats::default() }
+    pub(crate) fn new(models: watch::Receiver<Models>, shelf: Shelf, shift: watch::Receiver<Stops>) -> Self {
+        Self { models, shelf, shift, attempts: Table::default(), seats: Seats::default() }
     }
 
     pub(crate) async fn serve(self, inbound: InboundStream) {
@@ -73,7 +76,9 @@ impl Jobs {
         let Some((place, ended)) = self.attempts.enter(key) else {
             return refuse(stream, invalid("attempt", "this attempt, or a newer one, has been begun before")).await;
         };
-        let (served, _in_use) = match self.engine(request.model, &mut stream).await? {
+        // What ends this shift ends the attempt, whatever comes after.
+        let stops = self.shift.borrow().clone();
+        let (served, _in_use) = match self.engine(request.model, &stops, &mut stream).await? {
             Ok(found) => found,
             Err(refusal) => return refuse(stream, refusal).await,
         };
@@ -81,10 +86,10 @@ impl Jobs {
             is_free(&served).await;
         }
         let beats = request.beats;
-        match self.admit(gateway, &served, request).await {
+        match self.admit(gateway, &served, &stops, request).await {
             // The seat, and the right to the model, are given back when the attempt is over.
             Ok((generation, _seat)) => {
-                Box::pin(Attempt::new(place, generation, stream, beats).run(&self.stops)).await;
+                Box::pin(Attempt::new(place, generation, stream, beats).run(&stops)).await;
                 Ok(())
             }
             Err(refusal) => refuse(stream, refusal).await,
@@ -109,22 +114,34 @@ impl Jobs {
     }
 
     /// The engine of a model, which is loaded now where it has to be; the stream is told how far that is.
-    async fn engine(&self, model: ModelId, stream: &mut Stream) -> io::Result<Result<(Served, Option<Use>), Refusal>> {
-        if self.stops.accepting.is_cancelled() {
+    async fn engine(
+        &self,
+        model: ModelId,
+        stops: &Stops,
+        stream: &mut Stream,
+    ) -> io::Result<Result<(Served, Option<Use>), Refusal>> {
+        if stops.accepting.is_cancelled() {
             return Ok(Err(Refusal::Stopping));
         }
-        if let Some(served) = self.models.iter().find(|served| served.id == model) {
-            return Ok(Ok((served.clone(), None)));
+        let served = self.models.borrow().iter().find(|served| served.id == model).cloned();
+        if let Some(served) = served {
+            return Ok(Ok((served, None)));
         }
         match self.shelf.want(model) {
             None => Ok(Err(Refusal::UnknownModel)),
             Some(Err(refusal)) => Ok(Err(refusal)),
-            Some(Ok(coming)) => loading::wait(coming, &self.stops, stream).await,
+            Some(Ok(coming)) => loading::wait(coming, stops, stream).await,
         }
     }
 
-    async fn admit(&self, gateway: PeerId, model: &Served, request: JobRequest) -> Result<(Generation, Seat), Refusal> {
-        if self.stops.accepting.is_cancelled() {
+    async fn admit(
+        &self,
+        gateway: PeerId,
+        model: &Served,
+        stops: &Stops,
+        request: JobRequest,
+    ) -> Result<(Generation, Seat), Refusal> {
+        if stops.accepting.is_cancelled() {
             return Err(Refusal::Stopping);
         }
         let admitted = async {

@@ -17,6 +17,7 @@ mod job;
 pub mod membership;
 pub mod models;
 pub mod network;
+pub mod polite;
 pub mod selftest;
 pub mod service;
 mod shelf;
@@ -24,7 +25,7 @@ pub mod status;
 pub mod tensorrt;
 pub mod update;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
     members::{self, Members, Standing},
@@ -32,7 +33,7 @@ use starling_protocol::{
     program::Exit,
     swarm::{self, Handle},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
@@ -47,9 +48,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Node {
     handle: Handle,
     members: Members,
-    served: engines::Models,
-    /// What keeps the engines' processes. They end with these.
-    hosts: JoinSet<()>,
+    served: watch::Receiver<engines::Models>,
     stops: Stops,
     /// The few long-lived parts; each of them ends only when told to.
     parts: JoinSet<()>,
@@ -65,6 +64,14 @@ struct Stops {
     jobs: CancellationToken,
     /// Leave the swarm.
     swarm: CancellationToken,
+}
+
+impl Stops {
+    /// From one pause to the next: ends with these, or before them.
+    fn shift(&self) -> Self {
+        let (accepting, jobs) = (self.accepting.child_token(), self.jobs.child_token());
+        Self { accepting, jobs, swarm: self.swarm.clone() }
+    }
 }
 
 /// Opens the engines and joins the swarm.
@@ -83,21 +90,21 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         membership: files.as_ref().map(|files| files.membership.clone()),
         clock: Clock::default(),
     })?;
-    let (served, keepers) = engines::open(config.sources, &config.engines).await?;
     let hardware = hardware::Watcher::start()
         .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
-    let own: Vec<_> = served.iter().map(|model| model.id).collect();
+    let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
+    let crew = polite::Crew::new(config.sources, config.engines.clone());
+    let (mut polite, seen_pause) = polite::Polite::new(&config.polite, crew, &hardware, &stops).await?;
+    polite.begin().await?;
+    let usual = polite.crew().usual().await;
+    let served = seen_pause.models.clone();
+    let own: Vec<_> = usual.iter().map(|offer| offer.model).collect();
     let (room, apart, on_demand) = (hardware.room(config.on_demand.device), config.engines, config.on_demand);
     let offered = tokio::task::spawn_blocking(move || shelf::Shelf::new(on_demand, apart, &own, room));
     let (shelf, loader) = offered.await.map_err(|error| Exit::failed(format!("reading the models: {error}")))?;
-    if served.is_empty() && shelf.ids().next().is_none() {
+    if usual.is_empty() && shelf.ids().next().is_none() {
         return Err(Exit::failed("there is no model to serve"));
     }
-    let mut hosts = JoinSet::new();
-    for host in keepers {
-        hosts.spawn(host.run());
-    }
-    let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
     parts.spawn(actor.run(stops.swarm.clone()));
     parts.spawn(introducing.run(stops.swarm.clone()).instrument(info_span!("members")));
     let (watching, stopping) = (membership::Files::watch(files, members.own()), stops.swarm.clone());
@@ -105,29 +112,31 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         stopping.run_until_cancelled(watching).await;
         stopping.cancelled().await;
     });
-    handle.serve(served.iter().map(|model| model.id).chain(shelf.ids()).collect()).await;
-    parts.spawn(loader.run(stops.swarm.clone()).instrument(info_span!("loader")));
-    let models = (served.clone(), shelf.clone());
-    let status = announce::Board::new(&config.name, models, hardware, handle.reachability(), stops.accepting.clone());
+    handle.serve(usual.iter().map(|offer| offer.model).chain(shelf.ids()).collect()).await;
+    let shift = &seen_pause.shift;
+    parts.spawn(loader.run(shift.clone(), stops.swarm.clone()).instrument(info_span!("loader")));
+    let shown = announce::Shown { name: config.name, polite: seen_pause.clone(), shelf: shelf.clone(), usual };
+    let status = announce::Board::new(shown, hardware, handle.reachability(), stops.accepting.clone());
     let seen = status.subscribe();
     if let Some(data) = &config.data {
-        match desk::Desk::open(data, handle.clone(), seen.clone()) {
+        match desk::Desk::open(data, handle.clone(), seen.clone(), seen_pause.pause.clone()) {
             Ok(desk) => drop(parts.spawn(desk.run(stops.swarm.clone()).instrument(info_span!("desk")))),
             // A node that cannot be asked computes as well as any other.
             Err(error) => warn!(%error, "`starling-node status` will not find this node"),
         }
+        match polite::Orders::open(data, seen_pause.orders.clone()) {
+            Ok(orders) => drop(parts.spawn(orders.run(stops.swarm.clone()).instrument(info_span!("orders")))),
+            Err(error) => warn!(%error, "`starling-node pause` will not find this node"),
+        }
     }
     parts.spawn(status.run(stops.swarm.clone()).instrument(info_span!("status")));
     parts.spawn(announce::run(handle.clone(), seen, stops.swarm.clone()).instrument(info_span!("announce")));
-    let serving = job::Jobs::new(served.clone(), shelf, stops.clone());
+    let serving = job::Jobs::new(served.clone(), shelf.clone(), shift.clone());
     let door = accept::Door { jobs: serving, stops: stops.clone(), tasks: jobs.clone() };
     parts.spawn(door.run(inbound.jobs).instrument(info_span!("accept")));
-    let (lost, stopping) = (engines::mourn(served.clone()), stops.accepting.clone());
-    parts.spawn(async move {
-        stopping.run_until_cancelled(lost).await;
-        stopping.cancelled().await;
-    });
-    Ok(Node { handle, members, served, hosts, stops, parts, jobs })
+    let yielding = polite.run(handle.clone(), shelf, stops.swarm.clone());
+    parts.spawn(yielding.instrument(info_span!("polite")));
+    Ok(Node { handle, members, served, stops, parts, jobs })
 }
 
 impl Node {
@@ -143,10 +152,10 @@ impl Node {
         &self.members
     }
 
-    /// The models served.
+    /// The models served; none while it leaves the machine to others.
     #[must_use]
-    pub fn models(&self) -> &[Served] {
-        &self.served
+    pub fn models(&self) -> Arc<[Served]> {
+        self.served.borrow().clone()
     }
 
     /// Runs until `cancel` and then stops in order.
@@ -160,7 +169,6 @@ impl Node {
                 Ok(()) => "a part of the node ended by itself".to_owned(),
                 Err(error) => format!("a part of the node failed: {error}"),
             }),
-            Some(_) = self.hosts.join_next() => Some("what keeps an engine failed".to_owned()),
         };
         self.stop(GRACE).await;
         broken.map_or(Ok(()), |what| Err(Exit::failed(what)))
@@ -177,6 +185,5 @@ impl Node {
         }
         self.stops.swarm.cancel();
         while self.parts.join_next().await.is_some() {}
-        self.hosts.shutdown().await;
     }
 }

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use starling_node::{
     Config, Node, bench,
     config::{JoinOptions, Options},
-    doctor, models, selftest, service, status, tensorrt, update,
+    doctor, models, polite, selftest, service, status, tensorrt, update,
 };
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,13 @@ enum Command {
     Service(service::Options),
     /// Print a configuration file with every setting of `run`, what it is for and its default, for --config.
     Config,
+    /// Have the node leave this machine to others, for a while or until starling-node resume.
+    Pause(polite::command::PauseOptions),
+    /// End a pause, and do not wait for a while where its reason has gone.
+    Resume(polite::command::NodeOptions),
+    /// Watch this person's screen for a node that is a service, and tell it while a full-screen program runs. Windows
+    /// starts it at sign-in.
+    Desktop(polite::command::NodeOptions),
     /// The models on this machine.
     Models(models::Options),
     /// What this machine can do, and what to do about the rest.
@@ -76,6 +83,9 @@ async fn obey(command: Command) -> ExitCode {
         Command::Join(options) => Box::pin(join(*options)).await,
         Command::Run(options) => Box::pin(run(*options)).await,
         Command::Status(options) => status::run(options).await,
+        Command::Pause(options) => polite::command::pause(options).await,
+        Command::Resume(options) => polite::command::resume(options).await,
+        Command::Desktop(options) => polite::desktop::run(options).await,
         Command::Models(options) => models::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
         Command::Bench(options) => bench::run(options).await,
@@ -131,6 +141,10 @@ async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Exit> {
         stopping.run_until_cancelled(service::notify::keep_alive()).await;
         service::notify::stopping();
     });
+    if config.polite.polite != polite::Level::Off {
+        // Before there is any engine: they inherit it.
+        polite::lower_priority();
+    }
     let first_peers = !config.swarm.bootstrap.is_empty();
     let starting = Box::pin(starling_node::start(config));
     let Some(node) = cancel.run_until_cancelled(starting).await else { return Ok(()) };
@@ -146,7 +160,7 @@ async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Exit> {
     } else {
         warn!("the swarm has named no address to begin from: name one with --bootstrap");
     }
-    for model in node.models() {
+    for model in &*node.models() {
         let info = model.engine.info();
         if !info.warning.is_empty() {
             warn!(model = info.name, "{}", info.warning);

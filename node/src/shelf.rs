@@ -18,11 +18,14 @@ use starling_protocol::{
     limits::{MAX_LOAD_SECONDS, MAX_LOADABLE, MAX_MODEL_NAME_BYTES, MAX_REASON_BYTES},
     message::{Kind, LoadFailure, Loadable, Refusal},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 pub(crate) use self::loader::Loader;
-use self::state::{State, Verdict};
+use self::{
+    loader::Orders,
+    state::{State, Verdict},
+};
 use crate::{
     convert::cut,
     engines::{Apart, Served},
@@ -64,6 +67,8 @@ struct Inner {
     state: Mutex<State<Served>>,
     room: Room,
     wanted: mpsc::Sender<ModelId>,
+    /// Whoever wants all of them unloaded hears when they are.
+    freed: mpsc::Sender<oneshot::Sender<()>>,
     /// Something is loaded, being loaded or gone.
     changes: watch::Sender<()>,
 }
@@ -147,9 +152,19 @@ impl Shelf {
         let state = Mutex::new(State::new(needs, on_demand.keep_loaded, limit));
         // One load at a time, and so one order.
         let (wanted, orders) = mpsc::channel(1);
+        let (freed, freeing) = mpsc::channel(1);
         let changes = watch::Sender::new(());
-        let shelf = Self(Arc::new(Inner { books, state, room, wanted, changes }));
-        (shelf.clone(), Loader::new(shelf, orders, apart))
+        let shelf = Self(Arc::new(Inner { books, state, room, wanted, freed, changes }));
+        (shelf.clone(), Loader::new(shelf, Orders { wanted: orders, freeing }, apart))
+    }
+
+    /// Unloads all of them, and waits until their processes are gone. No job should want one meanwhile.
+    pub(crate) async fn free(&self) {
+        let (done, freed) = oneshot::channel();
+        // An error means that the node ends, and they with it.
+        if self.0.freed.send(done).await.is_ok() {
+            let _ = freed.await;
+        }
     }
 
     /// The models, loaded or not.

@@ -6,10 +6,10 @@ use std::{
 };
 
 use clap::Args;
-use starling_protocol::program::{self, Exit, say};
+use starling_protocol::program::{Exit, say};
 
 use crate::{
-    desk::{self, LoadableState, ModelState, NodeState},
+    desk::{self, LoadableState, ModelState, NodeState, PauseState},
     models::show,
 };
 
@@ -29,20 +29,24 @@ pub struct Options {
 /// # Errors
 /// When none runs.
 pub async fn run(options: Options) -> Result<(), Exit> {
-    let data = program::data_dir(options.data, "node")?;
-    let asked = desk::ask(&data).await.map_err(|error| Exit::failed(format!("the node does not answer: {error}")))?;
-    let Some(state) = asked else {
-        return Err(Exit::usage(
-            format!("no node runs with the folder {}", data.display()),
-            "start it with starling-node run, or name its folder with --data",
-        ));
-    };
+    let state = asked(&desk::folders(options.data)?).await?;
     if options.json {
         say(serde_json::to_string_pretty(&state).map_err(Exit::failed)?);
     } else {
         say(shown(&state, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)));
     }
     Ok(())
+}
+
+/// The first of these that runs.
+async fn asked(folders: &[PathBuf]) -> Result<NodeState, Exit> {
+    for folder in folders {
+        let asked = desk::ask(folder).await;
+        if let Some(state) = asked.map_err(|error| Exit::failed(format!("the node does not answer: {error}")))? {
+            return Ok(state);
+        }
+    }
+    Err(desk::nobody(folders))
 }
 
 fn shown(state: &NodeState, now: Duration) -> String {
@@ -53,6 +57,7 @@ fn shown(state: &NodeState, now: Duration) -> String {
     if state.stopping {
         lines.push(("state", "stopping: takes no more jobs".to_owned()));
     }
+    lines.extend(state.paused.iter().map(|pause| ("state", pause_line(pause))));
     lines.extend(state.models.iter().map(|model| ("model", model_line(model))));
     lines.extend(state.loadable.iter().map(|model| ("on demand", loadable_line(model))));
     lines.extend(state.network.lines());
@@ -62,6 +67,38 @@ fn shown(state: &NodeState, now: Duration) -> String {
         text += &format!("\nWARNING: {warning}\n");
     }
     text.trim_end().to_owned()
+}
+
+/// Why it rests, what of it, and when it is back.
+fn pause_line(pause: &PauseState) -> String {
+    let why = match (pause.reason.as_str(), &pause.program) {
+        ("by hand", _) => "you said so; starling-node resume ends it".to_owned(),
+        ("full screen", _) => "a full-screen program runs".to_owned(),
+        ("process", Some(program)) => format!("{program} runs"),
+        ("process", None) => "a program runs that you have named".to_owned(),
+        ("battery", _) => "this machine runs on its battery".to_owned(),
+        ("temperature", _) => "the graphics card is too warm".to_owned(),
+        ("gpu", _) => "others use the graphics card".to_owned(),
+        ("schedule", _) => "it is not one of its hours".to_owned(),
+        _ => "somebody needs this machine".to_owned(),
+    };
+    let back = match (pause.returning, pause.seconds) {
+        (true, _) => "; its models are being loaded again".to_owned(),
+        (false, Some(seconds)) => format!("; back in {}", span(seconds)),
+        (false, None) if pause.reason == "by hand" => String::new(),
+        (false, None) => "; back a while after that ends".to_owned(),
+    };
+    let memory = if pause.in_memory { "; its models stay in memory" } else { "" };
+    let trouble = if pause.trouble.is_empty() { String::new() } else { format!("; not loaded: {}", pause.trouble) };
+    format!("paused: {why}{back}{memory}{trouble}")
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        ..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+    }
 }
 
 fn model_line(model: &ModelState) -> String {
@@ -94,6 +131,32 @@ fn loadable_line(model: &LoadableState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_is_shown_in_words() {
+        let pause = |reason: &str| PauseState { reason: reason.to_owned(), ..PauseState::default() };
+        for (pause, expected) in [
+            (pause("full screen"), "paused: a full-screen program runs; back a while after that ends"),
+            (
+                PauseState { seconds: Some(7_260), ..pause("schedule") },
+                "paused: it is not one of its hours; back in 2 h 01 min",
+            ),
+            (pause("by hand"), "paused: you said so; starling-node resume ends it"),
+            (
+                PauseState { program: Some("game.exe".into()), in_memory: true, ..pause("process") },
+                "paused: game.exe runs; back a while after that ends; its models stay in memory",
+            ),
+            (
+                PauseState { returning: true, trouble: "no memory".into(), ..pause("gpu") },
+                "paused: others use the graphics card; its models are being loaded again; not loaded: no memory",
+            ),
+            (pause("something new"), "paused: somebody needs this machine; back a while after that ends"),
+        ] {
+            let state = NodeState { paused: Some(pause), ..NodeState::default() };
+            let text = shown(&state, Duration::ZERO);
+            assert!(text.contains(&format!("\nstate        {expected}")), "{text}");
+        }
+    }
 
     #[test]
     fn a_node_is_shown_line_by_line() {

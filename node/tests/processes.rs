@@ -28,17 +28,22 @@ struct Node {
 impl Node {
     /// Started and serving.
     fn serving(args: &[&str]) -> Self {
+        let mut node = Self::begun(args);
+        let lines = BufReader::new(node.child.stdout.take().unwrap()).lines();
+        let serving = lines.map_while(Result::ok).any(|line| line.starts_with("serving "));
+        assert!(serving, "{}", node.log());
+        node
+    }
+
+    /// Started.
+    fn begun(args: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         make_member(data.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
         command.arg("run").args(["--listen", "/ip4/127.0.0.1/tcp/0", "--data"]).arg(data.path()).args(args);
         let log = fs::File::create(data.path().join("log")).unwrap();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let node = Self { child, data };
-        let serving = lines.map_while(Result::ok).any(|line| line.starts_with("serving "));
-        assert!(serving, "{}", node.log());
-        node
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        Self { child, data }
     }
 
     fn log(&self) -> String {
@@ -122,6 +127,54 @@ fn a_killed_engine_leaves_the_node_and_its_other_model_alone() {
     node.says("it was killed by signal 9 (SIGKILL)");
     node.says("the engine was started again");
     assert!(node.child.try_wait().unwrap().is_none());
+}
+
+/// The program, told something about a node; what it says.
+fn tell(node: &Node, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starling-node"));
+    let output = command.args(args).arg("--data").arg(node.data.path()).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_pause_ends_the_engines_process_and_its_end_starts_another() {
+    let node = Node::serving(&[]);
+    let before = node.engines();
+    assert_eq!(before.len(), 1, "{}", node.log());
+    assert!(tell(&node, &["pause"]).contains("starling-node resume"));
+    until("its memory is free", || parent(before[0]).is_none() && node.engines().is_empty());
+    until("it says so", || tell(&node, &["status"]).contains("paused: you said so"));
+    tell(&node, &["resume"]);
+    until("another engine", || node.engines().len() == 1);
+    until("it is back", || !tell(&node, &["status"]).contains("paused"));
+    node.says("back: ready for answers");
+
+    // A pause with an end of its own.
+    tell(&node, &["pause", "--for", "2s"]);
+    until("none again", || node.engines().is_empty());
+    until("and one again", || node.engines().len() == 1);
+    assert_ne!(node.engines(), before);
+}
+
+#[test]
+fn nothing_is_loaded_while_a_program_runs_that_the_owner_named_and_its_name_is_in_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let game = folder.path().join("their-game");
+    fs::copy("/bin/sleep", &game).unwrap();
+    let mut playing = Command::new(&game).arg("600").spawn().unwrap();
+    let node = Node::begun(&["--polite", "full", "--yield-to", "their-game", "--come-back-after", "1s"]);
+    node.says("the models are loaded later");
+    until("it says so", || tell(&node, &["status"]).contains("paused: their-game runs"));
+    assert_eq!(node.engines(), [0; 0]);
+    playing.kill().unwrap();
+    playing.wait().unwrap();
+    until("an engine", || node.engines().len() == 1);
+    node.says("back: ready for answers");
+    assert!(!node.log().contains("their-game"), "{}", node.log());
+    let nice = fs::read_to_string(format!("/proc/{}/stat", node.engines()[0])).unwrap();
+    let nice = nice.rsplit_once(')').unwrap().1.split_whitespace().nth(16).map(str::to_owned);
+    assert_ne!(nice.as_deref(), Some("0"), "its engine goes behind what its owner does");
 }
 
 #[test]

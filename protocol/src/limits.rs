@@ -72,6 +72,8 @@ pub const MAX_OFFERS: usize = 64;
 pub const MAX_LOADABLE: usize = 64;
 /// Longest time that a load may be said to take, in seconds.
 pub const MAX_LOAD_SECONDS: u32 = 3_600;
+/// Longest pause that a node may announce, in seconds: a month.
+pub const MAX_PAUSE_SECONDS: u32 = 31 * 24 * 3_600;
 /// All of a load, in permille.
 pub const WHOLE_LOAD: u32 = 1_000;
 /// Longest name of a model, in bytes.

@@ -20,7 +20,7 @@ pub use event::{
 };
 pub use opening::{JobOpening, JobOrder, Resume};
 pub use request::{Bias, Chat, ChatMessage, Format, JobRequest, RawPrompt, Role, Sampling, Task, ToolChoice};
-pub use status::{Gpu, Kind, Loadable, Memory, Nat, Network, Offer, Status};
+pub use status::{Gpu, Kind, Loadable, Memory, Nat, Network, Offer, PauseKind, Paused, Status};
 
 /// Text of a conversation. Its `Debug` shows only the length.
 #[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]

@@ -18,9 +18,9 @@ use starling_protocol::{
     },
     message::{
         Accepted, Bias, Chat, ChatMessage, Done, Finish, Format, Gpu, JobEvent, JobFailure, JobOpening, JobOrder,
-        JobRequest, Likely, LoadFailure, Loadable, Loading, Offer, Piece, PrivateBytes, PrivateTokens, RawPrompt,
-        Reasoning, Refusal, Resume, Role, Sampling, Status, Style, Task, Timings, TokenLogprob, ToolChoice, Usage,
-        Vector,
+        JobRequest, Likely, LoadFailure, Loadable, Loading, Offer, PauseKind, Paused, Piece, PrivateBytes,
+        PrivateTokens, RawPrompt, Reasoning, Refusal, Resume, Role, Sampling, Status, Style, Task, Timings,
+        TokenLogprob, ToolChoice, Usage, Vector,
     },
     swarm::{Multiaddr, PeerId},
 };
@@ -221,5 +221,6 @@ fn status() -> Status {
     let loadable =
         Loadable { bytes: 5 << 30, loading: Some(310), seconds: 20, ..Loadable::new(ModelId::new([2; 32]), "other") };
     let loadable = vec![loadable];
-    Status { name: "a home".into(), offers: vec![offer], gpus: vec![gpu], loadable, ..Status::default() }
+    let paused = Some(Paused { kind: PauseKind::Battery, seconds: Some(90), returning: false });
+    Status { name: "a home".into(), offers: vec![offer], gpus: vec![gpu], loadable, paused, ..Status::default() }
 }

@@ -22,7 +22,7 @@ use starling_gateway::{
     store::Database,
 };
 use starling_inference::{Source, scripted};
-use starling_node::{Apart, Node, OnDemand};
+use starling_node::{Apart, Node, OnDemand, polite};
 use starling_protocol::{
     Identity,
     members::Standing,
@@ -224,6 +224,7 @@ impl TestSwarm {
             sources: options.iter().map(source).collect(),
             engines: Apart::default(),
             on_demand: OnDemand::default(),
+            polite: polite::Options::default(),
             data: None,
         }
     }

@@ -9,7 +9,7 @@ const peer = (name) => `12D3KooW${name.padEnd(44, 'QhM4fYt1nZ8b5sV3kXeRj6uPaLwDc
 const network = (more) => ({ nat: 'cone', udp: true, ipv6: false, relays: 0, mapped: false, ...more })
 const offer = (model, more) => ({ model, device: 'CUDA0', memory_bytes: 6.1e9, context_tokens: 32768, slots_free: 3, slots_total: 4, prefill_tokens_per_second: 1400, decode_tokens_per_second: 61, throughput_tokens_per_second: 170, restarts: 0, trouble: '', ...more })
 const card = { name: 'NVIDIA GeForce RTX 4070', memory: { total: 12.9e9, used: 8.1e9 }, utilization_percent: 87, temperature_celsius: 66, power_watts: 182 }
-const node = (name, more) => ({ peer: peer(name), name, path: 'direct', rtt_ms: 18.4, slots_free: 3, slots_total: 4, models: ['Qwen3-8B-Q5_K_M'], decode_tokens_per_second: 61, device: 'CUDA: NVIDIA GeForce RTX 4070', version: '0.1.0', warning: '', gpus: [card], ram: { total: 34e9, used: 12e9 }, offers: [offer('Qwen3-8B-Q5_K_M')], network: network(), loadable: [], drained: false, ...more })
+const node = (name, more) => ({ peer: peer(name), name, path: 'direct', rtt_ms: 18.4, slots_free: 3, slots_total: 4, models: ['Qwen3-8B-Q5_K_M'], decode_tokens_per_second: 61, device: 'CUDA: NVIDIA GeForce RTX 4070', version: '0.1.0', warning: '', gpus: [card], ram: { total: 34e9, used: 12e9 }, offers: [offer('Qwen3-8B-Q5_K_M')], network: network(), loadable: [], drained: false, paused: null, ...more })
 
 export const nodes = [
   node('workshop', { loadable: [{ model: 'Llama-3.3-70B-Q4_K_M', bytes: 42.5e9, loading_permille: 340, seconds: 80, trouble: '' }] }),

@@ -13,7 +13,7 @@ const PORT = Number(process.env.PORT ?? 8080)
 const NODES = Number(process.env.NODES ?? 50)
 const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue starling"
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' }
-const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], drained: false, network: { nat: 'cone', udp: true, ipv6: null, relays: 0, mapped: false }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
+const node = (name, more) => ({ peer: '12D3KooWQ7hM4fYt1nZ8b5sV3kXeRj6uPaLwDcGm2oT9yBvNxE' + name.slice(0, 2), name, path: 'direct', rtt_ms: 1.24, slots_free: 3, slots_total: 4, models: ['swarm-demo-3M'], decode_tokens_per_second: 812, device: 'CPU: 2 threads', version: '0.1.0', warning: '', gpus: [], loadable: [], drained: false, paused: null, network: { nat: 'cone', udp: true, ipv6: null, relays: 0, mapped: false }, ram: { total: 16e9, used: 6.2e9 }, offers: [], ...more })
 const model = (id, more) => ({ id, hash: 'ab'.repeat(32), context_tokens: 1024, demo: false, state: 'loaded', loading_permille: null, nodes: 1, slots_free: 3, slots_total: 4, ...more })
 const demo = { nodes: [node('attic')], models: [model('swarm-demo-3M', { demo: true })] }
 const rich = {

@@ -38,7 +38,7 @@ class Swarm {
   any(list) { return list[Math.floor(this.random() * list.length)] }
   key() { return '12D3KooW' + Array.from({ length: 44 }, () => this.any(ALPHABET)).join('') }
   peer(id, role) {
-    return { id, role, peer: this.key(), name: '', nat: 'unknown', gpu: '', models: [], slots: 0, version: '', drained: false, warned: false }
+    return { id, role, peer: this.key(), name: '', nat: 'unknown', gpu: '', models: [], slots: 0, version: '', drained: false, paused: null, warned: false }
   }
 
   join() {
@@ -142,7 +142,7 @@ class Swarm {
     if (!node) return null
     const { card, link, rtt, answers, speed } = node
     const gpus = card.gpu.startsWith('CPU') ? [] : [{ name: card.gpu, memory: { total: 12.9e9, used: 6.1e9 + answers.size * 5e8 }, utilization_percent: Math.min(99, 4 + answers.size * 24), temperature_celsius: 44 + answers.size * 7, power_watts: 31 + answers.size * 42 }]
-    return { ...like, offers: [], loadable: [], drained: false, peer, name: card.name, path: link, rtt_ms: rtt, slots_free: SLOTS - answers.size, slots_total: SLOTS, models: card.models, device: card.gpu, gpus, decode_tokens_per_second: Math.round(speed), network: { nat: card.nat, udp: true, ipv6: null, relays: link === 'relayed' ? 2 : 0, mapped: false }, warning: card.warned ? 'the GPU is hot and slower than it could be' : '' }
+    return { ...like, offers: [], loadable: [], drained: false, paused: null, peer, name: card.name, path: link, rtt_ms: rtt, slots_free: SLOTS - answers.size, slots_total: SLOTS, models: card.models, device: card.gpu, gpus, decode_tokens_per_second: Math.round(speed), network: { nat: card.nat, udp: true, ipv6: null, relays: link === 'relayed' ? 2 : 0, mapped: false }, warning: card.warned ? 'the GPU is hot and slower than it could be' : '' }
   }
 }
 

@@ -19,7 +19,7 @@ const at = '2026-11-26T10:00:00.000Z'
 const offer = (model: string, more: Partial<OfferView> = {}): OfferView =>
   ({ model, device: 'CPU', memory_bytes: 0, context_tokens: 1024, slots_free: 1, slots_total: 2, prefill_tokens_per_second: 0, decode_tokens_per_second: 9, throughput_tokens_per_second: 0, restarts: 0, trouble: '', ...more })
 const node = (peer: string, more: Partial<NodeView> = {}): NodeView =>
-  ({ peer, name: `node ${peer}`, path: 'direct', rtt_ms: 1, slots_free: 1, slots_total: 2, models: ['m'], decode_tokens_per_second: 9, device: 'CPU', version: '1', warning: '', gpus: [], ram: { total: 0, used: 0 }, offers: [offer('m')], network: { nat: 'cone', udp: null, ipv6: null, relays: 0, mapped: false }, loadable: [], drained: false, ...more })
+  ({ peer, name: `node ${peer}`, path: 'direct', rtt_ms: 1, slots_free: 1, slots_total: 2, models: ['m'], decode_tokens_per_second: 9, device: 'CPU', version: '1', warning: '', gpus: [], ram: { total: 0, used: 0 }, offers: [offer('m')], network: { nat: 'cone', udp: null, ipv6: null, relays: 0, mapped: false }, loadable: [], drained: false, paused: null, ...more })
 const member = (peer: string, more: Partial<Member> = {}): Member =>
   ({ peer, name: `member ${peer}`, role: 'node', connected: false, expires_at: null, joined_at: at, revoked_at: null, ...more })
 const invite: Invite = { id: 'i', label: '', role: 'node', max_uses: 1, uses: 0, created_at: at, expires_at: '2026-11-26T11:00:00.000Z', revoked_at: null }
@@ -103,8 +103,8 @@ describe('a chart', () => {
 describe('the swarm as its operator sees it', () => {
   it('has each member once, those in sight first, with those that joined elsewhere', () => {
     const members = [member('away'), member('out', { revoked_at: at }), member('here', { connected: true }), member('gate', { role: 'gateway' })]
-    const machines = machinesOf(members, [node('here'), node('elsewhere'), node('tired', { drained: true })])
-    expect(machines.map((one) => [one.peer, one.state])).toEqual([['elsewhere', 'here'], ['here', 'here'], ['tired', 'drained'], ['gate', 'gateway'], ['away', 'away'], ['out', 'out']])
+    const machines = machinesOf(members, [node('here'), node('elsewhere'), node('tired', { drained: true }), node('playing', { paused: { reason: 'full_screen', seconds: null, returning: false } })])
+    expect(machines.map((one) => [one.peer, one.state])).toEqual([['elsewhere', 'here'], ['here', 'here'], ['playing', 'paused'], ['tired', 'drained'], ['gate', 'gateway'], ['away', 'away'], ['out', 'out']])
     expect(machines.find((one) => one.peer === 'away')?.name).toBe('member away')
   })
 

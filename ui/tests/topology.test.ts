@@ -13,7 +13,7 @@ import type { Nat, ServerFrame, TopologyPeer, TopologyPulse } from '../src/wire'
 const BEGIN = 1_800_000_000_000
 
 function node(id: number, more: Partial<TopologyPeer> = {}): TopologyPeer {
-  return { id, role: 'node', peer: `12D3KooW${String(id * 7919 % 10007).padStart(8, '0')}`, name: `node ${id}`, nat: 'cone', gpu: 'NVIDIA GeForce RTX 4070', models: ['m'], slots: 4, version: '0.1.0', drained: false, warned: false, ...more }
+  return { id, role: 'node', peer: `12D3KooW${String(id * 7919 % 10007).padStart(8, '0')}`, name: `node ${id}`, nat: 'cone', gpu: 'NVIDIA GeForce RTX 4070', models: ['m'], slots: 4, version: '0.1.0', drained: false, paused: null, warned: false, ...more }
 }
 
 function changes(second: number, { peers = [], gone = [], pulses = [], events = [] }: Partial<Extract<ServerFrame, { type: 'changes' }>>): ServerFrame {

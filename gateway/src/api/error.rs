@@ -322,7 +322,9 @@ fn of_turn(refused: &TurnRefused) -> (StatusCode, &'static str) {
         TurnRefused::TooManyTurns => (StatusCode::TOO_MANY_REQUESTS, "too_many_turns"),
         TurnRefused::Full => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         TurnRefused::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        TurnRefused::NoModel(NoModel::NoNode | NoModel::NoChat) => (StatusCode::SERVICE_UNAVAILABLE, "no_node"),
+        TurnRefused::NoModel(NoModel::NoNode | NoModel::NoChat | NoModel::Paused | NoModel::Away { .. }) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "no_node")
+        }
         TurnRefused::NoModel(NoModel::Unknown { .. }) => (StatusCode::NOT_FOUND, "model_not_found"),
         TurnRefused::NoModel(NoModel::OtherKind { .. }) => (StatusCode::BAD_REQUEST, "wrong_model_kind"),
         TurnRefused::NoModel(NoModel::Gone { .. }) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_here"),

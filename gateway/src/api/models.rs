@@ -2,6 +2,8 @@
 
 use axum::{Json, extract::State};
 
+use starling_protocol::message::Kind;
+
 use super::{auth::SignedIn, wire::ModelList};
 use crate::app::App;
 
@@ -14,5 +16,6 @@ use crate::app::App;
 )]
 pub(super) async fn list(State(app): State<App>, _: SignedIn) -> Json<ModelList> {
     let view = app.dispatch.view().borrow().clone();
-    Json(ModelList { models: view.chat_models().map(Into::into).collect() })
+    let away = view.away.iter().filter(|model| model.kind == Kind::Chat);
+    Json(ModelList { models: view.chat_models().chain(away).map(Into::into).collect() })
 }

@@ -68,11 +68,15 @@ impl Trouble {
         match self {
             Self::Busy => Outcome::Busy,
             Self::Node(DispatchError::NotLoaded(why)) => Outcome::NotLoaded(*why),
+            Self::Node(error) | Self::Noted(error) if *error == STOPPED => Outcome::Stopped,
             Self::Node(_) | Self::Noted(_) => Outcome::Failed,
             Self::TooLong { .. } | Self::Job(_) | Self::Unread => Outcome::Left,
         }
     }
 }
+
+/// A node has handed its answer back.
+const STOPPED: DispatchError = DispatchError::NodeFailed(JobFailure::Stopping);
 
 /// What a job's task works with.
 pub(super) struct Means {
@@ -302,8 +306,8 @@ fn refused(refusal: Refusal) -> Trouble {
         Refusal::Invalid { field, reason } => Trouble::Job(DispatchError::Invalid { field, reason }),
         Refusal::NotLoaded(why) => Trouble::Node(DispatchError::NotLoaded(why)),
         Refusal::PromptTooLong { tokens, limit } => Trouble::TooLong { tokens, limit },
-        Refusal::UnknownModel | Refusal::Stopping | Refusal::NotHere | Refusal::NotMember(_) => {
-            Trouble::Node(DispatchError::NodeLost)
-        }
+        // It was asked before its last status was here.
+        Refusal::Stopping => failed(JobFailure::Stopping),
+        Refusal::UnknownModel | Refusal::NotHere | Refusal::NotMember(_) => Trouble::Node(DispatchError::NodeLost),
     }
 }

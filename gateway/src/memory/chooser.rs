@@ -56,7 +56,7 @@ mod tests {
 
     fn view(names: &[&str]) -> View {
         let models = names.iter().map(|name| embedding(name, 1)).chain([model("a chat model", false, 4)]).collect();
-        View { nodes: vec![], models }
+        View { models, ..View::default() }
     }
 
     fn id(name: &str) -> ModelId {

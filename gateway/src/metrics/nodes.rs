@@ -39,6 +39,10 @@ impl Collector for Nodes {
         let view = Arc::clone(&self.0.borrow());
         let nodes = ConstGauge::new(view.nodes.len() as u64);
         nodes.encode(encoder.encode_descriptor("nodes", "Nodes in sight", None, MetricType::Gauge)?)?;
+        let paused = view.nodes.iter().filter(|node| node.paused.is_some()).count();
+        let paused = ConstGauge::new(paused as u64);
+        let help = "Of these, nodes that leave their machine to others for now";
+        paused.encode(encoder.encode_descriptor("nodes_paused", help, None, MetricType::Gauge)?)?;
         for (name, help, figure) in OF_NODE {
             gauge(&mut encoder, name, help, &of_nodes(&view, *figure))?;
         }

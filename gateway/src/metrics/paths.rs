@@ -97,7 +97,7 @@ mod tests {
         upgrades.see(Upgrade { peer, succeeded: false }, &View::default());
         let mut node = crate::metrics::tests::node(1);
         (node.peer, node.network.nat) = (peer, Nat::Symmetric);
-        let view = View { nodes: vec![node], models: vec![] };
+        let view = View { nodes: vec![node], ..View::default() };
         upgrades.see(Upgrade { peer, succeeded: true }, &view);
         upgrades.see(Upgrade { peer, succeeded: true }, &view);
         let mut page = String::new();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use starling_protocol::{
     ModelId,
     limits::MAX_OFFERS,
-    message::{Accepted, Done, Finish, Gpu, JobFailure, Memory, Network, Offer, Private, Timings, Usage},
+    message::{
+        Accepted, Done, Finish, Gpu, JobFailure, Memory, Network, Offer, PauseKind, Paused, Private, Timings, Usage,
+    },
     swarm::PeerId,
 };
 use tokio::sync::watch;
@@ -32,11 +34,12 @@ pub(super) fn node(number: u8) -> NodeView {
         network: Network::default(),
         loadable: vec![],
         drained: false,
+        paused: None,
     }
 }
 
 fn text(nodes: Vec<NodeView>) -> String {
-    let (_sender, view) = watch::channel(Arc::new(View { nodes, models: vec![] }));
+    let (_sender, view) = watch::channel(Arc::new(View { nodes, ..View::default() }));
     let mut registry = Registry::with_prefix("starling");
     registry.register_collector(Box::new(Nodes::new(view)));
     Metrics { registry, upgrades: Upgrades::default() }.text()
@@ -54,8 +57,10 @@ fn a_node_shows_its_models_its_gpus_and_its_memory() {
     shown.offers = vec![Offer { slots: 4, slots_free: 1, restarts: 2, ..Offer::new(ModelId::new([1; 32]), "m") }];
     let memory = Memory { total: 100, used: 60 };
     shown.gpus = vec![Gpu { name: "card".into(), memory, temperature_celsius: Some(70), ..Gpu::default() }];
+    shown.paused = Some(Paused { kind: PauseKind::Battery, seconds: None, returning: false });
     let text = text(vec![shown]);
     assert_eq!(value(&text, "starling_nodes "), Some(1.0), "{text}");
+    assert_eq!(value(&text, "starling_nodes_paused "), Some(1.0), "{text}");
     assert_eq!(value(&text, "starling_node_ram_used_bytes{"), Some(3.0));
     assert_eq!(value(&text, "starling_model_slots_free{"), Some(1.0));
     assert_eq!(value(&text, "starling_model_restarts{"), Some(2.0));

@@ -98,7 +98,7 @@ impl Loads {
                 load.failures += 1;
                 load.rests_until = Some(now + rest);
             }
-            Outcome::Served | Outcome::Left | Outcome::Busy | Outcome::Failed => {}
+            Outcome::Served | Outcome::Left | Outcome::Busy | Outcome::Failed | Outcome::Stopped => {}
         }
     }
 

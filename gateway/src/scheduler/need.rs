@@ -196,6 +196,8 @@ pub enum Outcome {
     Failed,
     /// The node could not load the model.
     NotLoaded(LoadFailure),
+    /// The node stops in order, or leaves its machine to others for a while: no fault of its own.
+    Stopped,
 }
 
 /// What was seen of a job, by our own clock.

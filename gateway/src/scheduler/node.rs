@@ -206,7 +206,7 @@ impl Node {
                 offer.slots_free = offer.slots.min(offer.slots_free.saturating_add(1));
             }),
             Outcome::Busy => self.change(need.model, |offer| offer.slots_free = 0),
-            Outcome::Failed | Outcome::NotLoaded(_) => {}
+            Outcome::Failed | Outcome::NotLoaded(_) | Outcome::Stopped => {}
         }
     }
 
@@ -243,7 +243,7 @@ impl Record {
                 self.failures = 0;
                 self.good = self.good.saturating_add(1);
             }
-            Outcome::Left | Outcome::Busy | Outcome::NotLoaded(_) => {}
+            Outcome::Left | Outcome::Busy | Outcome::NotLoaded(_) | Outcome::Stopped => {}
             // Jobs that fail together fail for one reason.
             Outcome::Failed if self.rests(now) => {}
             Outcome::Failed => {

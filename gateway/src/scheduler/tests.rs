@@ -6,7 +6,7 @@ mod simulation;
 mod spare;
 mod waiting;
 
-use starling_protocol::message::{Offer, Usage};
+use starling_protocol::message::{Offer, PauseKind, Paused, Usage};
 
 use super::*;
 use crate::id::UserId;
@@ -239,6 +239,25 @@ fn silent_and_stopping_nodes_get_nothing() {
     assert!(scheduler.expire(now + STATUS_TIMEOUT));
     assert_eq!(scheduler.ask(need(MODEL), vec![], now), Choice::Nobody);
     assert_eq!((scheduler.view().nodes.len(), scheduler.view().models.len()), (1, 0));
+}
+
+#[test]
+fn a_paused_node_gets_nothing_is_not_blamed_and_its_models_are_away() {
+    let now = Instant::now();
+    let (mut scheduler, peers) = scheduler(&[(1, 1)], now);
+    let placed = scheduler.placed(need(MODEL), now);
+    let paused = Some(Paused { kind: PauseKind::FullScreen, seconds: None, returning: false });
+    scheduler.status(peers[0], Status { stopping: true, paused, ..status(MODEL, 0, 0) }, now);
+    assert_eq!(scheduler.standing(&peers[0]), Standing::Stopping, "its answers go elsewhere");
+    scheduler.ended(placed, Outcome::Stopped, &Observed::default(), now);
+    assert_eq!(scheduler.ask(need(MODEL), vec![], now), Choice::Nobody);
+    let view = scheduler.view();
+    assert_eq!((view.models.len(), view.away.len(), view.away[0].name.as_str()), (0, 1, "model"));
+    assert_eq!((view.nodes[0].paused, view.nodes[0].models.len()), (paused, 1));
+    // In the very moment in which it is back it is used again.
+    scheduler.status(peers[0], status(MODEL, 1, 1), now);
+    assert_eq!((scheduler.view().models.len(), scheduler.view().away.len()), (1, 0));
+    assert_eq!(scheduler.placed(need(MODEL), now).peer, peers[0]);
 }
 
 #[test]

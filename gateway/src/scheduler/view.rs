@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 
 use super::{Node, Scheduler, demand::as_offered};
-use crate::dispatch::{ModelView, NodeView, View};
+use crate::dispatch::{ModelState, ModelView, NodeView, View};
 
 /// Digits of a hash that tell two models of one name apart.
 const HASH_DIGITS: usize = 12;
@@ -17,12 +17,14 @@ const HASH_DIGITS: usize = 12;
 impl Scheduler {
     /// The swarm as it is now.
     pub(crate) fn view(&self) -> View {
-        let models = self.models();
-        let names: BTreeMap<ModelId, &str> = models.iter().map(|model| (model.id, model.name.as_str())).collect();
+        let all = self.models();
+        let names: BTreeMap<ModelId, &str> = all.iter().map(|model| (model.id, model.name.as_str())).collect();
         let nodes = self.nodes.iter().map(|(peer, node)| node.view(*peer, &names)).collect();
-        View { nodes, models }
+        let (away, models) = all.iter().cloned().partition(|model| model.state() == ModelState::Away);
+        View { nodes, models, away }
     }
 
+    /// All that are there, and those that come back with their nodes.
     fn models(&self) -> Vec<ModelView> {
         let mut models: BTreeMap<ModelId, ModelView> = BTreeMap::new();
         let here = || self.nodes.values().filter(|node| node.takes_more());
@@ -40,6 +42,13 @@ impl Scheduler {
             }
             model.loaders += 1;
             model.loading = model.loading.max(loadable.loading);
+        }
+        let paused = || self.nodes.values().filter(|node| node.status.paused.is_some() && !node.drained);
+        for offer in paused().flat_map(|node| &node.status.offers) {
+            models.entry(offer.model).or_insert_with(|| first_sight(offer));
+        }
+        for loadable in paused().flat_map(|node| &node.status.loadable) {
+            models.entry(loadable.model).or_insert_with(|| first_sight(&as_offered(loadable)));
         }
         let mut models: Vec<ModelView> = models.into_values().collect();
         tell_apart(&mut models);
@@ -68,6 +77,7 @@ impl Node {
             network: self.status.network.clone(),
             offers: offers.iter().filter_map(|offer| shown(offer, names)).collect(),
             drained: self.drained,
+            paused: self.status.paused,
             loadable: self.status.loadable.iter().filter_map(|one| to_load(one, names)).collect(),
         }
     }

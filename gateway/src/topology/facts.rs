@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use starling_protocol::{message::Nat, swarm::PeerId};
+use starling_protocol::{
+    message::{Nat, PauseKind},
+    swarm::PeerId,
+};
 
 use super::flow;
 use crate::clock::Timestamp;
@@ -54,6 +57,8 @@ pub struct Card {
     pub version: String,
     /// It is given no more.
     pub drained: bool,
+    /// It computes nothing for a while, and why.
+    pub paused: Option<PauseKind>,
     /// Its owner should know something.
     pub warned: bool,
 }
@@ -102,6 +107,10 @@ pub enum What {
     Linked(Id, Link),
     /// It is given no more (or something again).
     Drained(Id, bool),
+    /// It computes nothing for a while.
+    Paused(Id, PauseKind),
+    /// It computes again.
+    Back(Id),
     /// It serves other models.
     Models(Id),
     /// An answer waits for a slot.

@@ -179,6 +179,9 @@ impl History {
             if known.drained != card.drained {
                 step.tell(What::Drained(id, card.drained));
             }
+            if known.paused != card.paused {
+                step.tell(card.paused.map_or(What::Back(id), |kind| What::Paused(id, kind)));
+            }
             if known.models != card.models {
                 step.tell(What::Models(id));
             }

@@ -76,6 +76,7 @@ fn other(role: Role, peer: PeerId) -> Card {
         slots: 0,
         version: String::new(),
         drained: false,
+        paused: None,
         warned: false,
     }
 }
@@ -91,6 +92,7 @@ fn card(node: &NodeView) -> Card {
         slots: node.slots,
         version: node.version.clone(),
         drained: node.drained,
+        paused: node.paused.map(|paused| paused.kind),
         warned: !node.warning.is_empty(),
     }
 }

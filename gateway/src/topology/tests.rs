@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use starling_protocol::{
-    message::{Accepted, Done, Finish, Nat, Timings, Usage},
+    message::{Accepted, Done, Finish, Nat, PauseKind, Timings, Usage},
     swarm::PeerId,
 };
 
@@ -32,6 +32,7 @@ pub(crate) fn node(peer: PeerId, used: u32) -> (Card, Pulse) {
         slots: 4,
         version: "0.1.0".to_owned(),
         drained: false,
+        paused: None,
         warned: false,
     };
     (card, Pulse { link: Link::Direct, rtt_tenths: Some(12), used, tokens: 0 })
@@ -85,9 +86,18 @@ fn what_changes_is_written_down_and_nothing_else() {
         [What::Joined(2), What::Linked(1, Link::Relayed), What::Drained(1, true), What::Models(1), What::Left(2)];
     assert_eq!(events(&steps), expected);
     assert_eq!(steps[3].gone, [2]);
-    history.record(at(4), seen(&[relayed, node(b, 1)]));
+    history.record(at(4), seen(&[relayed.clone(), node(b, 1)]));
     let (steps, pictures) = read(&history, &mut cursor);
     assert_eq!((events(&steps), pictures), (vec![What::Joined(2)], 0), "who comes again is the same one");
+    let resting = relayed.clone();
+    for paused in [Some(PauseKind::Battery), Some(PauseKind::Gpu), None] {
+        relayed.0.paused = paused;
+        history.record(at(5), seen(&[relayed.clone(), node(b, 1)]));
+    }
+    assert_eq!(relayed, resting);
+    let (steps, _) = read(&history, &mut cursor);
+    let expected = [What::Paused(1, PauseKind::Battery), What::Paused(1, PauseKind::Gpu), What::Back(1)];
+    assert_eq!(events(&steps), expected);
 }
 
 #[test]

@@ -8,15 +8,18 @@ use std::{
 use starling_inference::{Handle, OpenError, Progress, Reason, host::Host};
 use starling_protocol::{ModelId, limits::LOADING_STALL, message::LoadFailure};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Shelf, Stage};
-use crate::engines::{self, Apart, Served};
+use super::{Shelf, Stage, state::State};
+use crate::{
+    Stops,
+    engines::{self, Apart, Served},
+};
 
 /// How often it looks for models that nobody uses.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,10 +31,18 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Loads what is wanted. Run it once.
 pub(crate) struct Loader {
     shelf: Shelf,
-    orders: mpsc::Receiver<ModelId>,
+    orders: Orders,
     apart: Apart,
     /// What keeps the processes of the engines.
     hosts: HashMap<ModelId, JoinHandle<()>>,
+}
+
+/// What a loader is told.
+pub(super) struct Orders {
+    /// A model to load.
+    pub(super) wanted: mpsc::Receiver<ModelId>,
+    /// All of them are to go.
+    pub(super) freeing: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// Why a load has failed.
@@ -43,21 +54,29 @@ struct Failed {
 type Opened = Result<(Handle, Option<Host>), Failed>;
 
 impl Loader {
-    pub(super) fn new(shelf: Shelf, orders: mpsc::Receiver<ModelId>, apart: Apart) -> Self {
+    pub(super) fn new(shelf: Shelf, orders: Orders, apart: Apart) -> Self {
         Self { shelf, orders, apart, hosts: HashMap::new() }
     }
 
-    /// Runs until `cancel`; then all of its engines end.
-    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+    /// Runs until `cancel`; then all of its engines end. When a shift takes no more jobs, the load that is under way is
+    /// given up.
+    pub(crate) async fn run(mut self, shift: watch::Receiver<Stops>, cancel: CancellationToken) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some(model) = self.orders.recv() => {
-                    if cancel.run_until_cancelled(self.load(model)).await.is_none() {
-                        break;
+                Some(model) = self.orders.wanted.recv() => {
+                    let accepting = shift.borrow().accepting.clone();
+                    if accepting.run_until_cancelled(self.load(model)).await.is_none() {
+                        self.shelf.fails(model, LoadFailure::Other, String::new());
                     }
+                }
+                Some(done) = self.orders.freeing.recv() => {
+                    drop(self.shelf.unload(State::unload_all));
+                    self.settle().await;
+                    // Whoever wanted it may have gone.
+                    let _ = done.send(());
                 }
                 _ = looks.tick() => self.unload_idle(),
             }

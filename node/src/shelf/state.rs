@@ -125,6 +125,12 @@ impl<E: Clone> State<E> {
         over.into_iter().filter_map(|model| self.take(model)).collect()
     }
 
+    /// Takes out all of them, also those that are used.
+    pub(super) fn unload_all(&mut self) -> Vec<E> {
+        let here: Vec<ModelId> = self.models.keys().copied().collect();
+        here.into_iter().filter_map(|model| self.take(model)).collect()
+    }
+
     /// The engines that are here.
     pub(super) fn engines(&self) -> impl Iterator<Item = (&ModelId, &E)> {
         self.models.iter().filter_map(|(model, entry)| match &entry.stage {
@@ -284,6 +290,19 @@ mod tests {
         assert!(state.unload_idle(start + 3 * KEEP - SECOND).is_empty());
         assert_eq!(state.unload_idle(start + 3 * KEEP), [1]);
         assert!(load(&mut state, 1, start + 3 * KEEP).is_empty(), "and can be loaded again");
+    }
+
+    #[test]
+    fn all_of_them_can_be_unloaded_and_their_users_leave_later() {
+        let (mut state, now) = (state(100), Instant::now());
+        load(&mut state, 1, now);
+        load(&mut state, 2, now);
+        assert_eq!(state.unload_all(), [1, 2]);
+        assert_eq!(state.engines().count(), 0);
+        state.release(id(1), now);
+        load(&mut state, 1, now);
+        state.release(id(1), now);
+        assert_eq!(state.make_room(), Some(1), "nobody is counted twice");
     }
 
     #[test]

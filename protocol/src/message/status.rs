@@ -44,6 +44,81 @@ pub struct Status {
     #[n(9)]
     #[cbor(default)]
     pub loadable: Vec<Loadable>,
+    /// It leaves its machine to whoever sits there, and comes back by itself. It says `stopping` with it, for those who
+    /// do not read this.
+    #[n(10)]
+    #[cbor(default)]
+    pub paused: Option<Paused>,
+}
+
+/// That a node computes nothing for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Paused {
+    /// Why. Never more than the kind: what somebody does at home is nobody's business.
+    #[n(0)]
+    pub kind: PauseKind,
+    /// Seconds until it comes back, where that is known.
+    #[n(1)]
+    pub seconds: Option<u32>,
+    /// The reason is gone, and the models are being loaded.
+    #[n(2)]
+    #[cbor(default)]
+    pub returning: bool,
+}
+
+/// Why a node computes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PauseKind {
+    /// Something that a later release knows.
+    #[default]
+    Other,
+    /// Its owner said so.
+    ByHand,
+    /// A full-screen program runs.
+    FullScreen,
+    /// A program runs that its owner has named.
+    Process,
+    /// The machine runs on its battery.
+    Battery,
+    /// The graphics card is too warm.
+    Temperature,
+    /// Others use the graphics card.
+    Gpu,
+    /// It is not the time of day for it.
+    Schedule,
+}
+
+impl PauseKind {
+    const NUMBERED: [Self; 8] = [
+        Self::Other,
+        Self::ByHand,
+        Self::FullScreen,
+        Self::Process,
+        Self::Battery,
+        Self::Temperature,
+        Self::Gpu,
+        Self::Schedule,
+    ];
+}
+
+// By hand, since a kind that we do not know must not make a whole status unreadable.
+impl<C> Encode<C> for PauseKind {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let number = Self::NUMBERED.iter().position(|kind| kind == self).unwrap_or_default();
+        encoder.u32(u32::try_from(number).unwrap_or_default())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for PauseKind {
+    fn decode(decoder: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let number = decoder.u32()?;
+        Ok(usize::try_from(number).ok().and_then(|number| Self::NUMBERED.get(number)).copied().unwrap_or_default())
+    }
 }
 
 /// A model that a node does not serve and would load.
@@ -248,7 +323,9 @@ impl Status {
         at_most("offers", self.offers.len(), limits::MAX_OFFERS)?;
         self.offers.iter().try_for_each(Offer::validate)?;
         at_most("loadable", self.loadable.len(), limits::MAX_LOADABLE)?;
-        self.loadable.iter().try_for_each(Loadable::validate)
+        self.loadable.iter().try_for_each(Loadable::validate)?;
+        let seconds = self.paused.and_then(|paused| paused.seconds).unwrap_or(0);
+        at_most("paused.seconds", seconds as usize, limits::MAX_PAUSE_SECONDS as usize)
     }
 }
 

@@ -138,6 +138,29 @@ fn what_a_node_can_load_is_bounded() {
 }
 
 #[test]
+fn a_pause_is_bounded_and_one_of_a_later_release_is_read_too() {
+    let paused =
+        |kind, seconds| Status { paused: Some(Paused { kind, seconds, returning: true }), ..Status::default() };
+    for kind in [PauseKind::ByHand, PauseKind::Schedule] {
+        let status = paused(kind, Some(limits::MAX_PAUSE_SECONDS));
+        assert_eq!(status.validate(), Ok(()));
+        assert_eq!(minicbor::decode::<Status>(&minicbor::to_vec(&status).unwrap()).unwrap(), status);
+    }
+    assert!(paused(PauseKind::Other, Some(limits::MAX_PAUSE_SECONDS + 1)).validate().is_err());
+    #[derive(minicbor::Encode)]
+    #[cbor(map)]
+    struct Later {
+        #[n(0)]
+        kind: u32,
+        #[n(1)]
+        seconds: Option<u32>,
+    }
+    let later = minicbor::to_vec(Later { kind: 4_000_000_000, seconds: None }).unwrap();
+    let read: Paused = minicbor::decode(&later).unwrap();
+    assert_eq!(read, Paused { kind: PauseKind::Other, seconds: None, returning: false });
+}
+
+#[test]
 fn a_status_of_an_older_node_loads_nothing() {
     #[derive(Encode)]
     #[cbor(map)]

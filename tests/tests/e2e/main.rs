@@ -15,6 +15,8 @@ mod memory;
 mod ondemand;
 mod openai;
 mod parts;
+#[cfg(unix)]
+mod polite;
 mod readers;
 mod restart;
 mod resume;

@@ -8,7 +8,7 @@ use starling_tests::{Chat, PATIENCE, TestSwarm};
 const SLOW: &str = "seed=1,tokens_per_second=20,answer_tokens=200,slots=2";
 
 /// One who watches, and what it has been told.
-struct Watch {
+pub(crate) struct Watch {
     chat: Chat,
     /// Peers by their number.
     peers: HashMap<u64, Value>,
@@ -17,7 +17,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn begin(swarm: &TestSwarm) -> Self {
+    pub(crate) async fn begin(swarm: &TestSwarm) -> Self {
         let mut chat = swarm.chat().await;
         chat.send(&json!({"type": "watch"})).await;
         let picture = chat.wait_for(&["picture"]).await;
@@ -26,7 +26,7 @@ impl Watch {
     }
 
     /// Takes in what changes until it is as it should be.
-    async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         let told = async {
             while !condition(self) {
                 let frame = self.chat.wait_for(&["changes"]).await;
@@ -49,7 +49,7 @@ impl Watch {
         self.events.extend(list(frame, "events").iter().cloned());
     }
 
-    fn of_role(&self, role: &str) -> Vec<&Value> {
+    pub(crate) fn of_role(&self, role: &str) -> Vec<&Value> {
         self.peers.values().filter(|peer| peer["role"] == role).collect()
     }
 
@@ -57,7 +57,7 @@ impl Watch {
         self.peers.iter().find(|(_, known)| known["peer"] == peer).map(|(id, _)| *id)
     }
 
-    fn event(&self, what: &str) -> Option<&Value> {
+    pub(crate) fn event(&self, what: &str) -> Option<&Value> {
         self.events.iter().find(|event| event["what"] == what)
     }
 }

@@ -9,7 +9,7 @@ const EVERY_MS = 5_000
 /** Rows on the page at one time. */
 const PAGE = 50
 
-export type MachineState = 'here' | 'drained' | 'away' | 'out' | 'gateway'
+export type MachineState = 'here' | 'paused' | 'drained' | 'away' | 'out' | 'gateway'
 
 export interface Machine {
   peer: string
@@ -22,7 +22,7 @@ export interface Machine {
 function stateOf(member: Member | null, node: NodeView | null): MachineState {
   if (member?.revoked_at) return 'out'
   if (member?.role === 'gateway') return 'gateway'
-  if (node) return node.drained ? 'drained' : 'here'
+  if (node) return node.drained ? 'drained' : node.paused ? 'paused' : 'here'
   return 'away'
 }
 
@@ -35,7 +35,7 @@ export function machinesOf(members: readonly Member[], nodes: readonly NodeView[
   const all = members.map((member) => machine(member, seen.get(member.peer) ?? null))
   const known = new Set(members.map((member) => member.peer))
   all.push(...nodes.filter((node) => !known.has(node.peer)).map((node) => machine(null, node)))
-  const order: MachineState[] = ['here', 'drained', 'gateway', 'away', 'out']
+  const order: MachineState[] = ['here', 'paused', 'drained', 'gateway', 'away', 'out']
   return all.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name))
 }
 

@@ -12,7 +12,10 @@ const nodes = shallowRef<readonly NodeView[]>([])
 const chosen = ref(recall('model'))
 
 /** The model that a question goes to: the chosen one while it is there, else the first that is loaded. */
-const model = computed(() => models.value.find((m) => m.id === chosen.value) ?? models.value.find((m) => m.state === 'loaded') ?? models.value[0] ?? null)
+const model = computed(() => {
+  const there = models.value.filter((m) => m.state !== 'away')
+  return there.find((m) => m.id === chosen.value) ?? there.find((m) => m.state === 'loaded') ?? there[0] ?? models.value[0] ?? null
+})
 
 const noNode = computed(() => summary.value !== null && summary.value.nodes === 0)
 

@@ -53,14 +53,17 @@ function drawNodes(pen: Pen, { scene, colours }: Still, nodes: [Spot, Peer][]): 
   const radius = scene.nodeRadius
   disc(pen, nodes, () => radius, colours.raised)
   for (const [link, colour] of [['direct', colours.accent], ['relayed', colours.violet]] as const) {
-    const linked = nodes.filter(([, peer]) => peer.link === link && !peer.card.warned && !peer.card.drained)
+    const linked = nodes.filter(([, peer]) => peer.link === link && !isTroubled(peer))
     disc(pen, linked.filter(([, peer]) => peer.used > 0), ([, peer]) => radius * filled(peer), colour)
     ring(pen, linked, radius, colour)
   }
-  const troubled = nodes.filter(([, peer]) => peer.card.warned || peer.card.drained)
+  const troubled = nodes.filter(([, peer]) => isTroubled(peer))
   disc(pen, troubled.filter(([, peer]) => peer.used > 0), ([, peer]) => radius * filled(peer), colours.warn)
   ring(pen, troubled, radius, colours.warn)
 }
+
+/** Its owner should look at it, or it is given nothing. */
+const isTroubled = ({ card }: Peer): boolean => card.warned || card.drained || card.paused !== null
 
 /** The area says it: half of the slots are half of the disc. */
 function filled({ used, card }: Peer): number {

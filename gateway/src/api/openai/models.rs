@@ -32,7 +32,7 @@ pub(in crate::api) struct Model {
     owned_by: &'static str,
     /// Not of OpenAI's: which of the two APIs it is for.
     kind: &'static str,
-    /// Nor this: `loaded`, `loading` or `loadable`.
+    /// Nor this: `loaded`, `loading`, `loadable` or `away`.
     state: &'static str,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::api) struct Model {
 pub(in crate::api) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Models>, ApiError> {
     caller.may(Scope::Models)?;
     let view = app.dispatch.view().borrow().clone();
-    let data = view.models.iter().map(|found| model(&app, found)).collect();
+    let data = view.models.iter().chain(&view.away).map(|found| model(&app, found)).collect();
     Ok(Json(Models { object: "list", data }))
 }
 
@@ -66,7 +66,7 @@ pub(in crate::api) async fn show(
     caller.may(Scope::Models)?;
     let id = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned());
     let (id, view) = (id.unwrap_or_default(), app.dispatch.view().borrow().clone());
-    match view.models.iter().find(|model| model.name == id) {
+    match view.models.iter().chain(&view.away).find(|model| model.name == id) {
         Some(found) => Ok(Json(model(&app, found))),
         // One that is there was found, so this is always an error, and says what there is.
         None => Err(choose(&view, Kind::Chat, Some(&id)).err().unwrap_or(NoModel::NoNode).into()),
@@ -83,6 +83,7 @@ fn model(app: &App, found: &ModelView) -> Model {
         ModelState::Loaded => "loaded",
         ModelState::Loading => "loading",
         ModelState::Loadable => "loadable",
+        ModelState::Away => "away",
     };
     Model { id: found.name.clone(), object: "model", created: app.began.seconds(), owned_by: "starling", kind, state }
 }

@@ -27,6 +27,7 @@ fn nodes(count: usize) -> Vec<(Card, Pulse)> {
             slots: 1_000_000,
             version: "0.1.0".to_owned(),
             drained: false,
+            paused: None,
             warned: false,
         };
         (card, Pulse { link: Link::Relayed, rtt_tenths: Some(123), used: 0, tokens: 0 })

@@ -10,8 +10,8 @@ use starling_protocol::{
 use super::{
     Answer, ApiKey, Conversation, ErrorBody, FinishReason, GpuView, Invitation, Invite, KeyScope, LoadableView,
     MemberRole, Memory, MemoryKind, MemoryView, Message, MessageRole, MessageStatus, ModelState, ModelView, Nat,
-    NetworkView, NodeView, OfferView, Path, Person, SamplingDefaults, SessionView, SignUpMode, TokenBudget, UsedMemory,
-    User, UserRole,
+    NetworkView, NodeView, OfferView, Path, PauseReason, PausedView, Person, SamplingDefaults, SessionView, SignUpMode,
+    TokenBudget, UsedMemory, User, UserRole,
     frames::{ServerFrame, SwarmSummary},
 };
 use crate::{
@@ -309,6 +309,28 @@ impl From<&dispatch::NodeView> for NodeView {
             network: (&node.network).into(),
             drained: node.drained,
             loadable: node.loadable.iter().map(Into::into).collect(),
+            paused: node.paused.map(Into::into),
+        }
+    }
+}
+
+impl From<message::Paused> for PausedView {
+    fn from(message::Paused { kind, seconds, returning }: message::Paused) -> Self {
+        Self { reason: kind.into(), seconds, returning }
+    }
+}
+
+impl From<message::PauseKind> for PauseReason {
+    fn from(kind: message::PauseKind) -> Self {
+        match kind {
+            message::PauseKind::Other => Self::Other,
+            message::PauseKind::ByHand => Self::ByHand,
+            message::PauseKind::FullScreen => Self::FullScreen,
+            message::PauseKind::Process => Self::Process,
+            message::PauseKind::Battery => Self::Battery,
+            message::PauseKind::Temperature => Self::Temperature,
+            message::PauseKind::Gpu => Self::Gpu,
+            message::PauseKind::Schedule => Self::Schedule,
         }
     }
 }
@@ -331,6 +353,7 @@ impl From<dispatch::ModelState> for ModelState {
             dispatch::ModelState::Loaded => Self::Loaded,
             dispatch::ModelState::Loading => Self::Loading,
             dispatch::ModelState::Loadable => Self::Loadable,
+            dispatch::ModelState::Away => Self::Away,
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum ModelState {
     Loaded,
     Loading,
     Loadable,
+    /// Those who have it are paused.
+    Away,
 }
 
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]

@@ -34,6 +34,32 @@ pub struct NodeView {
     pub loadable: Vec<LoadableView>,
     /// An administrator wants it to be given no more.
     pub drained: bool,
+    /// It leaves its machine to whoever sits there, and comes back by itself; null when it does not.
+    pub paused: Option<PausedView>,
+}
+
+/// That a node computes nothing for a while.
+#[derive(Clone, Copy, Debug, Serialize, TS, ToSchema)]
+pub struct PausedView {
+    pub reason: PauseReason,
+    /// Until it comes back, where that is known.
+    pub seconds: Option<u32>,
+    /// The reason is gone, and its models are being loaded.
+    pub returning: bool,
+}
+
+/// Why a node computes nothing: never more than the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    Other,
+    ByHand,
+    FullScreen,
+    Process,
+    Battery,
+    Temperature,
+    Gpu,
+    Schedule,
 }
 
 /// How a node is seen from outside, as it says; null is what it does not know.

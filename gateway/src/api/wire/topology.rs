@@ -3,7 +3,7 @@
 use serde::Serialize;
 use ts_rs::TS;
 
-use super::Nat;
+use super::{Nat, PauseReason};
 use crate::topology::{Card, Event, Id, Link, News, Pulse, Role, Totals, What};
 
 /// What a peer is there for.
@@ -39,6 +39,8 @@ pub struct TopologyPeer {
     pub slots: u32,
     pub version: String,
     pub drained: bool,
+    /// It computes nothing for a while, and why; null when it does.
+    pub paused: Option<PauseReason>,
     /// Its owner should know something.
     pub warned: bool,
 }
@@ -60,6 +62,10 @@ pub enum TopologyWhat {
     Lost,
     Drained,
     Undrained,
+    /// It leaves its machine to others for a while, because of `reason`.
+    Paused,
+    /// It computes again.
+    Back,
     /// It serves other models.
     Models,
     /// An answer waits for a slot.
@@ -90,6 +96,9 @@ pub struct TopologyEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub reason: Option<PauseReason>,
 }
 
 /// The swarm in numbers.
@@ -121,6 +130,7 @@ impl From<&(Id, std::sync::Arc<Card>)> for TopologyPeer {
             slots: card.slots,
             version: card.version.clone(),
             drained: card.drained,
+            paused: card.paused.map(Into::into),
             warned: card.warned,
         }
     }
@@ -140,7 +150,8 @@ impl From<&(Id, Pulse)> for TopologyPulse {
 
 impl From<&Event> for TopologyEvent {
     fn from(event: &Event) -> Self {
-        let told = |what| Self { at_ms: event.at.0, what, peer: None, from: None, answer: None, tokens: None };
+        let told =
+            |what| Self { at_ms: event.at.0, what, peer: None, from: None, answer: None, tokens: None, reason: None };
         let of = |what, peer| Self { peer: Some(peer), ..told(what) };
         let end = |what, answer, peer, tokens| Self { answer: Some(answer), peer, tokens: Some(tokens), ..told(what) };
         match event.what {
@@ -151,6 +162,8 @@ impl From<&Event> for TopologyEvent {
             What::Linked(peer, Link::None) => of(TopologyWhat::Lost, peer),
             What::Drained(peer, true) => of(TopologyWhat::Drained, peer),
             What::Drained(peer, false) => of(TopologyWhat::Undrained, peer),
+            What::Paused(peer, kind) => Self { reason: Some(kind.into()), ..of(TopologyWhat::Paused, peer) },
+            What::Back(peer) => of(TopologyWhat::Back, peer),
             What::Models(peer) => of(TopologyWhat::Models, peer),
             What::Waits(answer) => Self { answer: Some(answer), ..told(TopologyWhat::Waits) },
             What::Loads(answer, peer) => Self { answer: Some(answer), ..of(TopologyWhat::Loads, peer) },

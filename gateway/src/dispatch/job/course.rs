@@ -30,7 +30,8 @@ pub(super) struct Course {
     tried: Vec<PeerId>,
     /// Nodes that were lost once: they may only have lost the connection that the attempt had.
     lost: Vec<PeerId>,
-    /// Of those that are not asked again, nodes whose engine died or hung: it may have been started again.
+    /// Of those that are not asked again, nodes whose engine died or hung, or that stopped: it may have been started
+    /// again.
     restarting: Vec<PeerId>,
     engines_lost: u32,
     /// Attempts since the last token.
@@ -118,6 +119,13 @@ impl Course {
             if self.engines_lost >= MAX_ENGINES_LOST {
                 warn!("the request has ended {MAX_ENGINES_LOST} engines");
                 return Err(if self.begun { error } else { DispatchError::RequestCrashesEngines });
+            }
+        }
+        if error == DispatchError::NodeFailed(JobFailure::Stopping) {
+            self.restarting.push(peer);
+            if !self.begun {
+                // To who waits for the first word it is a node less, and no failure.
+                return Ok(());
             }
         }
         self.last = Some(error);
@@ -227,6 +235,19 @@ mod tests {
         assert_eq!(course.tried(), [failed, lost]);
         course.forgive(|peer| *peer == failed);
         assert_eq!(course.tried(), [failed], "who was away may come again");
+    }
+
+    #[test]
+    fn a_node_that_stopped_has_not_failed_and_is_asked_again_when_nobody_is_left() {
+        let (mut course, peer) = (course(0, vec![]), PeerId::random());
+        let stopped = DispatchError::NodeFailed(JobFailure::Stopping);
+        course.failed(peer, stopped.clone()).unwrap();
+        assert_eq!((course.tried(), course.has_failed(), course.error()), (&[peer][..], false, DispatchError::NoNode));
+        course.gave(&[1]);
+        course.failed(peer, stopped.clone()).unwrap();
+        assert_eq!(course.error(), stopped, "its reader has a part of the answer");
+        course.forgive(|_| true);
+        assert_eq!(course.tried(), []);
     }
 
     #[test]

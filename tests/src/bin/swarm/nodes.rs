@@ -108,6 +108,7 @@ async fn start(options: Options, key: SwarmKey) -> Result<Node> {
         sources: vec![Source::Scripted(options.scripted.parse()?)],
         engines: Apart::default(),
         on_demand: OnDemand::default(),
+        polite: starling_node::polite::Options::default(),
         data: None,
     };
     let node = Box::pin(starling_node::start(config)).await;

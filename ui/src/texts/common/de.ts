@@ -123,6 +123,16 @@ export const common: typeof en = {
     browser: 'Wie der Browser',
   },
 
+  pause: {
+    tag: 'Pause',
+    reason: (reason) => ({
+      other: 'sein Besitzer braucht ihn', by_hand: 'sein Besitzer will es so', full_screen: 'ein Programm füllt den Bildschirm', process: 'ein Programm seines Besitzers läuft',
+      battery: 'er läuft mit dem Akku', temperature: 'seine Grafikkarte ist zu warm', gpu: 'andere nutzen seine Grafikkarte', schedule: 'es ist nicht seine Zeit',
+    })[reason] ?? 'sein Besitzer braucht ihn',
+    line: (why, back) => `Pause: ${why}${back}`,
+    returning: ', und er lädt seine Modelle wieder',
+    back: (seconds) => `, zurück in ${seconds < 120 ? `${whole(seconds)} s` : seconds < 7_200 ? `${whole(Math.round(seconds / 60))} min` : `${whole(Math.round(seconds / 3_600))} h`}`,
+  },
   swarm: {
     connecting: 'Verbindung wird aufgebaut…',
     noNode: 'Kein Knoten da',

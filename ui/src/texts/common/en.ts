@@ -1,5 +1,5 @@
 // What every page says: buttons, the doors, the frame, the swarm's facts, and what went wrong.
-import type { GpuView, LoadableView, MemoryView, Nat, NetworkView, Path } from '../../wire'
+import type { GpuView, LoadableView, MemoryView, Nat, NetworkView, Path, PauseReason } from '../../wire'
 import { decimal, gigabytes, percent, rate, whole } from '../formats'
 
 export const plural = (count: number, one: string, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`
@@ -112,6 +112,16 @@ export const common = {
     browser: 'As the browser',
   },
 
+  pause: {
+    tag: 'paused',
+    reason: (reason: PauseReason): string => ({
+      other: 'its owner needs it', by_hand: 'its owner said so', full_screen: 'a full-screen program runs', process: 'a program of its owner runs',
+      battery: 'it runs on its battery', temperature: 'its graphics card is too warm', gpu: 'others use its graphics card', schedule: 'it is not one of its hours',
+    })[reason] ?? 'its owner needs it',
+    line: (why: string, back: string) => `Paused: ${why}${back}`,
+    returning: ', and it loads its models again',
+    back: (seconds: number) => `, back in ${seconds < 120 ? `${whole(seconds)} s` : seconds < 7_200 ? `${whole(Math.round(seconds / 60))} min` : `${whole(Math.round(seconds / 3_600))} h`}`,
+  },
   swarm: {
     connecting: 'Connecting…',
     noNode: 'No node here',

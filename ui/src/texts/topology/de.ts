@@ -33,7 +33,7 @@ export const topology: typeof en = {
   legendLoad: 'wie voll ein Knoten ist',
   legendTokens: 'Token unterwegs',
   legendMoved: 'eine Antwort zieht um',
-  legendTrouble: 'mit Warnung oder ohne neue Arbeit',
+  legendTrouble: 'mit Warnung, ohne neue Arbeit oder in Pause',
   timeline: 'Die letzten zehn Minuten',
   live: 'Live',
   goLive: 'Zur Gegenwart',
@@ -50,7 +50,7 @@ export const topology: typeof en = {
   events: 'Was geschah',
   allEvents: 'jede Antwort, die beginnt und endet',
   noEvents: 'Noch nichts. Knoten, die kommen und gehen, und Antworten, die von einem zum anderen umziehen, stehen hier.',
-  event: (what, { peer, from, answer, tokens }: Told): string => ({
+  event: (what, { peer, from, answer, tokens, reason }: Told): string => ({
     joined: `${peer} ist da`,
     left: `${peer} ist weg`,
     direct: `${peer} wird jetzt direkt erreicht`,
@@ -58,6 +58,8 @@ export const topology: typeof en = {
     lost: `Die Verbindung zu ${peer} ist abgebrochen`,
     drained: `${peer} bekommt nichts Neues mehr`,
     undrained: `${peer} bekommt wieder Arbeit`,
+    paused: `${peer} macht Pause: ${reason}`,
+    back: `${peer} ist zurück aus der Pause`,
     models: `${peer} bietet andere Modelle`,
     waits: `${number(answer)} wartet auf einen freien Platz`,
     loads: `${peer} lädt das Modell für Antwort ${answer ?? ''}`,
@@ -81,6 +83,6 @@ export const topology: typeof en = {
   sorted: (column, up) => `Geordnet nach ${column}, ${up ? 'aufsteigend' : 'absteigend'}`,
   drained: 'ohne neue Arbeit',
   warned: 'Warnung',
-  facts: { role: 'Ist ein', link: 'Verbindung', rtt: 'Umlaufzeit', load: 'Belegte Plätze', tokens: 'Token/s', nat: 'NAT', gpu: 'Rechnet mit', models: 'Modelle', version: 'Version', key: 'Schlüssel' },
+  facts: { role: 'Ist ein', paused: 'Pause', link: 'Verbindung', rtt: 'Umlaufzeit', load: 'Belegte Plätze', tokens: 'Token/s', nat: 'NAT', gpu: 'Rechnet mit', models: 'Modelle', version: 'Version', key: 'Schlüssel' },
   recent: 'Seine letzten Ereignisse',
 }

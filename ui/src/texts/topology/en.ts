@@ -5,7 +5,7 @@ import { whole } from '../formats'
 
 const number = (answer: number | undefined) => `Answer ${answer ?? ''}`.trim()
 
-export interface Told { peer: string; from: string; answer: number | undefined; tokens: number | undefined }
+export interface Told { reason: string; peer: string; from: string; answer: number | undefined; tokens: number | undefined }
 
 export const topology = {
   title: 'The swarm',
@@ -36,7 +36,7 @@ export const topology = {
   legendLoad: 'how full a node is',
   legendTokens: 'tokens on their way',
   legendMoved: 'an answer moves over',
-  legendTrouble: 'warned or drained',
+  legendTrouble: 'warned, drained or paused',
   timeline: 'The last ten minutes',
   live: 'Live',
   goLive: 'Go to the present',
@@ -53,7 +53,7 @@ export const topology = {
   events: 'What happened',
   allEvents: 'every answer that begins and ends',
   noEvents: 'Nothing yet. Nodes that come and go, and answers that move from one to another, are written down here.',
-  event: (what: TopologyWhat, { peer, from, answer, tokens }: Told): string => ({
+  event: (what: TopologyWhat, { peer, from, answer, tokens, reason }: Told): string => ({
     joined: `${peer} is here`,
     left: `${peer} is gone`,
     direct: `${peer} is reached directly now`,
@@ -61,6 +61,8 @@ export const topology = {
     lost: `The connection to ${peer} is lost`,
     drained: `${peer} is given no more`,
     undrained: `${peer} is given work again`,
+    paused: `${peer} pauses: ${reason}`,
+    back: `${peer} is back from its pause`,
     models: `${peer} serves other models`,
     waits: `${number(answer)} waits for a free slot`,
     loads: `${peer} loads the model for answer ${answer ?? ''}`,
@@ -84,6 +86,6 @@ export const topology = {
   sorted: (column: string, up: boolean) => `Sorted by ${column}, ${up ? 'ascending' : 'descending'}`,
   drained: 'drained',
   warned: 'warning',
-  facts: { role: 'Is a', link: 'Link', rtt: 'Round trip', load: 'Slots taken', tokens: 'Tokens/s', nat: 'NAT', gpu: 'Computes with', models: 'Models', version: 'Version', key: 'Key' },
+  facts: { role: 'Is a', paused: 'Paused', link: 'Link', rtt: 'Round trip', load: 'Slots taken', tokens: 'Tokens/s', nat: 'NAT', gpu: 'Computes with', models: 'Models', version: 'Version', key: 'Key' },
   recent: 'Its last events',
 }
