@@ -89,7 +89,23 @@ loadable: Array<LoadableView>,
 /**
  * An administrator wants it to be given no more.
  */
-drained: boolean, };
+drained: boolean, 
+/**
+ * It leaves its machine to whoever sits there, and comes back by itself; null when it does not.
+ */
+paused: PausedView | null, };
+
+export type PausedView = { reason: PauseReason, 
+/**
+ * Until it comes back, where that is known.
+ */
+seconds: number | null, 
+/**
+ * The reason is gone, and its models are being loaded.
+ */
+returning: boolean, };
+
+export type PauseReason = "other" | "by_hand" | "full_screen" | "process" | "battery" | "temperature" | "gpu" | "schedule";
 
 export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
 
@@ -115,7 +131,7 @@ seconds: number,
  */
 trouble: string, };
 
-export type ModelState = "loaded" | "loading" | "loadable";
+export type ModelState = "loaded" | "loading" | "loadable" | "away";
 
 export type NetworkView = { nat: Nat, udp: boolean | null, ipv6: boolean | null, 
 /**
@@ -397,15 +413,19 @@ gpu: string,
  */
 models: Array<string>, slots: number, version: string, drained: boolean, 
 /**
+ * It computes nothing for a while, and why; null when it does.
+ */
+paused: PauseReason | null, 
+/**
  * Its owner should know something.
  */
 warned: boolean, };
 
 export type TopologyPulse = [number, PeerLink, number | null, number, number];
 
-export type TopologyWhat = "joined" | "left" | "direct" | "relayed" | "lost" | "drained" | "undrained" | "models" | "waits" | "loads" | "began" | "moved" | "ended" | "failed";
+export type TopologyWhat = "joined" | "left" | "direct" | "relayed" | "lost" | "drained" | "undrained" | "paused" | "back" | "models" | "waits" | "loads" | "began" | "moved" | "ended" | "failed";
 
-export type TopologyEvent = { at_ms: number, what: TopologyWhat, peer?: number, from?: number, answer?: number, tokens?: number, };
+export type TopologyEvent = { at_ms: number, what: TopologyWhat, peer?: number, from?: number, answer?: number, tokens?: number, reason?: PauseReason, };
 
 export type TopologyTotals = { 
 /**

@@ -60,6 +60,8 @@ fn answers(config: &Config) -> Vec<String> {
     declare!(
         config,
         NodeView,
+        PausedView,
+        PauseReason,
         GpuView,
         MemoryView,
         OfferView,

@@ -91,7 +91,7 @@ export const chat: typeof en = {
     demo: 'Demo',
     loading: (model) => `wird geladen, ${percent((model.loading_permille ?? 0) / 1000)} · ${reads(model)}`,
     loadable: (model) => `nicht geladen: die erste Frage wartet darauf · ${reads(model)}`,
-    away: () => 'die Rechner dafür machen gerade Pause',
+    away: (model) => `seine Rechner machen gerade Pause · ${reads(model)}`,
     upTo: (tokensPerSecond) => `bis ${rate(tokensPerSecond)} Token/s`,
     loaded: (model) => `${whole(model.nodes)} Knoten · ${whole(model.slots_free)} von ${whole(model.slots_total)} frei · ${reads(model)}`,
   },

@@ -92,7 +92,7 @@ export const chat = {
     demo: 'demo',
     loading: (model: ModelView) => `being loaded, ${percent((model.loading_permille ?? 0) / 1000)} · ${reads(model)}`,
     loadable: (model: ModelView) => `not loaded: the first question waits for that · ${reads(model)}`,
-    away: (_: ModelView) => 'its computers are paused at the moment',
+    away: (model: ModelView) => `its computers are paused at the moment · ${reads(model)}`,
     upTo: (tokensPerSecond: number) => `up to ${rate(tokensPerSecond)} tokens/s`,
     loaded: (model: ModelView) => `${plural(model.nodes, 'node')} · ${whole(model.slots_free)} of ${whole(model.slots_total)} free · ${reads(model)}`,
   },
