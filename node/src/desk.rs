@@ -278,7 +278,8 @@ pub(crate) fn listen(data: &Path, socket: &str) -> io::Result<Listener> {
 }
 
 /// For us, administrators and the system everything; for whoever sits at the machine reading and writing; for others, and
-/// over the network, nothing. The service's account is not that of who sits there.
+/// over the network, nothing. The service's account is not that of who sits there. Who may write to a pipe may also open an
+/// end of it: what others say there is no secret, and what we do for it is no more than rest.
 #[cfg(windows)]
 const RIGHTS: &str = "D:(D;;GA;;;NU)(A;;GA;;;OW)(A;;GA;;;SY)(A;;GA;;;BA)(A;;GRGW;;;IU)";
 

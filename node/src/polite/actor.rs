@@ -72,6 +72,8 @@ struct Senses {
     /// The program that runs, for who asks on this machine.
     program: Option<String>,
     full_screen: bool,
+    /// The owner has said that it is to come back: what failed is tried again at once.
+    hurry: bool,
 }
 
 /// What came of loading.
@@ -106,6 +108,7 @@ impl Polite {
             orders,
             program: None,
             full_screen: options.on_full_screen == While::Yield,
+            hurry: false,
         };
         senses.looked(looks);
         let (shift, shown) = (watch::Sender::new(stops.shift()), watch::Sender::new(None));
@@ -145,6 +148,9 @@ impl Polite {
             let mut retry_at = None;
             loop {
                 let stage = self.shown.borrow().as_ref().map(|pause| pause.stage);
+                if std::mem::take(&mut self.senses.hurry) {
+                    retry_at = None;
+                }
                 match (self.senses.decide(), stage) {
                     (Decision::Serve, None) => {}
                     (Decision::Yield(why), None) => self.leave(why, &shelf).await,
@@ -317,7 +323,10 @@ impl Senses {
                 let reason = until.map_or(Reason::Lasts(None), Reason::Expires);
                 self.state.see(PauseKind::ByHand, Some(reason), now);
             }
-            Order::Resume => self.state.resume(now),
+            Order::Resume => {
+                self.state.resume(now);
+                self.hurry = true;
+            }
             Order::FullScreen if self.full_screen => {
                 self.state.see(PauseKind::FullScreen, Some(Reason::Expires(now + SAID)), now);
             }
