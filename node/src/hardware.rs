@@ -134,7 +134,7 @@ impl Watcher {
         let seen = self.seen();
         let on_gpu = HAS_GPU_BACKENDS && device != DeviceChoice::Cpu;
         Arc::new(move || {
-            let Hardware { gpus, ram } = &*seen.borrow();
+            let Hardware { gpus, ram, .. } = &*seen.borrow();
             let on_card = gpus.iter().filter(|_| on_gpu).map(|gpu| share(gpu.memory, GPU_SHARE)).max();
             on_card.filter(|room| *room > 0).unwrap_or_else(|| share(*ram, CPU_SHARE))
         })

@@ -215,9 +215,9 @@ impl Polite {
         });
         match self.bring().await {
             Brought::Loaded => {
-                swarm
-                    .serve(self.crew.models().borrow().iter().map(|model| model.id).chain(shelf.ids()).collect())
-                    .await;
+                let models = self.crew.models().borrow().clone();
+                swarm.serve(models.iter().map(|model| model.id).chain(shelf.ids()).collect()).await;
+                drop(models);
                 self.back();
                 Ok(())
             }

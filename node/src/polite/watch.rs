@@ -5,8 +5,8 @@
 
 pub(crate) mod battery;
 pub(crate) mod gpu;
-pub mod process;
-pub mod schedule;
+pub(crate) mod process;
+pub(crate) mod schedule;
 
 use std::{
     io,
