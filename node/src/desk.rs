@@ -25,6 +25,7 @@ use tracing::debug;
 use crate::{
     network::Network,
     polite::{self, Pause},
+    service,
 };
 
 /// Whoever asks gets this long to take the answer; one is served after the other.
@@ -237,22 +238,11 @@ pub(crate) fn folders(chosen: Option<PathBuf>) -> Result<Vec<PathBuf>, Exit> {
         return Ok(vec![chosen]);
     }
     let own = program::data_dir(None, "node");
-    let service = service_folder();
+    let service = service::data_folder();
     match own {
         Ok(own) => Ok([own, service].into()),
         Err(_) => Ok(vec![service]),
     }
-}
-
-#[cfg(not(windows))]
-fn service_folder() -> PathBuf {
-    "/var/lib/starling-node".into()
-}
-
-#[cfg(windows)]
-fn service_folder() -> PathBuf {
-    let common = std::env::var_os("ProgramData").unwrap_or_else(|| "C:\\ProgramData".into());
-    PathBuf::from(common).join("Starling")
 }
 
 /// That none of them is there.

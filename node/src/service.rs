@@ -28,11 +28,11 @@ use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 
 use self::plan::Plan;
-pub(crate) use self::report::Report;
 #[cfg(not(windows))]
 use self::systemd as system;
 #[cfg(windows)]
 use self::windows as system;
+pub(crate) use self::{plan::data_folder, report::Report};
 use crate::{Config, config};
 
 /// What the service is called, on every system.

@@ -32,9 +32,11 @@ impl Plan {
         Ok(Self { program: usable(&program)?, config: usable(&config)?, data: usable(&data)?, name })
     }
 
-    /// The configuration file's text: what there is, or `settings`, with the name in it that was asked for.
+    /// The configuration file's text: what there is, or `settings` of a polite node, with the name in it that was asked for.
     pub(super) fn config_text(&self, before: Option<&str>, settings: &str) -> String {
-        let text = before.unwrap_or(settings);
+        // Nobody has asked for it to run at this very moment: whoever sits there comes first.
+        let polite = settings.replacen("#polite = \"off\"", "polite = \"full\"", 1);
+        let text = before.unwrap_or(&polite);
         let Some(name) = &self.name else { return text.to_owned() };
         let line = format!("name = {}", toml::Value::String(name.clone()));
         // Before the first table: what stands below one belongs to it.
@@ -148,6 +150,7 @@ mod tests {
         assert!(is(Some("[update]\nname = 'not this'\n")).contains("name = 'not this'"));
         assert!(is(Some("namen = 1\n")).contains("namen = 1"));
         assert_eq!(plan(Path::new("/d")).config_text(Some("a = 1"), "b"), "a = 1", "nothing asked, nothing changed");
+        assert_eq!(plan(Path::new("/d")).config_text(None, "a\n#polite = \"off\"\n"), "a\npolite = \"full\"\n");
     }
 
     #[test]

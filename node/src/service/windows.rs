@@ -62,6 +62,9 @@ pub(super) fn uninstall() -> Result<Vec<String>, Exit> {
     if let Err(error) = event_log::unregister() {
         did.push(format!("its name stays in the event log: {error}"));
     }
+    if let Err(error) = crate::polite::autostart::uninstall() {
+        did.push(format!("starling-node desktop is still started at sign-in: {error}"));
+    }
     let data = before.data.unwrap_or_else(data_folder);
     did.push(format!("what it has stored stays in {}", data.display()));
     Ok(did)

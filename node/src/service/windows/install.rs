@@ -12,6 +12,8 @@ use windows_service::{
     service_manager::ServiceManagerAccess,
 };
 
+use crate::polite::autostart;
+
 use super::{
     super::{NAME, TITLE, account, plan::Plan},
     ACCESS_DENIED, NO_SUCH_SERVICE, code, event_log, failed, manager, no_rights, rights,
@@ -61,6 +63,9 @@ pub(in crate::service) fn install(plan: &Plan, settings: &str) -> Result<Vec<Str
     };
     did.push("Windows starts it with the system, and again 5, 30 and 60 seconds after it fails".to_owned());
     did.extend(furnish(&service)?);
+    autostart::install(&plan.program, &plan.data)
+        .map_err(|error| Exit::failed(format!("what is started at sign-in cannot be changed: {error}")))?;
+    did.push("from the next sign-in on, starling-node desktop tells it when a program fills the screen".to_owned());
     event_log::register()
         .map_err(|error| Exit::failed(format!("the event log does not take the service's name: {error}")))?;
     Ok(did)
