@@ -37,7 +37,7 @@ pub enum While {
 
 /// The flags.
 #[derive(Args, Clone, Debug)]
-#[group(id = "polite")]
+#[group(id = "politeness")]
 pub struct Options {
     /// How the node treats whoever sits at this machine: off, light (takes no more answers while they need it) or full
     /// (frees the memory too). The service is installed with full; a node in a terminal is somebody's wish, and is off.
