@@ -176,7 +176,7 @@ impl Polite {
             }
         };
         cancel.run_until_cancelled(work).await;
-        self.crew.free().await;
+        self.crew.end().await;
     }
 
     /// No more jobs from now on; and no memory, where that is wanted.

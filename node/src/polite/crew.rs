@@ -93,6 +93,12 @@ impl Crew {
         }
     }
 
+    /// Ends all of it at once: the node ends.
+    pub(crate) async fn end(&mut self) {
+        self.mourners.shutdown().await;
+        self.hosts.shutdown().await;
+    }
+
     /// Waits until something that keeps an engine ends, which it does not by itself. Cancel safe.
     pub(crate) async fn broken(&mut self) {
         if self.hosts.join_next().await.is_none() {
