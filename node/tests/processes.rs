@@ -165,6 +165,8 @@ fn nothing_is_loaded_while_a_program_runs_that_the_owner_named_and_its_name_is_i
     let mut playing = Command::new(&game).arg("600").spawn().unwrap();
     let node = Node::begun(&["--polite", "full", "--yield-to", "their-game", "--come-back-after", "1s"]);
     node.says("the models are loaded later");
+    // Its desk opens a moment later.
+    until("a desk", || node.data.path().join("status.sock").exists());
     until("it says so", || tell(&node, &["status"]).contains("paused: their-game runs"));
     assert_eq!(node.engines(), [0; 0]);
     playing.kill().unwrap();
