@@ -19,7 +19,7 @@ fn shelf(options: &[&str], limit_mb: u64, keep_loaded: Duration) -> Fixture {
     let on_demand = OnDemand { sources, keep_loaded, limit_bytes: Some(limit_mb << 20), ..OnDemand::default() };
     let (shelf, loader) = Shelf::new(on_demand, Apart::default(), &[], Arc::new(|| u64::MAX));
     let stop = CancellationToken::new();
-    tokio::spawn(loader.run(stop.clone()));
+    tokio::spawn(loader.run(tokio::sync::watch::Sender::new(crate::Stops::default()).subscribe(), stop.clone()));
     Fixture { shelf, _stop: stop.drop_guard() }
 }
 
