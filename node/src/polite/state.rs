@@ -284,9 +284,9 @@ mod tests {
                 let now = start + second * SECOND;
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let kind = kinds[(random >> 33) as usize % kinds.len()];
-                // Each comes about as often as it goes, once in a minute.
-                if (random >> 40).is_multiple_of(60) {
-                    let is = there.entry(kind).or_default();
+                // Something comes every few minutes, and goes within one.
+                let is = there.entry(kind).or_default();
+                if (random >> 40).is_multiple_of(if *is { 5 } else { 200 }) {
                     *is = !*is;
                     state.see(kind, is.then_some(Reason::Lasts(None)), now);
                 }
