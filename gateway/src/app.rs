@@ -302,10 +302,7 @@ impl Gateway {
     /// # Errors
     /// A mistake that the operator can correct, mostly.
     pub async fn start(config: Config) -> Result<Running, Exit> {
-        let sealing = Sealing { master: config.master.clone(), cipher: config.cipher };
-        let store = Store::open(&config.database, &sealing).await.map_err(|error| exit_of(&error))?;
-        let store = store.of_gateway(&config.swarm.peer().to_string());
-        let store = store.with_budget(config.accounts.tokens_per_month);
+        let store = open_store(&config).await?;
         let (tls, renewal) = config.tls.map(secure).transpose()?.unzip();
         let listener = http::listen(config.http).map_err(|error| {
             let hint = "another program may use this port: choose another with --http, or port 0 for a free one";
@@ -463,6 +460,13 @@ impl Drop for Running {
         self.app.life.cancel.cancel();
         self.parts.close.cancel();
     }
+}
+
+async fn open_store(config: &Config) -> Result<Store, Exit> {
+    let sealing = Sealing { master: config.master.clone(), cipher: config.cipher };
+    let store = Store::open(&config.database, &sealing).await.map_err(|error| exit_of(&error))?;
+    let store = store.of_gateway(&config.swarm.peer().to_string());
+    Ok(store.with_budget(config.accounts.tokens_per_month))
 }
 
 fn secure(files: TlsFiles) -> Result<(Tls, Reloader), Exit> {
