@@ -96,7 +96,7 @@ fn pause_line(pause: &PauseState) -> String {
 fn span(seconds: u64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
+        120..7_200 => format!("{} min", seconds / 60),
         _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
     }
 }

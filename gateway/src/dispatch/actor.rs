@@ -75,7 +75,7 @@ pub(super) enum Reply {
 /// A node's word, or its silence.
 #[derive(Debug)]
 pub(super) enum News {
-    Status(PeerId, Status),
+    Status(PeerId, Box<Status>),
     Gone(PeerId),
 }
 
@@ -230,7 +230,7 @@ impl Actor {
             // Its last words may be read after it was turned out.
             News::Status(peer, _) if !is_node(&self.known.roster.borrow(), &peer) => return,
             News::Status(peer, status) => {
-                self.scheduler.status(peer, status, Instant::now());
+                self.scheduler.status(peer, *status, Instant::now());
                 self.show_standing(peer);
             }
             News::Gone(peer) => self.scheduler.gone(peer, Instant::now()),

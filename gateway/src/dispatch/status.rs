@@ -65,7 +65,7 @@ async fn read(mut inbound: InboundStream, news: mpsc::Sender<News>, mut roster: 
         if let Err(invalid) = status.validate() {
             break invalid.to_string();
         }
-        if news.send(News::Status(peer, status)).await.is_err() {
+        if news.send(News::Status(peer, Box::new(status))).await.is_err() {
             return;
         }
         sleep(MIN_INTERVAL).await;
