@@ -77,6 +77,18 @@ export type ErrorBody = { code: string, message: string, field?: string, };
 
 export type Path = "direct" | "relayed";
 
+export type PausedView = { reason: PauseReason, 
+/**
+ * Until it comes back, where that is known.
+ */
+seconds: number | null, 
+/**
+ * The reason is gone, and its models are being loaded.
+ */
+returning: boolean, };
+
+export type PauseReason = "other" | "by_hand" | "full_screen" | "process" | "battery" | "temperature" | "gpu" | "schedule";
+
 export type NodeView = { peer: string, name: string, path: Path, rtt_ms: number | null, slots_free: number, slots_total: number, models: Array<string>, decode_tokens_per_second: number, device: string, version: string, 
 /**
  * What its owner should know; empty when all is well.
@@ -94,18 +106,6 @@ drained: boolean,
  * It leaves its machine to whoever sits there, and comes back by itself; null when it does not.
  */
 paused: PausedView | null, };
-
-export type PausedView = { reason: PauseReason, 
-/**
- * Until it comes back, where that is known.
- */
-seconds: number | null, 
-/**
- * The reason is gone, and its models are being loaded.
- */
-returning: boolean, };
-
-export type PauseReason = "other" | "by_hand" | "full_screen" | "process" | "battery" | "temperature" | "gpu" | "schedule";
 
 export type GpuView = { name: string, memory: MemoryView, utilization_percent: number | null, temperature_celsius: number | null, power_watts: number | null, };
 

@@ -52,6 +52,8 @@ fn parts(config: &Config) -> Vec<String> {
         Answer,
         ErrorBody,
         super::Path,
+        PausedView,
+        PauseReason,
     )
 }
 
@@ -60,8 +62,6 @@ fn answers(config: &Config) -> Vec<String> {
     declare!(
         config,
         NodeView,
-        PausedView,
-        PauseReason,
         GpuView,
         MemoryView,
         OfferView,
