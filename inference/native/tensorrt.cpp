@@ -291,14 +291,37 @@ void starling_trt_engine_free(ICudaEngine* engine)
 {
     delete engine;
 }
-// What contexts have in common: `graphs` lets the library capture a step as a CUDA graph and replay it.
-IRuntimeConfig* starling_trt_config_new(ICudaEngine* engine, bool graphs)
+// What an engine takes and gives: names by number, and whether one is in the card's memory and of this type of numbers.
+int32_t starling_trt_tensors(ICudaEngine* engine)
+{
+    return engine->getNbIOTensors();
+}
+char const* starling_trt_tensor_name(ICudaEngine* engine, int32_t index)
+{
+    return engine->getIOTensorName(index);
+}
+bool starling_trt_tensor_is(ICudaEngine* engine, char const* name, int32_t type, int32_t count, int64_t const* lengths)
+{
+    auto const own = engine->getTensorShape(name);
+    bool same = own.nbDims == count && engine->getTensorDataType(name) == static_cast<DataType>(type)
+        && engine->getTensorLocation(name) == TensorLocation::kDEVICE;
+    for (int32_t i = 0; same && i < count; ++i)
+    {
+        same = own.d[i] == lengths[i];
+    }
+    return same;
+}
+// What contexts have in common. With `steady`, each shape's kernels are compiled when it is first seen, and the step is
+// captured as a CUDA graph and replayed; else they are compiled beside the work, and come in when they are ready.
+IRuntimeConfig* starling_trt_config_new(ICudaEngine* engine, bool steady)
 {
     auto* config = engine->createRuntimeConfig();
     if (config != nullptr)
     {
         config->setExecutionContextAllocationStrategy(ExecutionContextAllocationStrategy::kUSER_MANAGED);
-        config->setCudaGraphStrategy(graphs ? CudaGraphStrategy::kWHOLE_GRAPH_CAPTURE : CudaGraphStrategy::kDISABLED);
+        config->setDynamicShapesKernelSpecializationStrategy(steady ? DynamicShapesKernelSpecializationStrategy::kEAGER
+                                                                    : DynamicShapesKernelSpecializationStrategy::kLAZY);
+        config->setCudaGraphStrategy(steady ? CudaGraphStrategy::kWHOLE_GRAPH_CAPTURE : CudaGraphStrategy::kDISABLED);
     }
     return config;
 }
@@ -306,15 +329,20 @@ void starling_trt_config_free(IRuntimeConfig* config)
 {
     delete config;
 }
-// Kernels that were compiled for this card, from an earlier run where there are any.
-IRuntimeCache* starling_trt_cache_new(IRuntimeConfig* config, void const* bytes, uint64_t size)
+// Kernels that were compiled for this card.
+IRuntimeCache* starling_trt_cache_new(IRuntimeConfig* config)
 {
-    auto* cache = config->createRuntimeCache();
-    if (cache != nullptr && size > 0 && !cache->deserialize(bytes, static_cast<std::size_t>(size)))
+    return config->createRuntimeCache();
+}
+// Takes those of an earlier run; where they are of no use here the cache is empty.
+bool starling_trt_cache_load(IRuntimeCache* cache, void const* bytes, uint64_t size)
+{
+    if (cache->deserialize(bytes, static_cast<std::size_t>(size)))
     {
-        cache->reset();
+        return true;
     }
-    return cache;
+    cache->reset();
+    return false;
 }
 void starling_trt_cache_free(IRuntimeCache* cache)
 {
@@ -328,9 +356,14 @@ IHostMemory* starling_trt_cache_bytes_new(IRuntimeCache* cache)
 {
     return cache->serialize();
 }
-int64_t starling_trt_memory_needed(ICudaEngine* engine)
+// Bytes for any shape, and for those that a context was told last (0: it cannot say).
+int64_t starling_trt_memory_most(ICudaEngine* engine)
 {
     return engine->getDeviceMemorySizeV2();
+}
+uint64_t starling_trt_memory_now(IExecutionContext* context)
+{
+    return context->updateDeviceMemorySizeForShapes();
 }
 IExecutionContext* starling_trt_context_new(ICudaEngine* engine, IRuntimeConfig* config)
 {

@@ -97,12 +97,7 @@ impl Graph {
     /// Every tensor that is read, each once.
     pub fn weights(&self) -> impl Iterator<Item = &Weight> {
         let mut seen = std::collections::HashSet::new();
-        let of_nodes = self.nodes.iter().filter_map(|node| match &node.op {
-            Op::Embedding { table: weight, .. } | Op::Norm { scale: weight, .. } | Op::Linear { weight, .. } => {
-                Some(weight)
-            }
-            _ => None,
-        });
+        let of_nodes = self.nodes.iter().filter_map(|node| node.op.weight());
         of_nodes.chain(&self.rotary.factors).filter(move |weight| seen.insert(&weight.name))
     }
 

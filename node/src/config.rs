@@ -12,11 +12,7 @@ use starling_inference::{
     DeviceChoice, Source,
     model::ModelFile,
     scripted,
-    tensorrt::{
-        self, Precision,
-        choice::{Tested, choose},
-        memory,
-    },
+    tensorrt::{self, Precision, memory},
 };
 use starling_protocol::{
     membership::Membership,
@@ -28,8 +24,9 @@ use crate::{
     engines::Apart,
     membership::{self, Files},
     models::Place,
-    polite, selftest,
+    polite,
     shelf::OnDemand,
+    tensorrt::Wish,
 };
 
 /// Longest line that is read for an invite; one has some hundred bytes.
@@ -46,6 +43,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// What it loads when somebody asks.
     pub on_demand: OnDemand,
+    /// What its owner wants of TensorRT for the chat models among them; none: nothing.
+    pub tensorrt: Option<Wish>,
     /// Where that runs.
     pub engines: Apart,
     /// What it does for whoever sits at its machine.
@@ -62,6 +61,7 @@ struct Checked {
     name: String,
     sources: Vec<Source>,
     on_demand: OnDemand,
+    tensorrt: Option<Wish>,
     engines: Apart,
     polite: polite::Options,
     data: PathBuf,
@@ -112,7 +112,7 @@ pub struct Options {
     #[arg(long, value_name = "KEY=VALUE,…", hide = true)]
     pub offer_scripted: Vec<String>,
     /// What computes the answers.
-    #[arg(long, value_enum, default_value_t = Engine::Llama)]
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
     /// Options of the scripted engine, such as seed=1,tokens_per_second=50,answer_tokens=64,slots=4.
     #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
@@ -126,13 +126,14 @@ pub struct Options {
     /// Threads each model computes with.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU32>,
-    /// With --engine tensorrt, what weights are stored as: fp16, bf16, int8, int4 or fp8.
-    #[arg(long, default_value_t)]
-    pub precision: Precision,
-    /// With --engine tensorrt, memory of the card in MiB that computing may take.
+    /// With TensorRT, what weights are stored as: fp16, bf16, int8, int4 or fp8 [default: whichever engine was built and
+    /// is fastest].
+    #[arg(long)]
+    pub precision: Option<Precision>,
+    /// With TensorRT, memory of the card in MiB that an engine was built to compute in.
     #[arg(long, value_name = "MIB", default_value_t = memory::WORKSPACE >> 20)]
     pub workspace_mb: u64,
-    /// With --engine tensorrt, hundredths of the card's memory that may be taken, at most 85.
+    /// With TensorRT, hundredths of the card's memory that may be taken, at most 85.
     #[arg(long, value_name = "PERCENT", default_value_t = memory::SHARE,
         value_parser = clap::value_parser!(u64).range(1..=memory::SHARE))]
     pub card_share: u64,
@@ -157,9 +158,11 @@ pub struct Options {
 /// What computes the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
+    /// TensorRT-RTX for models that an engine was built of, where it is right and faster on this machine; else llama.cpp.
+    Auto,
     /// llama.cpp, with any GGUF chat model.
     Llama,
-    /// NVIDIA's TensorRT-RTX, with engines that starling-node models build has built.
+    /// NVIDIA's TensorRT-RTX, with engines that starling-node models build has built, and nothing else.
     Tensorrt,
     /// No model: answers by a script, for tests and load.
     Scripted,
@@ -185,10 +188,11 @@ impl Options {
             on_demand: self.on_demand(&place)?,
             alone: self.swarm.swarm_config(Role::Node, &data, false)?,
             name: self.name.clone().unwrap_or_else(machine_name),
+            tensorrt: self.wish(&data)?,
             engines: Apart { program: Some(this_program()?), scripted: self.isolate },
             options: self.swarm.clone(),
             polite: self.polite.clone(),
-            sources: self.sources(&place, &data)?,
+            sources: self.sources(&place)?,
             data,
         })
     }
@@ -197,15 +201,27 @@ impl Options {
         !self.offer.is_empty() || self.offer_all || !self.offer_scripted.is_empty()
     }
 
-    /// What the owner says of the card, for TensorRT-RTX.
-    fn card(&self, data: &Path) -> tensorrt::Options {
-        tensorrt::Options {
+    /// What the owner says of TensorRT-RTX.
+    fn wish(&self, data: &Path) -> Result<Option<Wish>, Exit> {
+        let by_name = match self.engine {
+            Engine::Auto => false,
+            Engine::Tensorrt => true,
+            Engine::Llama | Engine::Scripted => return Ok(None),
+        };
+        if by_name && self.model.is_empty() {
+            return Err(Exit::usage("--engine tensorrt serves a model of yours", "name it with --model"));
+        }
+        if by_name && self.device != DeviceChoice::Auto {
+            return Err(Exit::usage("--device is for llama.cpp", "leave it out with --engine tensorrt"));
+        }
+        let options = tensorrt::Options {
             library: crate::tensorrt::folder(data),
             engines: crate::tensorrt::engines(data),
-            precision: self.precision,
+            precision: self.precision.unwrap_or_default(),
             workspace: self.workspace_mb.saturating_mul(1 << 20),
             share: self.card_share,
-        }
+        };
+        Ok(Some(Wish { by_name, precision: self.precision, options }))
     }
 
     fn on_demand(&self, place: &Place) -> Result<OnDemand, Exit> {
@@ -243,7 +259,7 @@ impl Options {
         }
     }
 
-    fn sources(self, place: &Place, data: &Path) -> Result<Vec<Source>, Exit> {
+    fn sources(self, place: &Place) -> Result<Vec<Source>, Exit> {
         let (context_tokens, slots, threads) =
             (self.context.map(Into::into), self.slots.map(Into::into), self.threads.map(Into::into));
         if self.engine == Engine::Scripted {
@@ -263,30 +279,8 @@ impl Options {
             sources.push(Source::Demo { cache_dir, context_tokens, slots, threads, saved_bytes, device });
         }
         let hashes = || Some(place.hashes.clone());
-        let card = (self.engine == Engine::Tensorrt).then(|| self.card(data));
-        if card.is_some() && self.model.is_empty() {
-            return Err(Exit::usage("--engine tensorrt serves a model of yours", "name it with --model"));
-        }
-        if card.is_some() {
-            // A wrong answer is nobody's wish, not even by name.
-            let tested = selftest::found(data, self.precision);
-            if matches!(tested, Tested::Wrong(_)) {
-                let reason = choose(true, &tested).reason;
-                return Err(Exit::usage(reason, "--engine llama serves the model; selftest tests again"));
-            }
-        }
         for model in &self.model {
             let path = place.resolve(model)?;
-            if let Some(options) = card.clone() {
-                sources.push(Source::TensorRt {
-                    path,
-                    context_tokens,
-                    slots,
-                    hashes: hashes(),
-                    options: Box::new(options),
-                });
-                continue;
-            }
             sources.push(Source::Gguf { path, context_tokens, slots, threads, saved_bytes, hashes: hashes(), device });
         }
         for model in &self.embedding_model {
@@ -321,6 +315,7 @@ impl Checked {
             name: self.name,
             sources: self.sources,
             on_demand: self.on_demand,
+            tensorrt: self.tensorrt,
             engines: self.engines,
             polite: self.polite,
             membership,

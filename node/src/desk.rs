@@ -26,6 +26,7 @@ use crate::{
     network::Network,
     polite::{self, Pause},
     service,
+    tensorrt::choose::Decided,
 };
 
 /// Whoever asks gets this long to take the answer; one is served after the other.
@@ -87,6 +88,8 @@ pub struct ModelState {
     pub name: String,
     /// What it computes on.
     pub device: String,
+    /// Its engine, and why it is that one; empty where there was no choice.
+    pub engine: String,
     /// Answers at once.
     pub slots: u32,
     /// Of these, free.
@@ -122,6 +125,7 @@ pub(crate) struct Desk {
     status: watch::Receiver<Status>,
     pause: watch::Receiver<Option<Pause>>,
     started_at: u64,
+    decided: Vec<Decided>,
 }
 
 impl Desk {
@@ -134,10 +138,11 @@ impl Desk {
         swarm: Handle,
         status: watch::Receiver<Status>,
         pause: watch::Receiver<Option<Pause>>,
+        decided: Vec<Decided>,
     ) -> io::Result<Self> {
         let listener = listen(data, NAME)?;
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(Self { listener, swarm, status, pause, started_at })
+        Ok(Self { listener, swarm, status, pause, started_at, decided })
     }
 
     /// Answers until `cancel`.
@@ -168,7 +173,9 @@ impl Desk {
     fn state(&self) -> NodeState {
         let status = self.status.borrow().clone();
         let network = Network::of(&self.swarm.reachability().borrow(), &self.swarm.peers().borrow());
+        let engine = |name: &str| self.decided.iter().find(|decided| decided.model == name);
         let models = status.offers.into_iter().map(|offer| ModelState {
+            engine: engine(&offer.name).map(|decided| decided.engine.clone()).unwrap_or_default(),
             name: offer.name,
             device: offer.device,
             slots: offer.slots,

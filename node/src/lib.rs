@@ -90,10 +90,12 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         membership: files.as_ref().map(|files| files.membership.clone()),
         clock: Clock::default(),
     })?;
+    let (sources, decided) =
+        tensorrt::choose::settle(config.sources, config.tensorrt.as_ref(), &config.engines).await?;
     let hardware = hardware::Watcher::start()
         .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
     let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
-    let crew = polite::Crew::new(config.sources, config.engines.clone());
+    let crew = polite::Crew::new(sources, config.engines.clone());
     let (mut polite, seen_pause) = polite::Polite::new(&config.polite, crew, &hardware, &stops).await?;
     polite.begin().await?;
     let usual = polite.crew().usual().await;
@@ -119,7 +121,7 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
     let status = announce::Board::new(shown, hardware, handle.reachability(), stops.accepting.clone());
     let seen = status.subscribe();
     if let Some(data) = &config.data {
-        match desk::Desk::open(data, handle.clone(), seen.clone(), seen_pause.pause.clone()) {
+        match desk::Desk::open(data, handle.clone(), seen.clone(), seen_pause.pause.clone(), decided) {
             Ok(desk) => drop(parts.spawn(desk.run(stops.swarm.clone()).instrument(info_span!("desk")))),
             // A node that cannot be asked computes as well as any other.
             Err(error) => warn!(%error, "`starling-node status` will not find this node"),

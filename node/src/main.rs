@@ -53,6 +53,9 @@ enum Command {
     /// Build one engine, for the command that started this one.
     #[command(hide = true)]
     BuildEngine,
+    /// Test the engines of one model, for the node that started this one.
+    #[command(hide = true)]
+    TestEngine,
     /// How fast a model is on this machine.
     Bench(bench::Options),
     /// Replace this program by the newest that its gateway serves, and go back when that is of no use. The exit code is 0
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         // Windows has the service's thread begin before there is anything else.
         Command::Service(options) => as_service(options),
         Command::Update(options) => update(options),
+        Command::TestEngine => tensorrt::test_engine(),
         command => obey(command),
     }
 }
@@ -95,7 +99,11 @@ async fn obey(command: Command) -> ExitCode {
             say(program::settings::<Cli>("run").trim_end());
             Ok(())
         }
-        Command::Engine | Command::BuildEngine | Command::Service(_) | Command::Update(_) => Ok(()),
+        Command::Engine
+        | Command::BuildEngine
+        | Command::TestEngine
+        | Command::Service(_)
+        | Command::Update(_) => Ok(()),
     })
 }
 

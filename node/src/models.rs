@@ -142,7 +142,10 @@ pub async fn run(options: Options) -> Result<(), Exit> {
     let store = &place.store;
     match options.command {
         Command::Pull(options) => pull::until_stopped(&place.store, &hashes, options).await,
-        Command::List { json } => list::run(store, &hashes, if json { list::Form::Json } else { list::Form::Table }),
+        Command::List { json } => {
+            let form = if json { list::Form::Json } else { list::Form::Table };
+            list::run(store, &hashes, &crate::tensorrt::engines(&data), form)
+        }
         Command::Remove { names, yes } => remove(store, &here(store, &names)?, !yes && io::stdin().is_terminal()),
         Command::Build(options) => build::run(&data, &place, options).await,
         Command::Convert { folder, output } => convert(&folder, &output).map_err(|error| {

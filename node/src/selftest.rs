@@ -1,14 +1,13 @@
 //! `starling-node selftest`: whether an engine is right on this machine, rung by rung, and what follows from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 use starling_inference::{
     demo,
     tensorrt::{
-        Precision, VERSION,
-        choice::{Tested, choose},
+        Precision,
+        choice::judge,
         ladder::{Climb, Outcome, Rung, climb},
     },
 };
@@ -19,8 +18,14 @@ use crate::{
     tensorrt,
 };
 
-/// Longest record that is read.
-const MAX_RECORD: u64 = 64 << 10;
+/// What its owner does next, where nothing is wrong.
+const GOES_ON: &str = "starling-node models build MODEL --engine tensorrt builds an engine of a model for this card; the \
+                       next start of the node tests it once and takes it where it is right and faster (--engine auto), \
+                       or with --engine tensorrt by name. No card has run this yet in our own hands: please send the \
+                       lines above, with your card and driver (starling-node doctor), also when all is well";
+/// And where something is.
+const BROKEN: &str = "the node serves with llama.cpp meanwhile; please send the lines above with your card and driver \
+                      (starling-node doctor) and the output of the same command with STARLING_LOG=debug";
 
 /// Engines that can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,49 +77,10 @@ pub fn run(options: Options) -> Result<(), Exit> {
             failed.get_or_insert(format!("{}: {why}", rung.name));
         }
     });
-    say(format_args!("engine {}", choose(false, &tested)));
-    Found { library: VERSION.to_owned(), precision: options.precision, tested }.keep(&data);
-    note("--engine tensorrt takes TensorRT-RTX by name, where it runs and is right");
+    let (good, why) = judge(false, &tested);
+    say(format_args!("engine {}: {why}", if good { "TensorRT-RTX" } else { "llama.cpp" }));
+    note(if failed.is_some() { BROKEN } else { GOES_ON });
     failed.map_or(Ok(()), |what| Err(Exit::usage(what, "send the lines above with a report")))
-}
-
-/// What a self-test has found, for the next start of the node.
-#[derive(Serialize, Deserialize)]
-struct Found {
-    /// The version that was tested.
-    library: String,
-    precision: Precision,
-    tested: Tested,
-}
-
-impl Found {
-    fn keep(&self, data: &Path) {
-        let write = || -> std::io::Result<()> {
-            let path = record(data);
-            std::fs::create_dir_all(path.parent().unwrap_or(data))?;
-            std::fs::write(path, serde_json::to_vec_pretty(self)?)
-        };
-        if let Err(error) = write() {
-            note(&format!("what was found is not kept: {error}"));
-        }
-    }
-}
-
-fn record(data: &Path) -> PathBuf {
-    data.join("tensorrt").join("selftest.json")
-}
-
-/// What the last self-test of this library and precision has found here.
-#[must_use]
-pub fn found(data: &Path, precision: Precision) -> Tested {
-    let path = record(data);
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > MAX_RECORD) {
-        return Tested::Never;
-    }
-    let found = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Found>(&bytes).ok());
-    found
-        .filter(|found| found.library == VERSION && found.precision == precision)
-        .map_or(Tested::Never, |found| found.tested)
 }
 
 fn line(rung: &Rung) -> String {
@@ -134,17 +100,5 @@ mod tests {
     fn a_rung_is_a_line() {
         let rung = Rung { name: "library", outcome: Outcome::Failed("it is not here".into()) };
         assert_eq!(line(&rung), "library                            FAILED             it is not here");
-    }
-
-    #[test]
-    fn what_was_found_counts_for_the_same_library_and_precision() {
-        let data = tempfile::tempdir().unwrap();
-        assert_eq!(found(data.path(), Precision::Fp16), Tested::Never);
-        let tested = Tested::Wrong("off by 3".into());
-        Found { library: VERSION.into(), precision: Precision::Fp16, tested: tested.clone() }.keep(data.path());
-        assert_eq!(found(data.path(), Precision::Fp16), tested);
-        assert_eq!(found(data.path(), Precision::Int4), Tested::Never);
-        std::fs::write(record(data.path()), "{").unwrap();
-        assert_eq!(found(data.path(), Precision::Fp16), Tested::Never);
     }
 }

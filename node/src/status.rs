@@ -59,6 +59,8 @@ fn shown(state: &NodeState, now: Duration) -> String {
     }
     lines.extend(state.paused.iter().map(|pause| ("state", pause_line(pause))));
     lines.extend(state.models.iter().map(|model| ("model", model_line(model))));
+    let chosen = state.models.iter().filter(|model| !model.engine.is_empty());
+    lines.extend(chosen.map(|model| ("engine", format!("{}: {}", model.name, model.engine))));
     lines.extend(state.loadable.iter().map(|model| ("on demand", loadable_line(model))));
     lines.extend(state.network.lines());
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:12} {value}\n")).collect();
@@ -162,6 +164,7 @@ mod tests {
     fn a_node_is_shown_line_by_line() {
         let model =
             ModelState { name: "m".into(), device: "CPU".into(), slots: 2, slots_free: 1, ..ModelState::default() };
+        let model = ModelState { engine: "llama.cpp: there is no card".into(), ..model };
         let away = LoadableState { name: "big".into(), bytes: 5_000_000_000, seconds: 20, ..LoadableState::default() };
         let comes = LoadableState { name: "next".into(), loading_permille: Some(421), ..LoadableState::default() };
         let state = NodeState {
@@ -174,6 +177,7 @@ mod tests {
         let text = shown(&state, Duration::from_secs(3_720));
         assert!(text.starts_with("node         desk (), starling-node , up 1 h 02 min\n"), "{text}");
         assert!(text.contains("\nmodel        m on CPU, 1 of 2 slots free\n"), "{text}");
+        assert!(text.contains("\nengine       m: llama.cpp: there is no card\n"), "{text}");
         assert!(text.contains("\non demand    big, 5.00 GB, loads in about 20 s\n"), "{text}");
         assert!(text.contains("\non demand    next, loading: 42 %\n"), "{text}");
         assert!(text.contains("\nWARNING: look\n"), "{text}");

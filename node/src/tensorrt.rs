@@ -1,6 +1,8 @@
 //! `starling-node tensorrt`: NVIDIA's library, which each user gets from its vendor and under its licence. It is never
 //! part of what we give out.
 
+pub(crate) mod choose;
+mod trial;
 mod wheel;
 
 use std::{
@@ -15,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::models::{client::Client, confirmed, hub::Remote, pull::fetch, show};
 use wheel::Wheel;
+
+pub use self::{choose::Wish, trial::test_engine};
 
 /// The licence beside the library.
 const LICENSE: &str = "LICENSE.txt";

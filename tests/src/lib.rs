@@ -225,6 +225,7 @@ impl TestSwarm {
             engines: Apart::default(),
             on_demand: OnDemand::default(),
             polite: polite::Options::default(),
+            tensorrt: None,
             data: None,
         }
     }

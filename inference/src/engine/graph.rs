@@ -175,6 +175,11 @@ impl<C: Compute> GraphEngine<C> {
         })
     }
 
+    /// What computes.
+    pub(crate) fn compute(&self) -> &C {
+        &self.compute
+    }
+
     /// How many tokens each slot moves on, and how many of them are of prompts.
     fn shares(&mut self, plan: &Plan<'_>) -> (Vec<(SlotId, usize)>, usize) {
         let (mut shares, mut reading) = (Vec::new(), Vec::new());

@@ -10,15 +10,17 @@
 //!
 //! [`lower`] turns a neutral graph into a network of the library's, [`build`] an engine of it, for a card that need not
 //! be here; [`file`] keeps the engine with what it was built from and for, [`memory`] says beforehand whether it fits,
-//! and [`run`] computes with it. [`ladder`] tests all of that on a machine, and [`choice`] decides by it whether the
-//! engine is used at all.
+//! and [`run`] computes with it, on the streams of [`lane`]. [`ladder`] tests all of that on a machine with a small model,
+//! [`trial`] the engines of a model that is to be served, and [`choice`] decides by it whether they are used at all.
 
 mod batch;
 mod build;
 pub mod choice;
 mod cuda;
 pub mod file;
+mod kernels;
 pub mod ladder;
+mod lane;
 mod library;
 mod lower;
 pub mod memory;
@@ -27,6 +29,7 @@ mod network;
 mod open;
 mod run;
 mod stored;
+pub mod trial;
 
 use std::fmt;
 use std::str::FromStr;

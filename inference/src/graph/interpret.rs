@@ -47,16 +47,26 @@ impl Interpreter {
         slots: usize,
         context_tokens: usize,
     ) -> Result<Self, WeightError> {
-        let mut numbers = HashMap::new();
-        for weight in graph.weights() {
-            numbers.insert(weight.name.clone(), weights.read(weight)?);
+        let mut model = Self::without(graph, weights, slots, context_tokens)?;
+        for weight in model.graph.weights() {
+            model.weights.insert(weight.name.clone(), weights.read(weight)?);
         }
-        let factors = graph.rotary.factors.as_ref().and_then(|factors| numbers.get(&factors.name));
-        let angles = Angles::new(&graph.rotary, graph.cache.size, factors.map(Vec::as_slice));
+        Ok(model)
+    }
+
+    /// Without the numbers of its nodes.
+    fn without(
+        graph: Graph,
+        weights: &mut dyn Weights,
+        slots: usize,
+        context_tokens: usize,
+    ) -> Result<Self, WeightError> {
+        let factors = graph.rotary.factors.as_ref().map(|factors| weights.read(factors)).transpose()?;
+        let angles = Angles::new(&graph.rotary, graph.cache.size, factors.as_deref());
         let side = graph.cache.heads * context_tokens * graph.cache.size;
         let caches = vec![vec![0.0; 2 * graph.cache.layers * side]; slots];
         let last_use = last_uses(&graph);
-        Ok(Self { graph, weights: numbers, angles, caches, context_tokens, last_use })
+        Ok(Self { graph, weights: HashMap::new(), angles, caches, context_tokens, last_use })
     }
 
     /// What is computed.
@@ -83,6 +93,33 @@ impl Interpreter {
         let logits = pass.run();
         self.caches[slot] = cache;
         Ok(logits)
+    }
+
+    /// The logits behind each of `tokens`, with one tensor at a time in memory: slow, and for a model of any size.
+    ///
+    /// # Errors
+    /// When one of its numbers cannot be read.
+    pub fn each(graph: Graph, weights: &mut dyn Weights, tokens: &[u32]) -> Result<Vec<Vec<f32>>, WeightError> {
+        let mut model = Self::without(graph, weights, 1, tokens.len())?;
+        let (mut cache, mut values) = (model.caches.swap_remove(0), Vec::new());
+        for index in 0..model.graph.nodes().len() {
+            let op = model.graph.nodes()[index].op.clone();
+            if let Some(weight) = op.weight() {
+                model.weights.insert(weight.name.clone(), weights.read(weight)?);
+            }
+            let mut pass = Pass { model: &model, cache: &mut cache, from: 0, tokens, values };
+            let value = match &op {
+                // All rows, and not the last one alone.
+                Op::Last { input } => pass.value(*input).to_vec(),
+                op => pass.compute(op),
+            };
+            pass.values.push(value);
+            pass.forget(index);
+            values = pass.values;
+            model.weights.clear();
+        }
+        let logits = values.pop().unwrap_or_default();
+        Ok(logits.chunks_exact(model.graph.vocabulary().max(1)).map(<[f32]>::to_vec).collect())
     }
 
     /// Makes `to` hold what `from` holds.
@@ -118,14 +155,18 @@ impl Pass<'_> {
         for (index, node) in model.graph.nodes().iter().enumerate() {
             let value = self.compute(&node.op);
             self.values.push(value);
-            // What nobody reads any more.
-            for (earlier, last) in model.last_use.iter().enumerate().take(index) {
-                if *last == index {
-                    self.values[earlier] = Vec::new();
-                }
-            }
+            self.forget(index);
         }
         self.values.pop().unwrap_or_default()
+    }
+
+    /// What nobody reads any more behind this node.
+    fn forget(&mut self, index: usize) {
+        for (earlier, last) in self.model.last_use.iter().enumerate().take(index) {
+            if *last == index {
+                self.values[earlier] = Vec::new();
+            }
+        }
     }
 
     fn compute(&mut self, op: &Op) -> Vec<f32> {

@@ -160,6 +160,17 @@ impl Op {
             Self::Gated { gate: left, up: right } | Self::Add { left, right } => vec![left, right],
         }
     }
+
+    /// The tensor of the file that it reads, if any.
+    #[must_use]
+    pub fn weight(&self) -> Option<&Weight> {
+        match self {
+            Self::Embedding { table: weight, .. } | Self::Norm { scale: weight, .. } | Self::Linear { weight, .. } => {
+                Some(weight)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An operation as errors name it.

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apart;
+#[cfg(target_os = "linux")]
+mod card;
 mod continuation;
 mod described;
 mod embeddings;
@@ -20,12 +22,13 @@ mod suite;
 
 use subject::Subject;
 
-/// One test for each promise and engine.
+/// One test for each promise and engine, with an attribute.
 macro_rules! promises {
-    ($engine:ident: $($promise:ident)*) => {
+    ($attribute:tt $engine:ident: $($promise:ident)*) => {
         mod $engine {
             $(
                 #[tokio::test]
+                #$attribute
                 async fn $promise() {
                     crate::suite::$promise(crate::Subject::$engine()).await;
                 }
@@ -35,8 +38,8 @@ macro_rules! promises {
 }
 
 macro_rules! for_each_engine {
-    ($($engine:ident)*) => {
-        $(promises! { $engine:
+    ($attribute:tt $($engine:ident)*) => {
+        $(promises! { $attribute $engine:
             streams_and_ends_once
             stops_before_a_stop_string
             ends_at_max_tokens
@@ -57,4 +60,10 @@ macro_rules! for_each_engine {
     };
 }
 
-for_each_engine! { scripted_engine demo_model demo_f16_model stories_model described_model scripted_process demo_process }
+for_each_engine! { [cfg(all())]
+    scripted_engine demo_model demo_f16_model stories_model described_model scripted_process demo_process
+}
+
+// In a process that finds the card: `card` starts them.
+#[cfg(target_os = "linux")]
+for_each_engine! { [ignore = "another test starts it"] card_model }

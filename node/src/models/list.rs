@@ -6,7 +6,14 @@ use std::{
 };
 
 use serde::Serialize;
-use starling_inference::model::{Hashes, Header};
+use starling_inference::{
+    model::{Hashes, Header},
+    tensorrt::{
+        choice::{Tested, judge},
+        file::Description,
+        trial,
+    },
+};
 use starling_protocol::{
     ModelId,
     program::{Exit, say},
@@ -30,6 +37,20 @@ struct Row {
     context_tokens: Option<u64>,
     source: String,
     pulled: Option<String>,
+    /// What TensorRT-RTX has built of it.
+    engines: Vec<Built>,
+}
+
+/// An engine, as it is listed.
+#[derive(Serialize)]
+struct Built {
+    precision: String,
+    target: String,
+    slots: u32,
+    context_tokens: u32,
+    bytes: u64,
+    /// Whether it serves, and why or why not.
+    state: String,
 }
 
 /// How the list is written.
@@ -40,8 +61,11 @@ pub(crate) enum Form {
 }
 
 /// Prints the models of the store, and those that were served from where they lie.
-pub(crate) fn run(store: &Store, hashes: &Hashes, form: Form) -> Result<(), Exit> {
-    let rows = rows(store, hashes)?;
+pub(crate) fn run(store: &Store, hashes: &Hashes, engines: &Path, form: Form) -> Result<(), Exit> {
+    let mut rows = rows(store, hashes)?;
+    for row in &mut rows {
+        row.engines = built(engines, &row.sha256);
+    }
     match form {
         Form::Json => {
             say(serde_json::to_string_pretty(&rows).map_err(|error| Exit::failed(format!("the list: {error}")))?);
@@ -49,9 +73,34 @@ pub(crate) fn run(store: &Store, hashes: &Hashes, form: Form) -> Result<(), Exit
         Form::Table if rows.is_empty() => {
             show::note("no models yet; starling-node models pull hf:Qwen/Qwen3-8B-GGUF:Q5_K_M would get one");
         }
-        Form::Table => say(show::table(&table(&rows))),
+        Form::Table => {
+            say(show::table(&table(&rows)));
+            rows.iter().for_each(|row| row.engines.iter().for_each(|engine| say(line(row, engine))));
+        }
     }
     Ok(())
+}
+
+fn built(engines: &Path, sha256: &str) -> Vec<Built> {
+    let Ok(model) = sha256.parse::<ModelId>() else { return vec![] };
+    let engine = |(built, tested): (Description, Option<Tested>)| Built {
+        precision: built.precision.to_string(),
+        target: built.capability.to_string(),
+        slots: built.slots,
+        context_tokens: built.context_tokens,
+        bytes: built.bytes,
+        state: match judge(false, &tested.unwrap_or(Tested::Never)) {
+            (true, why) => format!("serves: {why}"),
+            (false, why) => why,
+        },
+    };
+    trial::built(engines, model.as_bytes()).into_iter().map(engine).collect()
+}
+
+fn line(row: &Row, engine: &Built) -> String {
+    let Built { precision, target, slots, context_tokens, bytes, state } = engine;
+    let size = show::size(*bytes);
+    format!("{}: TensorRT-RTX {precision} for {target}, {slots} x {context_tokens}, {size}: {state}", row.name)
 }
 
 fn rows(store: &Store, hashes: &Hashes) -> Result<Vec<Row>, Exit> {
@@ -81,6 +130,7 @@ impl Row {
             context_tokens: header.as_ref().and_then(Header::context_tokens),
             source,
             pulled: None,
+            engines: vec![],
             path,
         }
     }

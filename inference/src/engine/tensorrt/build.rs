@@ -11,9 +11,9 @@ use crate::model::{Hashes, ModelFile};
 
 use super::file::{self, Description};
 use super::lower::{LowerError, Sizes, lower};
-use super::memory::{SHARE, Sum, Wish, cache_rows};
+use super::memory::{self, SHARE, STREAMS, Sum, cache_rows};
 use super::network::{Network, NetworkError};
-use super::open::wanted;
+use super::open::{wanted, wish};
 use super::{Capability, Library, LibraryError, Precision};
 
 /// Of a build's thousandths those in which the network is written.
@@ -32,7 +32,7 @@ pub struct Build {
     pub context_tokens: Option<u32>,
     /// Sequences at once; `None`: 4.
     pub slots: Option<u32>,
-    /// Bytes that computing may take.
+    /// Bytes that computing may take, on all streams together.
     pub workspace: u64,
     /// Where engines lie.
     pub engines: PathBuf,
@@ -71,10 +71,9 @@ pub fn cached(order: &Build) -> Result<Option<Built>, OpenError> {
 pub fn fits(order: &Build, memory: u64) -> Result<Sum, OpenError> {
     let model = ModelFile::open(&order.model)?;
     let hyper = hyper_of(&model)?;
-    let Room { context_tokens, slots } = Room::choose(&hyper, order.context_tokens, order.slots)?;
-    let wish = Wish { precision: order.precision, slots, context_tokens, workspace: order.workspace };
-    Sum::new(&hyper, &wish)
-        .fits(memory, SHARE)
+    let room = Room::choose(&hyper, order.context_tokens, order.slots)?;
+    Sum::new(&hyper, &wish(room, order.precision, order.workspace))
+        .fits(memory::Room { memory, free: None, share: SHARE })
         .map_err(|problem| OpenError::Memory { path: order.model.clone(), problem: problem.to_string() })
 }
 
@@ -127,7 +126,7 @@ fn build_engine(
         return Err(refused(NetworkError::Stopped));
     }
     let mut built = |share: u32| step(WRITING + share * (1000 - WRITING) / 1000);
-    network.build(order.capability, order.workspace, &mut built).map_err(refused)
+    network.build(order.capability, order.workspace / STREAMS, &mut built).map_err(refused)
 }
 
 fn refused(error: NetworkError) -> OpenError {

@@ -1,9 +1,11 @@
 //! Which of two engines serves a model: TensorRT only where it was right and faster on this very machine, or where its
-//! owner asks for it by name. The reason is always told.
+//! owner asks for it by name. The reason is always told. Plain decisions; [`super::trial`] finds out.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::Precision;
 
 /// By how much it has to be faster to be worth another engine's memory and start.
 const WORTH: f64 = 1.05;
@@ -26,44 +28,116 @@ pub enum Tested {
     },
 }
 
+/// What this machine has for a model. The first thing that lacks is what is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Found {
+    /// No library, or one of no use; why.
+    NoLibrary(String),
+    /// No card, or one of no use; why.
+    NoCard(String),
+    /// No engine of this model for this card; why, with the command that builds it.
+    NotBuilt(String),
+    /// The test itself did not come to an end; why.
+    Broken(String),
+    /// What the test of each engine that was built has shown.
+    Engines(Vec<Tried>),
+}
+
+/// One engine of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// What its weights are stored as.
+    pub precision: Precision,
+    /// What it has shown.
+    pub tested: Tested,
+}
+
+/// Who serves a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// llama.cpp.
+    Llama,
+    /// TensorRT-RTX, with the engine of this precision.
+    TensorRt(Precision),
+    /// Nobody: what was asked for by name cannot be had, and nothing else was asked for.
+    Nobody,
+}
+
 /// Which engine, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Whether it is TensorRT.
-    pub tensorrt: bool,
+    /// Who serves.
+    pub engine: Engine,
     /// For the owner.
     pub reason: String,
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", if self.tensorrt { "TensorRT-RTX" } else { "llama.cpp" }, self.reason)
+        match self.engine {
+            Engine::Llama => write!(f, "llama.cpp: {}", self.reason),
+            Engine::TensorRt(precision) => write!(f, "TensorRT-RTX {precision}: {}", self.reason),
+            Engine::Nobody => f.write_str(&self.reason),
+        }
     }
 }
 
 /// Decides. `by_name` is whether the owner asked for TensorRT.
 #[must_use]
-pub fn choose(by_name: bool, tested: &Tested) -> Choice {
-    let choice = |tensorrt, reason: String| Choice { tensorrt, reason };
-    match tested {
-        // What was found wrong is never used, whoever asks: nobody wants a wrong answer.
-        Tested::Wrong(why) => choice(false, format!("TensorRT-RTX gives wrong results here: {why}")),
-        Tested::Impossible(why) => choice(false, format!("TensorRT-RTX does not run here: {why}")),
-        _ if by_name => choice(true, "it was asked for by name".into()),
-        Tested::Never => choice(
-            false,
-            "TensorRT-RTX was not tested on this machine: starling-node selftest --engine tensorrt".into(),
-        ),
-        Tested::Right { tokens_per_second, llama_tokens_per_second: Some(llama) } => {
-            let figures = format!("{tokens_per_second:.0} tokens/s against {llama:.0}");
-            if *tokens_per_second >= llama * WORTH {
-                choice(true, format!("right and faster here, {figures} of llama.cpp"))
-            } else {
-                choice(false, format!("TensorRT-RTX is right here and not faster, {figures}"))
+pub fn choose(by_name: bool, found: &Found) -> Choice {
+    let otherwise = if by_name { Engine::Nobody } else { Engine::Llama };
+    let without = |reason: String| Choice { engine: otherwise, reason };
+    match found {
+        Found::NoLibrary(why) | Found::NoCard(why) | Found::NotBuilt(why) => without(why.clone()),
+        Found::Broken(why) => without(format!("the test of TensorRT-RTX has not ended here: {why}")),
+        Found::Engines(tried) => {
+            let judged = tried.iter().map(|tried| (tried, judge(by_name, &tried.tested)));
+            let best = judged.max_by(|(left, (allowed, _)), (right, (also, _))| {
+                allowed.cmp(also).then(pace(&left.tested).total_cmp(&pace(&right.tested)))
+            });
+            match best {
+                Some((tried, (true, reason))) => Choice { engine: Engine::TensorRt(tried.precision), reason },
+                Some((_, (false, reason))) => without(reason),
+                None => without("no engine of TensorRT-RTX was built of it".into()),
             }
         }
-        Tested::Right { llama_tokens_per_second: None, .. } => {
-            choice(false, "there is no speed of llama.cpp on this card to compare with".into())
+    }
+}
+
+fn pace(tested: &Tested) -> f64 {
+    match tested {
+        Tested::Right { tokens_per_second, .. } => *tokens_per_second,
+        Tested::Never | Tested::Impossible(_) | Tested::Wrong(_) => 0.0,
+    }
+}
+
+/// Whether an engine that was tested so may serve, and why or why not.
+#[must_use]
+pub fn judge(by_name: bool, tested: &Tested) -> (bool, String) {
+    match tested {
+        // What was found wrong is never used, whoever asks: nobody wants a wrong answer.
+        Tested::Wrong(why) => (false, format!("TensorRT-RTX gives wrong results here: {why}")),
+        Tested::Impossible(why) => (false, format!("TensorRT-RTX does not run here: {why}")),
+        Tested::Never => {
+            (false, "TensorRT-RTX was not tested on this machine yet: the next start of the node does that".into())
+        }
+        Tested::Right { tokens_per_second: ours, llama_tokens_per_second: Some(llama) } => {
+            let figures = format!("{ours:.0} tokens/s against {llama:.0}");
+            if *ours >= llama * WORTH {
+                (true, format!("right and faster here, {figures} of llama.cpp"))
+            } else if by_name {
+                (true, format!("it was asked for by name; it is right here and not faster, {figures} of llama.cpp"))
+            } else {
+                (false, format!("TensorRT-RTX is right here and not faster, {figures}"))
+            }
+        }
+        Tested::Right { tokens_per_second, .. } if by_name => {
+            (true, format!("it was asked for by name; it is right here, {tokens_per_second:.0} tokens/s"))
+        }
+        Tested::Right { .. } => {
+            let why = "TensorRT-RTX is right here, and this program has no llama.cpp on the card to compare its speed \
+                       with: --engine tensorrt takes it by name";
+            (false, why.into())
         }
     }
 }
@@ -72,14 +146,17 @@ pub fn choose(by_name: bool, tested: &Tested) -> Choice {
 mod tests {
     use super::*;
 
-    fn check(by_name: bool, tested: Tested, tensorrt: bool, reason: &str) {
-        let choice = choose(by_name, &tested);
-        assert_eq!(choice.tensorrt, tensorrt, "{choice}");
-        assert!(choice.reason.contains(reason), "{choice}");
+    fn check(by_name: bool, tested: Tested, allowed: bool, reason: &str) {
+        let judged = judge(by_name, &tested);
+        assert!(judged.0 == allowed && judged.1.contains(reason), "{judged:?}");
     }
 
     fn right(ours: f64, theirs: Option<f64>) -> Tested {
         Tested::Right { tokens_per_second: ours, llama_tokens_per_second: theirs }
+    }
+
+    fn wrong() -> Tested {
+        Tested::Wrong("logits are off by 3".into())
     }
 
     #[test]
@@ -87,15 +164,50 @@ mod tests {
         check(false, right(90.0, Some(70.0)), true, "90 tokens/s against 70");
         check(false, right(71.0, Some(70.0)), false, "not faster");
         check(false, right(60.0, Some(70.0)), false, "not faster");
-        check(false, right(90.0, None), false, "no speed of llama.cpp");
-        check(false, Tested::Never, false, "selftest --engine tensorrt");
+        check(false, right(90.0, None), false, "--engine tensorrt takes it by name");
+        check(false, Tested::Never, false, "the next start");
     }
 
     #[test]
     fn who_asks_by_name_gets_it_unless_it_is_wrong() {
         check(true, right(60.0, Some(70.0)), true, "by name");
-        check(true, Tested::Never, true, "by name");
-        check(true, Tested::Wrong("logits are off by 3".into()), false, "off by 3");
+        check(true, right(60.0, None), true, "by name");
+        check(true, wrong(), false, "off by 3");
         check(true, Tested::Impossible("there is no NVIDIA driver".into()), false, "no NVIDIA driver");
+    }
+
+    fn engines(tried: &[(Precision, Tested)]) -> Found {
+        let tried = tried.iter().map(|(precision, tested)| Tried { precision: *precision, tested: tested.clone() });
+        Found::Engines(tried.collect())
+    }
+
+    #[test]
+    fn the_fastest_of_several_engines_serves() {
+        let (slow, fast) = (right(80.0, Some(70.0)), right(120.0, Some(70.0)));
+        let both = [(Precision::Fp16, slow.clone()), (Precision::Int4, fast)];
+        assert_eq!(choose(false, &engines(&both)).engine, Engine::TensorRt(Precision::Int4));
+        // What is wrong is not worth its speed.
+        let other = [(Precision::Int4, wrong()), (Precision::Fp16, slow)];
+        assert_eq!(choose(false, &engines(&other)).engine, Engine::TensorRt(Precision::Fp16));
+        let none = choose(false, &engines(&[(Precision::Int4, wrong()), (Precision::Fp16, right(60.0, Some(70.0)))]));
+        assert_eq!(none.to_string(), "llama.cpp: TensorRT-RTX is right here and not faster, 60 tokens/s against 70");
+    }
+
+    #[test]
+    fn nobody_gets_another_engine_than_was_asked_for_by_name() {
+        let lacks = [
+            Found::NoLibrary("TensorRT-RTX is not installed".into()),
+            Found::NoCard("there is no NVIDIA driver on this machine".into()),
+            Found::NotBuilt("there is no engine for this card".into()),
+            Found::Broken("it took more than 600 s".into()),
+            engines(&[(Precision::Fp16, wrong())]),
+            engines(&[(Precision::Fp16, Tested::Impossible("it is too large".into()))]),
+            engines(&[]),
+        ];
+        for lack in lacks {
+            let (by_name, by_itself) = (choose(true, &lack), choose(false, &lack));
+            assert_eq!((by_name.engine, by_itself.engine), (Engine::Nobody, Engine::Llama), "{lack:?}");
+            assert!(!by_name.reason.is_empty() && by_name.reason == by_itself.reason, "{by_name}");
+        }
     }
 }

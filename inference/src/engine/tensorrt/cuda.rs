@@ -1,21 +1,48 @@
 //! A card: its memory within a budget, and its streams. The driver's library is loaded when it is asked for, so that a
 //! machine without one is no special case.
 
+use std::fmt;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr, DriverError};
 
 use super::Capability;
 
+/// The CUDA that the library was made with, as drivers count: 13.0. A driver lacks functions of newer ones.
+const LEAST_CUDA: i32 = 13_000;
+
+/// A version of CUDA, as people write it.
+struct Cuda(i32);
+
+impl fmt::Display for Cuda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0 / 1000, self.0 % 1000 / 10)
+    }
+}
+
 /// Why there is no card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoCard {
     #[error("there is no NVIDIA driver on this machine")]
     NoDriver,
+    #[error("the NVIDIA driver is for CUDA {} and has to be for {} or newer", Cuda(*.0), Cuda(LEAST_CUDA))]
+    Old(i32),
     #[error("the NVIDIA driver gives no card: {0}")]
     NoDevice(String),
     #[error("{0}")]
     Unsuitable(String),
+}
+
+impl NoCard {
+    /// The next step for the person who reads it.
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            Self::NoDriver => "with an NVIDIA card in it, install NVIDIA's driver (580 or newer)",
+            Self::Old(_) => "update NVIDIA's driver to 580 or newer",
+            Self::NoDevice(_) => "look whether nvidia-smi shows the card, and start the machine again",
+            Self::Unsuitable(_) => "llama.cpp serves every model on this card",
+        }
+    }
 }
 
 /// What goes wrong on a card.
@@ -40,6 +67,8 @@ pub(super) struct Card {
     pub(super) capability: Capability,
     /// Bytes of its memory.
     pub(super) memory: u64,
+    /// The CUDA that its driver is for.
+    pub(super) cuda: String,
     /// Bytes that may still be taken.
     left: u64,
 }
@@ -54,6 +83,10 @@ impl Card {
             return Err(NoCard::NoDriver);
         }
         let no_device = |error: DriverError| NoCard::NoDevice(error.to_string());
+        let cuda = driver_version().map_err(no_device)?;
+        if cuda < LEAST_CUDA {
+            return Err(NoCard::Old(cuda));
+        }
         let context = CudaContext::new(0).map_err(no_device)?;
         let (major, minor) = context.compute_capability().map_err(no_device)?;
         let number = |part: i32| u32::try_from(part).unwrap_or_default();
@@ -65,7 +98,12 @@ impl Card {
         unsafe {
             context.disable_event_tracking();
         }
-        Ok(Self { context, name, capability, memory, left: 0 })
+        Ok(Self { context, name, capability, memory, cuda: Cuda(cuda).to_string(), left: 0 })
+    }
+
+    /// Bytes of its memory that nobody has taken.
+    pub(super) fn free(&self) -> Result<u64, CardError> {
+        Ok(self.context.mem_get_info()?.0 as u64)
     }
 
     /// From now on so many bytes may be taken.
@@ -79,6 +117,11 @@ impl Card {
         Ok(())
     }
 
+    /// Gives back bytes that were counted.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.left = self.left.saturating_add(bytes);
+    }
+
     pub(super) fn stream(&self) -> Result<Arc<CudaStream>, CardError> {
         Ok(self.context.new_stream()?)
     }
@@ -88,6 +131,18 @@ impl Card {
         self.claim(bytes as u64)?;
         Ok(Memory { bytes: stream.alloc_zeros::<u8>(bytes.max(1))? })
     }
+}
+
+/// The CUDA that the driver is for, which has been loaded.
+fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: it writes one number, and needs nothing to have been initialised.
+    #[expect(unsafe_code, reason = "a function of the driver's that cudarc has no other way to")]
+    unsafe {
+        cudarc::driver::sys::cuDriverGetVersion(&raw mut version)
+    }
+    .result()?;
+    Ok(version)
 }
 
 /// Memory of a card. It stays where it is.
@@ -101,7 +156,13 @@ impl Memory {
         self.bytes.device_ptr(stream).0
     }
 
-    /// Copies `from` to its beginning, in the order of `stream`.
+    /// Bytes of it.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Copies `from` to its beginning, in the order of `stream`. The driver may read `from` at any time until whoever
+    /// calls has waited for the stream: it stays where it is so long.
     pub(super) fn write(&mut self, stream: &Arc<CudaStream>, from: &[u8]) -> Result<(), CardError> {
         let mut part = self.bytes.slice_mut(..from.len());
         Ok(stream.memcpy_htod(from, &mut part)?)

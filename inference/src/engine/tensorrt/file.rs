@@ -14,10 +14,12 @@ use sha2::{Digest, Sha256};
 use super::{Capability, Precision, VERSION};
 
 const MAGIC: [u8; 8] = *b"STARLTRT";
-const LAYOUT: u32 = 1;
+/// Of this file and of what is in it: the first one's caches had rows in eights.
+const LAYOUT: u32 = 2;
 /// Bytes before the description.
 const PREFIX: u64 = 16;
-const CHECKSUM: u64 = 32;
+/// Bytes of the checksum at the end.
+pub(super) const CHECKSUM: u64 = 32;
 /// Longest description; it has some 400 bytes.
 const MAX_DESCRIPTION: u32 = 16 << 10;
 /// Largest engine: far beyond any card's memory.
@@ -120,6 +122,15 @@ fn put(folder: &Path, path: &Path, description: &Description, engine: &[u8]) -> 
 /// Says what is wrong with the file.
 pub fn read(path: &Path, wanted: &Description) -> Result<Vec<u8>, FileError> {
     take(path, wanted).map_err(|problem| FileError { path: path.to_owned(), problem })
+}
+
+/// What an engine says that it is; its checksum is not looked at.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub fn description(path: &Path) -> Result<Description, FileError> {
+    let read = || -> Result<Description, Problem> { Ok(describe(&mut std::fs::File::open(path)?)?.0) };
+    read().map_err(|problem| FileError { path: path.to_owned(), problem })
 }
 
 fn take(path: &Path, wanted: &Description) -> Result<Vec<u8>, Problem> {
@@ -256,7 +267,7 @@ mod tests {
         refused(|bytes| bytes.truncate(3000), "bytes and should have");
         refused(|bytes| bytes.push(0), "bytes and should have");
         refused(|bytes| bytes[0] ^= 1, "no engine of Starling's");
-        refused(|bytes| bytes[8] = 2, "built for layout 2, and 1 is wanted");
+        refused(|bytes| bytes[8] = 1, "built for layout 1, and 2 is wanted");
         refused(|bytes| bytes[15] = 0xff, "its description has");
         refused(|bytes| bytes[17] = b'x', "cannot be read");
         // Every other bit of it is under the checksum, also those of the description.

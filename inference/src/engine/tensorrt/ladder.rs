@@ -4,26 +4,26 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::engine::Engine;
-use crate::engine::graph::{GraphEngine, Room, hyper_of};
-use crate::engine::llama::{Llama, Options as LlamaOptions};
+use crate::Progress;
+use crate::engine::graph::{Compute, GraphEngine, Room, hyper_of};
 use crate::graph::interpret::Interpreter;
 use crate::graph::weights::{GgufWeights, graph_of};
 use crate::model::ModelFile;
-use crate::{DeviceChoice, Progress};
 
 use super::batch::Frame;
 use super::choice::Tested;
 use super::cuda::Card;
 use super::file;
+use super::kernels::Begin;
 use super::memory::{SHARE, WORKSPACE};
 use super::open::{Options, open, wanted};
-use super::run::Running;
+use super::run::{Opening, Running};
 use super::stored::Rounded;
+use super::trial::llama_pace;
 use super::{Build, Capability, Library, Precision, build};
-use measure::{allowed, compare, pace};
+use measure::{Asked, allowed, compare, pace, prompt};
 
-mod measure;
+pub(super) mod measure;
 
 /// Slots of the test.
 const SLOTS: u32 = 2;
@@ -84,7 +84,7 @@ pub fn climb(order: &Climb, tell: &mut dyn FnMut(Rung)) -> Tested {
     match Library::load(&order.library) {
         Ok(_) => told(LIBRARY, Outcome::Ok(format!("TensorRT-RTX {}", super::VERSION))),
         Err(error) => {
-            told(LIBRARY, Outcome::Failed(format!("{error}; {}", error.hint())));
+            told(LIBRARY, Outcome::Failed(format!("{error}; next: {}", error.hint())));
             return rest(BUILDS[0].0, "there is no library", &mut told);
         }
     }
@@ -94,11 +94,12 @@ pub fn climb(order: &Climb, tell: &mut dyn FnMut(Rung)) -> Tested {
     let card = match Card::open() {
         Ok(card) => card,
         Err(why) => {
-            told(CARD, Outcome::Impossible(why.to_string()));
+            told(CARD, Outcome::Impossible(format!("{why}; next: {}", why.hint())));
             return rest(OWN, &why.to_string(), &mut told);
         }
     };
-    told(CARD, Outcome::Ok(format!("{}, {}, {} MB", card.name, card.capability, card.memory / 1_000_000)));
+    let (megabytes, cuda) = (card.memory / 1_000_000, &card.cuda);
+    told(CARD, Outcome::Ok(format!("{}, {}, {megabytes} MB, driver for CUDA {cuda}", card.name, card.capability)));
     let own = built(order, order.precision, card.capability);
     told(OWN, made(&own));
     if let Err(why) = own {
@@ -128,8 +129,15 @@ fn measured(order: &Climb, told: &mut dyn FnMut(&'static str, Outcome)) -> Teste
             return Tested::Impossible(why);
         }
     };
-    let kept = format!("start {:.1} s, then {:.1} s", cold.as_secs_f64(), began.elapsed().as_secs_f64());
-    told(AGAIN, Outcome::Ok(kept));
+    let seconds = format!("start {:.1} s, then {:.1} s", cold.as_secs_f64(), began.elapsed().as_secs_f64());
+    told(
+        AGAIN,
+        match &engine.compute().kernels().begin {
+            Begin::Kept(bytes) => Outcome::Ok(format!("{seconds} with {:.1} MB of them", *bytes as f64 / 1e6)),
+            Begin::Anew => Outcome::Failed(format!("{seconds}; the library gave none to keep")),
+            Begin::Useless(why) => Outcome::Failed(format!("{seconds}; {why}")),
+        },
+    );
     let ours = match pace(&mut engine) {
         Ok(ours) => ours,
         Err(why) => {
@@ -137,7 +145,7 @@ fn measured(order: &Climb, told: &mut dyn FnMut(&'static str, Outcome)) -> Teste
             return Tested::Impossible(why);
         }
     };
-    let llama = llama_pace(&order.model);
+    let llama = llama_pace(&order.model, Room { context_tokens: CONTEXT, slots: SLOTS });
     told(
         SPEED,
         Outcome::Ok(match &llama {
@@ -175,7 +183,7 @@ fn built(order: &Climb, precision: Precision, capability: Capability) -> Result<
 
 /// Prefill, then token by token, in two slots of different lengths, against the interpreter with the very numbers that
 /// the engine has: what is off is not what fewer bits cost.
-fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
+fn numbers(order: &Climb, card: Card) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let model = ModelFile::open(&order.model).map_err(|error| told(&error))?;
     let hyper = hyper_of(&model).map_err(|error| told(&error))?;
@@ -185,13 +193,19 @@ fn numbers(order: &Climb, mut card: Card) -> Result<String, String> {
     let wanted = wanted(&model, room, (order.precision, card.capability), None).map_err(|error| told(&error))?;
     let engine = file::read(&order.engines.join(wanted.file_name()), &wanted).map_err(|error| told(&error))?;
     let library = Library::load(&order.library).map_err(|error| told(&error))?;
-    card.allow(card.memory / 100 * SHARE);
     let frame = Frame::new(graph.cache, graph.vocabulary(), &wanted);
-    let mut running = Running::new(library, card, frame, (&engine, &[])).map_err(|error| told(&error))?;
+    let opening = Opening { library, card, frame, engine: &engine, share: SHARE, kernels: None };
+    let mut running = Running::new(opening).map_err(|error| told(&error))?;
     let mut rounded = Rounded { weights: &mut weights, precision: order.precision };
     let mut reference =
         Interpreter::new(graph, &mut rounded, SLOTS as usize, CONTEXT as usize).map_err(|error| told(&error))?;
-    compare(&mut running, &mut reference, hyper.vocabulary, allowed(order.precision))
+    let tokens = prompt(hyper.vocabulary);
+    let asked = Asked { tokens: &tokens, slots: SLOTS as usize, allowed: allowed(order.precision) };
+    compare(&mut running, &asked, &mut |pieces| {
+        let mut logits = Vec::new();
+        reference.compute(pieces, &mut logits).map_err(|error| error.to_string())?;
+        Ok(logits)
+    })
 }
 
 fn answering(order: &Climb) -> Result<GraphEngine<Running>, String> {
@@ -204,16 +218,6 @@ fn answering(order: &Climb) -> Result<GraphEngine<Running>, String> {
     };
     let room = (Some(CONTEXT), Some(SLOTS));
     open(&order.model, room, &options, (None, &Progress::new())).map_err(|error| error.to_string())
-}
-
-fn llama_pace(model: &Path) -> Result<f64, String> {
-    let options = LlamaOptions { context_tokens: Some(CONTEXT), slots: Some(SLOTS), ..LlamaOptions::default() };
-    let options = LlamaOptions { device: DeviceChoice::Auto, ..options };
-    let mut engine = Llama::open(model, options, None, &Progress::new()).map_err(|error| error.to_string())?;
-    if engine.info().device.starts_with("CPU") {
-        return Err("this program has no CUDA backend, or it finds no card".to_owned());
-    }
-    pace(&mut engine)
 }
 
 #[cfg(test)]

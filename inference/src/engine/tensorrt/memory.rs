@@ -10,14 +10,16 @@ use super::Precision;
 
 /// Of a card's memory that an engine may take, in hundredths: the rest is for the screen and whatever else is open.
 pub const SHARE: u64 = 85;
-/// What the library may take while it computes, where nobody says otherwise.
+/// What the library may take as scratch while it computes, on all streams together, where nobody says otherwise.
 pub const WORKSPACE: u64 = 2 << 30;
+/// Streams that compute at once, each in memory of its own: running answers, and prompts.
+pub const STREAMS: u64 = 2;
 /// Inputs that share a scale, at the worst.
 const LEAST_BLOCK: u64 = 32;
 /// Bytes of a number in caches and of one that is not quantised.
 const WIDE: u64 = 2;
 /// The driver's own, for each process that uses a card.
-const CONTEXT: u64 = 300 << 20;
+pub(super) const CONTEXT: u64 = 300 << 20;
 
 /// What an engine needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,10 @@ pub struct Sum {
     pub weights: u64,
     /// Keys and values of all slots.
     pub cache: u64,
-    /// What computing takes.
+    /// Scratch of all streams.
     pub workspace: u64,
+    /// What passes from layer to layer, inputs and logits, of all streams.
+    pub values: u64,
     /// The driver's own.
     pub context: u64,
 }
@@ -41,12 +45,22 @@ pub struct Wish {
     pub slots: u32,
     /// Tokens that each holds.
     pub context_tokens: u32,
-    /// What computing may take.
+    /// Tokens of a prompt that are read at once.
+    pub chunk_tokens: u32,
+    /// What computing may take, on all streams together.
     pub workspace: u64,
 }
 
+impl Wish {
+    /// Of that, what one stream may take: an engine is built with it, and runs on each of them.
+    #[must_use]
+    pub fn stream_workspace(&self) -> u64 {
+        self.workspace / STREAMS
+    }
+}
+
 impl Sum {
-    /// For a model of this shape.
+    /// For a model of this shape, before there is an engine that could be asked.
     #[must_use]
     pub fn new(hyper: &Hyper, wish: &Wish) -> Self {
         let count = |number: usize| number as u64;
@@ -59,32 +73,66 @@ impl Sum {
         // Embedding and head, which may be one or two.
         let weights = stored(matrices, wish.precision).saturating_add(table.saturating_mul(2));
         let token = 2 * count(hyper.layers) * count(hyper.kv_heads) * count(hyper.head_size) * WIDE;
-        let rows = u64::from(cache_rows(wish.context_tokens)) * u64::from(wish.slots);
-        Self { weights, cache: token.saturating_mul(rows), workspace: wish.workspace, context: CONTEXT }
+        let rows = u64::from(cache_rows(wish.context_tokens));
+        let cache = token.saturating_mul(rows * u64::from(wish.slots));
+        // One stream computes a token for each slot, the other a piece of a prompt.
+        let tokens = u64::from(wish.slots) + u64::from(wish.chunk_tokens);
+        let values = values(hyper, rows).saturating_mul(tokens);
+        let logits = 4 * count(hyper.vocabulary) * u64::from(wish.slots) * STREAMS;
+        let workspace = wish.stream_workspace().saturating_mul(STREAMS);
+        Self { weights, cache, workspace, values: values.saturating_add(logits), context: CONTEXT }
     }
 
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { weights, cache, workspace, context } = *self;
-        weights.saturating_add(cache).saturating_add(workspace).saturating_add(context)
+        let Self { weights, cache, workspace, values, context } = *self;
+        [cache, workspace, values, context].into_iter().fold(weights, u64::saturating_add)
     }
 
-    /// Whether it fits `share` hundredths of a card with `memory` bytes.
+    /// Whether it fits a card.
     ///
     /// # Errors
     /// The arithmetic.
-    pub fn fits(self, memory: u64, share: u64) -> Result<Self, TooLarge> {
-        let room = memory / 100 * share.min(SHARE);
-        if self.total() <= room { Ok(self) } else { Err(TooLarge { sum: self, memory, room }) }
+    pub fn fits(self, room: Room) -> Result<Self, TooLarge> {
+        if self.total() <= room.bytes() { Ok(self) } else { Err(TooLarge { sum: self, room }) }
     }
 }
 
-/// Rows of a slot's cache: one more than its tokens, where a row goes that is computed for nothing; in eights, so that
-/// every slot begins at a place that cards like.
+/// What may be taken of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of its memory.
+    pub memory: u64,
+    /// Of these, what nobody has taken; none: not known, as for a card that is not here.
+    pub free: Option<u64>,
+    /// Hundredths of its memory that may be taken.
+    pub share: u64,
+}
+
+impl Room {
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.memory / 100 * self.share.min(SHARE)).min(self.free.unwrap_or(u64::MAX))
+    }
+}
+
+/// Bytes that a token of a step takes between layers, on the high side: rows in 32 bits around norms, all three parts of
+/// attention and of the feed-forward part at once, and scores of each head over the whole cache.
+fn values(hyper: &Hyper, rows: u64) -> u64 {
+    let count = |number: usize| number as u64;
+    let heads = count(hyper.heads + 2 * hyper.kv_heads) * count(hyper.head_size);
+    let scores = count(hyper.heads).saturating_mul(rows).saturating_mul(4);
+    // A byte of mask for each row, too.
+    (6 * 4 * count(hyper.width) + 3 * WIDE * count(hyper.inner) + 2 * WIDE * heads).saturating_add(scores + rows)
+}
+
+/// Rows of a slot's cache: one more than its tokens, where a row goes that is computed for nothing; so many together that
+/// every slot begins at a multiple of 256 bytes, as the library demands, however small its heads are.
 #[must_use]
 pub fn cache_rows(context_tokens: u32) -> u32 {
-    context_tokens.saturating_add(1).next_multiple_of(8)
+    context_tokens.saturating_add(1).next_multiple_of(64)
 }
 
 /// Bytes of so many numbers of weights.
@@ -100,25 +148,30 @@ fn stored(numbers: u64, precision: Precision) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     sum: Sum,
-    memory: u64,
-    room: u64,
+    room: Room,
 }
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sum { weights, cache, workspace, context } = self.sum;
+        let Sum { weights, cache, workspace, values, context } = self.sum;
         write!(
             f,
-            "it needs {} ({} of weights + {} of keys and values + {} of workspace + {} of the driver's) and may take {} \
-             of the card's {}",
+            "it needs {} ({} of weights + {} of keys and values + {} of workspace for {STREAMS} streams + {} between \
+             layers + {} of the driver's) and may take {}: {} % of the card's {}",
             Bytes(self.sum.total()),
             Bytes(weights),
             Bytes(cache),
             Bytes(workspace),
+            Bytes(values),
             Bytes(context),
-            Bytes(self.room),
-            Bytes(self.memory),
-        )
+            Bytes(self.room.bytes()),
+            self.room.share.min(SHARE),
+            Bytes(self.room.memory),
+        )?;
+        match self.room.free {
+            Some(free) => write!(f, ", of which {} are free", Bytes(free)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -149,7 +202,11 @@ mod tests {
     const CARD: u64 = 12 << 30;
 
     fn wish(precision: Precision, slots: u32, context_tokens: u32) -> Wish {
-        Wish { precision, slots, context_tokens, workspace: WORKSPACE }
+        Wish { precision, slots, context_tokens, chunk_tokens: 512, workspace: WORKSPACE }
+    }
+
+    fn room(memory: u64, share: u64) -> Room {
+        Room { memory, free: None, share }
     }
 
     #[test]
@@ -158,29 +215,57 @@ mod tests {
         let four = sum(Precision::Int4);
         // 6.95 billion numbers in matrices: half a byte and a scale; embedding and head in two bytes each.
         assert!((6_200_000_000..6_500_000_000).contains(&four.weights), "{}", four.weights);
-        assert_eq!(four.cache, 2 * 36 * 8 * 128 * 2 * 4 * 4104);
-        let text = four.fits(CARD, SHARE).unwrap_err().to_string();
-        assert!(text.starts_with("it needs 11.3 GB (6.4 GB of weights + 2.4 GB of keys and values"), "{text}");
-        assert!(text.ends_with("and may take 11.0 GB of the card's 12.9 GB"), "{text}");
-        Sum::new(&large(), &wish(Precision::Int4, 2, 4096)).fits(CARD, SHARE).unwrap();
+        assert_eq!(four.cache, 2 * 36 * 8 * 128 * 2 * 4 * 4160);
+        let text = four.fits(room(CARD, SHARE)).unwrap_err().to_string();
+        assert!(text.starts_with("it needs 11.7 GB (6.4 GB of weights + 2.5 GB of keys and values + 2.1 GB of"), "{text}");
+        assert!(text.ends_with("and may take 11.0 GB: 85 % of the card's 12.9 GB"), "{text}");
+        Sum::new(&large(), &wish(Precision::Int4, 2, 4096)).fits(room(CARD, SHARE)).unwrap();
         for precision in [Precision::Fp16, Precision::Int8, Precision::Fp8] {
-            assert!(sum(precision).fits(CARD, SHARE).is_err(), "{precision}");
+            assert!(sum(precision).fits(room(CARD, SHARE)).is_err(), "{precision}");
         }
-        sum(Precision::Fp16).fits(4 * CARD, SHARE).unwrap();
+        sum(Precision::Fp16).fits(room(4 * CARD, SHARE)).unwrap();
+    }
+
+    #[test]
+    fn two_streams_take_what_the_sum_counts() {
+        let wish = wish(Precision::Int4, 4, 4096);
+        let sum = Sum::new(&large(), &wish);
+        // An engine is built with one stream's part of it, and runs on both.
+        assert_eq!((wish.stream_workspace(), sum.workspace), (1 << 30, WORKSPACE));
+        assert_eq!(sum.total(), sum.weights + sum.cache + sum.workspace + sum.values + sum.context);
+        // A token of 8B takes 0.7 MB over 4,096 rows, of which 0.5 are scores; logits of four slots on both streams.
+        let token = 24 * 4096 + 6 * 12288 + 4 * 48 * 128 + 4 * 32 * 4160 + 4160;
+        assert_eq!(sum.values, 516 * token + 8 * 4 * 151_936);
+        // An odd number of bytes is not rounded up behind anybody's back.
+        let odd = Wish { workspace: 3, ..wish };
+        assert_eq!(Sum::new(&large(), &odd).workspace, 2);
+    }
+
+    #[test]
+    fn what_others_have_taken_is_not_there() {
+        let sum = Sum::new(&large(), &wish(Precision::Int4, 2, 4096));
+        let with = |free| sum.fits(Room { free: Some(free), ..room(CARD, SHARE) });
+        with(CARD).unwrap();
+        let text = with(9_000_000_000).unwrap_err().to_string();
+        let end = "and may take 9.0 GB: 85 % of the card's 12.9 GB, of which 9.0 GB are free";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]
     fn nobody_gets_more_than_the_share_and_nothing_overflows() {
         let four = Sum::new(&large(), &wish(Precision::Int4, 2, 4096));
-        assert!(four.fits(CARD, 100).is_ok() && four.fits(CARD, 50).is_err());
-        assert!(four.fits(four.total(), 100).is_err());
+        assert!(four.fits(room(CARD, 100)).is_ok() && four.fits(room(CARD, 50)).is_err());
+        assert!(four.fits(room(four.total(), 100)).is_err());
         let most = 1 << 20;
         let lying = Hyper { layers: most, width: most, inner: most, heads: most, kv_heads: most, ..large() };
-        assert!(Sum::new(&lying, &wish(Precision::Fp16, u32::MAX, u32::MAX - 8)).fits(CARD, SHARE).is_err());
+        let wish = Wish { chunk_tokens: u32::MAX, ..wish(Precision::Fp16, u32::MAX, u32::MAX - 64) };
+        assert!(Sum::new(&lying, &wish).fits(room(CARD, SHARE)).is_err());
     }
 
     #[test]
-    fn a_cache_has_a_row_to_spare() {
-        assert_eq!([1, 7, 8, 4096].map(cache_rows), [8, 8, 16, 4104]);
+    fn a_cache_has_a_row_to_spare_and_slots_begin_where_the_library_wants_them() {
+        assert_eq!([1, 63, 64, 4096].map(cache_rows), [64, 64, 128, 4160]);
+        // The smallest head there can be: two numbers of two bytes.
+        assert!([1, 100, 4096].map(cache_rows).iter().all(|rows| (rows * 2 * 2).is_multiple_of(256)));
     }
 }

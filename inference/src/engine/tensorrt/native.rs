@@ -111,13 +111,24 @@ unsafe extern "C" {
     pub(super) fn starling_trt_validity(runtime: Object, bytes: *const c_void, size: i64, why: *mut u64) -> i32;
     pub(super) fn starling_trt_engine_new(runtime: Object, bytes: *const c_void, size: u64) -> Object;
     pub(super) fn starling_trt_engine_free(engine: Object);
-    pub(super) fn starling_trt_config_new(engine: Object, graphs: bool) -> Object;
+    pub(super) fn starling_trt_tensors(engine: Object) -> i32;
+    pub(super) fn starling_trt_tensor_name(engine: Object, index: i32) -> *const c_char;
+    pub(super) fn starling_trt_tensor_is(
+        engine: Object,
+        name: *const c_char,
+        kind: i32,
+        count: i32,
+        lengths: *const i64,
+    ) -> bool;
+    pub(super) fn starling_trt_config_new(engine: Object, steady: bool) -> Object;
     pub(super) fn starling_trt_config_free(config: Object);
-    pub(super) fn starling_trt_cache_new(config: Object, bytes: *const c_void, size: u64) -> Object;
+    pub(super) fn starling_trt_cache_new(config: Object) -> Object;
+    pub(super) fn starling_trt_cache_load(cache: Object, bytes: *const c_void, size: u64) -> bool;
     pub(super) fn starling_trt_cache_free(cache: Object);
     pub(super) fn starling_trt_cache_use(config: Object, cache: Object) -> bool;
     pub(super) fn starling_trt_cache_bytes_new(cache: Object) -> Object;
-    pub(super) fn starling_trt_memory_needed(engine: Object) -> i64;
+    pub(super) fn starling_trt_memory_most(engine: Object) -> i64;
+    pub(super) fn starling_trt_memory_now(context: Object) -> u64;
     pub(super) fn starling_trt_context_new(engine: Object, config: Object) -> Object;
     pub(super) fn starling_trt_context_free(context: Object);
     pub(super) fn starling_trt_context_memory(context: Object, address: u64, size: i64);

@@ -5,22 +5,22 @@
 //! another, one after the other, so that both keep the card busy. A slot in the middle of a batch that has nothing to
 //! do computes a token for nothing, into a row behind all others where nobody reads; so the two
 //! streams never touch the same rows. Steps of one token are replayed as CUDA graphs by the library itself.
+//!
+//! Everything that was given to the card has been waited for when a step ends, also when it fails, so that streams need
+//! not wait for each other and memory can go at any time between two steps.
 #![expect(unsafe_code, reason = "a library of C++ behind a shim of C")]
 
-use std::ffi::{CString, c_void};
-use std::sync::Arc;
-
-use cudarc::driver::CudaStream;
+use std::ffi::{CStr, CString, c_void};
 
 use crate::engine::graph::{Compute, Piece};
 use crate::engine::{EngineError, SlotId};
-use crate::graph::Side;
 
-use super::batch::{Batch, Frame, LOGIT};
+use super::batch::{Batch, Frame};
 use super::cuda::{Card, CardError, Memory};
-use super::lower::{LOGITS, cache_name};
+use super::kernels::Kernels;
+use super::lane::{Lane, LaneError, Road};
+use super::memory::{CONTEXT, Room, Sum, TooLarge};
 use super::native::{self, Owned};
-use super::network::bytes_of;
 use super::{Library, LibraryError};
 
 /// `nvinfer1::EngineValidity::kINVALID`.
@@ -33,8 +33,12 @@ pub(super) enum RunError {
     Library(#[from] LibraryError),
     #[error(transparent)]
     Card(#[from] CardError),
+    #[error("{0}")]
+    TooLarge(Box<TooLarge>),
     #[error("TensorRT-RTX refuses {what}: {said}")]
     Refused { what: &'static str, said: String },
+    #[error("the engine is not what its description says: {0}")]
+    Other(String),
 }
 
 /// An engine on a card.
@@ -42,79 +46,82 @@ pub(crate) struct Running {
     // In this order: what was made of an object goes before it, and memory behind what uses it.
     answering: Lane,
     reading: Lane,
-    compiled: Owned,
+    kernels: Kernels,
     _engine: Owned,
     _runtime: Owned,
     caches: Vec<Memory>,
     card: Card,
     frame: Frame,
+    /// What a stream takes at the most.
+    most: u64,
+    sum: Sum,
     /// What all of them are from.
-    _library: Library,
+    library: Library,
+}
+
+/// What an engine is opened with.
+pub(super) struct Opening<'a> {
+    pub(super) library: Library,
+    pub(super) card: Card,
+    pub(super) frame: Frame,
+    pub(super) engine: &'a [u8],
+    /// Hundredths of the card's memory that may be taken.
+    pub(super) share: u64,
+    /// Where compiled kernels are kept, if anywhere.
+    pub(super) kernels: Option<std::path::PathBuf>,
 }
 
 impl Running {
-    /// Loads the bytes of an engine. `compiled` are kernels of an earlier run, or nothing.
-    pub(super) fn new(
-        library: Library,
-        mut card: Card,
-        frame: Frame,
-        (engine, compiled): (&[u8], &[u8]),
-    ) -> Result<Self, RunError> {
-        card.claim(engine.len() as u64)?;
-        let refused = |what| RunError::Refused { what, said: library.said() };
+    /// Loads an engine and takes the memory that it needs, once it is known to be there.
+    pub(super) fn new(opening: Opening<'_>) -> Result<Self, RunError> {
+        let Opening { library, mut card, frame, engine: bytes, share, kernels } = opening;
+        let room = Room { memory: card.memory, free: Some(card.free()?), share };
         let runtime = library.runtime()?;
-        let pointer = engine.as_ptr().cast::<c_void>();
-        let mut why = 0;
-        // SAFETY: the bytes are as many as is said, and only read.
-        let validity =
-            unsafe { native::starling_trt_validity(runtime.get(), pointer, engine.len() as i64, &raw mut why) };
-        if validity == INVALID {
-            let said = format!("the library says that it is none for this card and driver (mask {why:#x})");
-            return Err(RunError::Refused { what: "the engine", said });
-        }
-        // SAFETY: the bytes are as many as is said; the library copies them.
-        let engine = unsafe {
-            let made = native::starling_trt_engine_new(runtime.get(), pointer, engine.len() as u64);
-            Owned::new(made, native::starling_trt_engine_free)
-        };
-        let engine = engine.ok_or_else(|| refused("the engine"))?;
-        let mut answering = Lane::new(&mut card, (&library, &engine), frame, true)?;
-        let mut reading = Lane::new(&mut card, (&library, &engine), frame, false)?;
-        // SAFETY: the bytes are as many as is said, and of no use to the library behind the call.
-        let compiled = unsafe {
-            let bytes = compiled.as_ptr().cast::<c_void>();
-            let made = native::starling_trt_cache_new(answering.config.get(), bytes, compiled.len() as u64);
-            Owned::new(made, native::starling_trt_cache_free)
-        };
-        let compiled = compiled.ok_or_else(|| refused("a cache of kernels"))?;
+        let engine = load(&library, &runtime, bytes)?;
+        check(&engine, &frame)?;
+        let said = |error| refusal(&library, error);
+        let answering = Road::new(&card, &engine, true).map_err(said)?;
+        let reading = Road::new(&card, &engine, false).map_err(said)?;
+        let kernels = Kernels::open(&answering.config, kernels).ok_or_else(|| said(LaneError::Refused("kernels")))?;
+        let mut answering = Lane::new(answering, &engine, kernels.cache(), &frame).map_err(said)?;
+        let mut reading = Lane::new(reading, &engine, kernels.cache(), &frame).map_err(said)?;
+        // SAFETY: the engine lives.
+        let most = unsafe { native::starling_trt_memory_most(engine.get()) };
+        let most = u64::try_from(most).unwrap_or_default();
+        let [all, longest] = largest(&frame);
+        let spaces = [
+            answering.needed(&frame, &all, most).map_err(said)?,
+            reading.needed(&frame, &longest, most).map_err(said)?,
+        ];
+        let sum = sum(&frame, bytes.len() as u64, spaces);
+        sum.fits(room).map_err(|problem| RunError::TooLarge(Box::new(problem)))?;
+        // What the driver and the library have taken themselves is not ours to take again.
+        card.allow(room.bytes().saturating_sub(sum.weights).saturating_sub(sum.context));
+        answering.settle(&mut card, &frame, spaces[0]).map_err(said)?;
+        reading.settle(&mut card, &frame, spaces[1]).map_err(said)?;
         let sides = 2 * frame.cache.layers;
-        let caches = (0..sides).map(|_| card.zeros(&answering.stream, frame.slots * frame.slot_bytes()));
+        let caches = (0..sides).map(|_| card.zeros(answering.stream(), frame.slots * frame.slot_bytes()));
         let caches = caches.collect::<Result<Vec<_>, _>>()?;
-        for lane in [&mut answering, &mut reading] {
-            lane.begin(&mut card, (&library, &engine), &compiled)?;
-        }
-        // The caches are zeros before anybody reads them.
-        answering.stream.synchronize().map_err(CardError::from)?;
-        Ok(Self {
-            answering,
-            reading,
-            compiled,
-            _engine: engine,
-            _runtime: runtime,
-            caches,
-            card,
-            frame,
-            _library: library,
-        })
+        // The caches are there, and zeros, before the other stream reads them.
+        answering.wait()?;
+        reading.wait()?;
+        let (_engine, _runtime) = (engine, runtime);
+        Ok(Self { answering, reading, kernels, _engine, _runtime, caches, card, frame, most, sum, library })
     }
 
-    /// The kernels that were compiled for this card, for the next start.
-    pub(super) fn compiled(&self) -> Vec<u8> {
-        // SAFETY: the object is the library's.
-        let bytes = unsafe {
-            Owned::new(native::starling_trt_cache_bytes_new(self.compiled.get()), native::starling_trt_memory_free)
-        };
-        bytes.map(|bytes| bytes_of(&bytes)).unwrap_or_default()
+    /// Keeps the kernels that were compiled for this card, for the next start.
+    pub(super) fn keep_kernels(&mut self) {
+        self.kernels.keep();
+    }
+
+    /// What became of the kernels of an earlier start.
+    pub(super) fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    /// Bytes of the card that it takes.
+    pub(super) fn taken(&self) -> u64 {
+        self.sum.total()
     }
 
     /// What it computes on.
@@ -122,25 +129,26 @@ impl Running {
         format!("{} (TensorRT-RTX {})", self.card.name, super::VERSION)
     }
 
-    fn run(&mut self, pieces: &[Piece<'_>], logits: &mut Vec<Vec<f32>>) -> Result<(), RunError> {
+    fn run(&mut self, pieces: &[Piece<'_>], logits: &mut Vec<Vec<f32>>) -> Result<(), LaneError> {
         let (single, long): (Vec<usize>, Vec<usize>) =
             (0..pieces.len()).partition(|&index| pieces[index].tokens.len() == 1);
-        let batch = Batch::of_single(&self.frame, single.iter().map(|&index| pieces[index]));
+        let Self { answering, reading, caches, card, frame, most, .. } = self;
+        let batch = Batch::of_single(frame, single.iter().map(|&index| pieces[index]));
         // Both streams get their work before anybody waits.
         if let Some(batch) = &batch {
-            self.answering.enqueue(&self.frame, &self.caches, batch, 0)?;
+            answering.enqueue((card, *most), frame, caches, (batch, 0))?;
         }
         for (place, &index) in long.iter().enumerate() {
-            self.reading.enqueue(&self.frame, &self.caches, &Batch::of_prompt(&self.frame, pieces[index]), place)?;
-        }
-        let mut results = vec![Vec::new(); pieces.len()];
-        if let Some(batch) = batch {
-            for &index in &single {
-                results[index] = self.answering.logits(&self.frame, pieces[index].slot - batch.first)?;
+            for batch in Batch::of_prompt(frame, pieces[index]) {
+                reading.enqueue((card, *most), frame, caches, (&batch, place))?;
             }
         }
+        let mut results = vec![Vec::new(); pieces.len()];
+        for &index in &single {
+            results[index] = answering.logits(frame, (0, pieces[index].slot))?;
+        }
         for (place, &index) in long.iter().enumerate() {
-            results[index] = self.reading.logits(&self.frame, place)?;
+            results[index] = reading.logits(frame, (place, 0))?;
         }
         logits.extend(results);
         Ok(())
@@ -154,11 +162,19 @@ impl Compute for Running {
             piece.slot < self.frame.slots
                 && (1..=self.frame.chunk).contains(&tokens)
                 && piece.from + tokens < self.frame.rows
+                && piece.tokens.iter().all(|token| (*token as usize) < self.frame.vocabulary)
         };
-        if !pieces.iter().all(fits) {
+        if !pieces.iter().all(fits) || pieces.len() > self.frame.slots {
             return Err(EngineError::died("a piece has no room in the engine"));
         }
-        self.run(pieces, logits).map_err(|error| EngineError::died(error.to_string()))
+        let computed = self.run(pieces, logits);
+        if computed.is_err() {
+            // Whatever else was given to the card.
+            let _ = self.answering.wait();
+            let _ = self.reading.wait();
+        }
+        self.kernels.step();
+        computed.map_err(|error| EngineError::died(refusal(&self.library, error).to_string()))
     }
 
     fn copy(&mut self, from: SlotId, to: SlotId) -> Result<(), EngineError> {
@@ -168,114 +184,78 @@ impl Compute for Running {
         }
         let died = |error: CardError| EngineError::died(error.to_string());
         for cache in &mut self.caches {
-            cache.copy(&self.answering.stream, (from * bytes, to * bytes), bytes).map_err(died)?;
+            cache.copy(self.answering.stream(), (from * bytes, to * bytes), bytes).map_err(died)?;
         }
         // The other stream may be the next to read it.
-        self.answering.stream.synchronize().map_err(|error| died(error.into()))
+        self.answering.wait().map_err(died)
     }
 }
 
-/// A stream with a context of the library's and the memory that it needs.
-struct Lane {
-    context: Option<Owned>,
-    config: Owned,
-    stream: Arc<CudaStream>,
-    inputs: Vec<Memory>,
-    logits: Memory,
-    workspace: Option<Memory>,
-}
-
-impl Lane {
-    fn new(
-        card: &mut Card,
-        (library, engine): (&Library, &Owned),
-        frame: Frame,
-        graphs: bool,
-    ) -> Result<Self, RunError> {
-        let stream = card.stream()?;
-        // SAFETY: the engine is the library's, and lives longer.
-        let config = unsafe {
-            Owned::new(native::starling_trt_config_new(engine.get(), graphs), native::starling_trt_config_free)
-        };
-        let config = config.ok_or_else(|| RunError::Refused { what: "a way to run", said: library.said() })?;
-        let inputs = frame.input_bytes().into_iter().map(|most| card.zeros(&stream, most));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let logits = card.zeros(&stream, frame.slots * frame.logits_bytes())?;
-        Ok(Self { context: None, config, stream, inputs, logits, workspace: None })
-    }
-
-    /// Makes the context, with kernels in common with other lanes.
-    fn begin(
-        &mut self,
-        card: &mut Card,
-        (library, engine): (&Library, &Owned),
-        compiled: &Owned,
-    ) -> Result<(), RunError> {
-        let refused = |what| RunError::Refused { what, said: library.said() };
-        // SAFETY: all objects are the library's; the context is freed before them.
-        let (context, needed) = unsafe {
-            if !native::starling_trt_cache_use(self.config.get(), compiled.get()) {
-                return Err(refused("its cache of kernels"));
-            }
-            let made = native::starling_trt_context_new(engine.get(), self.config.get());
-            let context = Owned::new(made, native::starling_trt_context_free);
-            (context, native::starling_trt_memory_needed(engine.get()))
-        };
-        let context = context.ok_or_else(|| refused("a context"))?;
-        let bytes = usize::try_from(needed).unwrap_or_default();
-        let workspace = card.zeros(&self.stream, bytes)?;
-        // SAFETY: the memory has so many bytes and lives as long as the lane.
-        unsafe {
-            native::starling_trt_context_memory(context.get(), workspace.address(&self.stream), needed);
-        }
-        (self.context, self.workspace) = (Some(context), Some(workspace));
-        Ok(())
-    }
-
-    /// Gives a batch to the card. Its logits will lie behind those of `place` sequences.
-    fn enqueue(&mut self, frame: &Frame, caches: &[Memory], batch: &Batch, place: usize) -> Result<(), RunError> {
-        let Some(context) = &self.context else { return Err(refused("to begin")) };
-        for ((name, lengths, bytes), memory) in batch.inputs().into_iter().zip(&mut self.inputs) {
-            memory.write(&self.stream, &bytes)?;
-            bind(context, name, memory.address(&self.stream), Some(&lengths))?;
-        }
-        let shape = [batch.sequences, frame.cache.heads, frame.rows, frame.cache.size].map(|length| length as i64);
-        let offset = (batch.first * frame.slot_bytes()) as u64;
-        let sides = (0..frame.cache.layers).flat_map(|layer| [(layer, Side::Keys), (layer, Side::Values)]);
-        for ((layer, side), memory) in sides.zip(caches) {
-            let (name, address) = (cache_name(layer, side), memory.address(&self.stream) + offset);
-            bind(context, &name, address, Some(&shape))?;
-            bind(context, &format!("{name}_out"), address, None)?;
-        }
-        let logits = self.logits.address(&self.stream) + (place * frame.logits_bytes()) as u64;
-        bind(context, LOGITS, logits, None)?;
-        // SAFETY: every input and output is bound to memory of its size that lives as long as the lane.
-        let enqueued = unsafe { native::starling_trt_enqueue(context.get(), self.stream.cu_stream() as usize as u64) };
-        if enqueued { Ok(()) } else { Err(refused("to compute")) }
-    }
-
-    /// Waits for the logits of the sequence at `place`.
-    fn logits(&self, frame: &Frame, place: usize) -> Result<Vec<f32>, RunError> {
-        let mut bytes = vec![0; frame.logits_bytes()];
-        self.logits.read(&self.stream, place * bytes.len(), &mut bytes)?;
-        Ok(bytes.as_chunks::<LOGIT>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+/// With the library's own words.
+fn refusal(library: &Library, error: LaneError) -> RunError {
+    match error {
+        LaneError::Card(error) => RunError::Card(error),
+        LaneError::Refused(what) => RunError::Refused { what, said: library.said() },
     }
 }
 
-/// Tells a context where something lies, and how long it is.
-fn bind(context: &Owned, name: &str, address: u64, lengths: Option<&[i64]>) -> Result<(), RunError> {
-    let text = CString::new(name).map_err(|_| refused("a name"))?;
-    // SAFETY: the context lives; names and lengths are copied.
-    let bound = unsafe {
-        lengths.is_none_or(|lengths| {
-            let count = i32::try_from(lengths.len()).unwrap_or_default();
-            native::starling_trt_shape(context.get(), text.as_ptr(), count, lengths.as_ptr())
-        }) && native::starling_trt_address(context.get(), text.as_ptr(), address)
+/// The largest batch of each stream.
+fn largest(frame: &Frame) -> [Batch; 2] {
+    let (slot, tokens) = (frame.slots.saturating_sub(1), vec![0; frame.chunk]);
+    let one = Piece { slot, from: 0, tokens: &tokens[..1] };
+    let whole = Piece { slot: 0, from: 0, tokens: &tokens };
+    let longest = Batch::of_prompt(frame, whole).into_iter().max_by_key(|batch| batch.length);
+    let all = Batch::of_single(frame, std::iter::once(one)).unwrap_or_default();
+    [all, longest.unwrap_or_default()]
+}
+
+/// What it will take, of an engine of so many bytes whose streams need so much to compute in.
+fn sum(frame: &Frame, engine: u64, spaces: [u64; 2]) -> Sum {
+    let inputs: usize = frame.input_bytes().iter().sum();
+    let values = 2 * (inputs + frame.slots * frame.logits_stride()) as u64;
+    let cache = (2 * frame.cache.layers * frame.slots * frame.slot_bytes()) as u64;
+    Sum { weights: engine, cache, workspace: spaces[0].saturating_add(spaces[1]), values, context: CONTEXT }
+}
+
+fn load(library: &Library, runtime: &Owned, bytes: &[u8]) -> Result<Owned, RunError> {
+    let (pointer, mut why) = (bytes.as_ptr().cast::<c_void>(), 0);
+    // SAFETY: the bytes are as many as is said, and only read.
+    let validity = unsafe { native::starling_trt_validity(runtime.get(), pointer, bytes.len() as i64, &raw mut why) };
+    if validity == INVALID {
+        let said = format!("the library says that it is none for this card and driver (mask {why:#x})");
+        return Err(RunError::Refused { what: "the engine", said });
+    }
+    // SAFETY: the bytes are as many as is said; the library copies them.
+    let engine = unsafe {
+        let made = native::starling_trt_engine_new(runtime.get(), pointer, bytes.len() as u64);
+        Owned::new(made, native::starling_trt_engine_free)
     };
-    if bound { Ok(()) } else { Err(refused("an input")) }
+    engine.ok_or_else(|| RunError::Refused { what: "the engine", said: library.said() })
 }
 
-/// Where the library's own words are not at hand; they are in the log.
-fn refused(what: &'static str) -> RunError {
-    RunError::Refused { what, said: "see the log at level debug".to_owned() }
+/// Whether the engine takes what it will be given. A checksum says that a file is whole, not that its description is true.
+fn check(engine: &Owned, frame: &Frame) -> Result<(), RunError> {
+    // SAFETY: the engine lives, and its names as long.
+    let names: Vec<&CStr> = unsafe {
+        let count = native::starling_trt_tensors(engine.get());
+        let names = (0..count).map(|index| native::starling_trt_tensor_name(engine.get(), index));
+        names.filter(|name| !name.is_null()).map(|name| CStr::from_ptr(name)).collect()
+    };
+    for (name, kind, lengths) in frame.takes() {
+        let here = CString::new(name.as_str()).is_ok_and(|name| {
+            let count = i32::try_from(lengths.len()).unwrap_or_default();
+            // SAFETY: the engine lives; the lengths are `count`, and the name is one of its own.
+            names.contains(&name.as_c_str())
+                && unsafe {
+                    native::starling_trt_tensor_is(engine.get(), name.as_ptr(), kind as i32, count, lengths.as_ptr())
+                }
+        });
+        if !here {
+            return Err(RunError::Other(format!("its input {name} is not {lengths:?} of {kind:?}")));
+        }
+    }
+    match frame.gives().into_iter().find(|name| !names.iter().any(|own| own.to_bytes() == name.as_bytes())) {
+        Some(name) => Err(RunError::Other(format!("it gives no {name}"))),
+        None => Ok(()),
+    }
 }

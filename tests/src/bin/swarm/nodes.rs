@@ -109,6 +109,7 @@ async fn start(options: Options, key: SwarmKey) -> Result<Node> {
         engines: Apart::default(),
         on_demand: OnDemand::default(),
         polite: starling_node::polite::Options::default(),
+        tensorrt: None,
         data: None,
     };
     let node = Box::pin(starling_node::start(config)).await;

@@ -14,40 +14,62 @@ const DECODE: usize = 5;
 const FEWER: usize = 4;
 /// Tokens over which speed is measured.
 const MEASURED: usize = 64;
+/// Layers of a model that is off by no more than what is allowed.
+const SHALLOW: f32 = 6.0;
 
 /// How far logits may be off, as a share of the largest: what sums in 16 bits cost.
-pub(super) fn allowed(precision: Precision) -> f32 {
+pub(in super::super) fn allowed(precision: Precision) -> f32 {
     match precision {
         Precision::Bf16 => 0.1,
         Precision::Fp16 | Precision::Int8 | Precision::Int4 | Precision::Fp8 => 0.03,
     }
 }
 
-/// Prefill, then token by token, in two slots of different lengths; what was seen, also where it is too much.
-pub(super) fn compare(
+/// As [`allowed`], for a model with so many layers: what each one's sums are off by adds up as a random walk does.
+pub(in super::super) fn allowed_of(precision: Precision, layers: usize) -> f32 {
+    allowed(precision) * (layers as f32 / SHALLOW).sqrt().max(1.0)
+}
+
+/// The same tokens in every test.
+pub(in super::super) fn prompt(vocabulary: usize) -> Vec<u32> {
+    (0..PREFILL + DECODE).map(|index| ((index * 37 + 5) % vocabulary) as u32).collect()
+}
+
+/// What is compared.
+pub(in super::super) struct Asked<'a> {
+    /// See [`prompt`].
+    pub(in super::super) tokens: &'a [u32],
+    /// One or two.
+    pub(in super::super) slots: usize,
+    /// How far off it may be.
+    pub(in super::super) allowed: f32,
+}
+
+/// Prefill, then token by token, in two slots of different lengths; what was seen, also where it is too much. `expected`
+/// gives the logits behind each piece.
+pub(in super::super) fn compare(
     running: &mut dyn Compute,
-    reference: &mut dyn Compute,
-    vocabulary: usize,
-    allowed: f32,
+    asked: &Asked<'_>,
+    expected: &mut dyn FnMut(&[Piece<'_>]) -> Result<Vec<Vec<f32>>, String>,
 ) -> Result<String, String> {
-    let tokens: Vec<u32> = (0..PREFILL + DECODE).map(|index| ((index * 37 + 5) % vocabulary) as u32).collect();
     let (mut worst, mut lengths) = (0.0_f32, [PREFILL, PREFILL - FEWER]);
     for step in 0..=DECODE {
         let from = |slot: usize| if step == 0 { 0 } else { lengths[slot] };
         let to = |slot: usize| if step == 0 { lengths[slot] } else { lengths[slot] + 1 };
-        let pieces = [0, 1].map(|slot| Piece { slot, from: from(slot), tokens: &tokens[from(slot)..to(slot)] });
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let piece = |slot| Piece { slot, from: from(slot), tokens: &asked.tokens[from(slot)..to(slot)] };
+        let pieces: Vec<Piece<'_>> = (0..asked.slots.min(lengths.len())).map(piece).collect();
+        let mut ours = Vec::new();
         running.compute(&pieces, &mut ours).map_err(|error| error.to_string())?;
-        reference.compute(&pieces, &mut theirs).map_err(|error| error.to_string())?;
-        for (ours, theirs) in ours.iter().zip(&theirs) {
-            worst = worst.max(off(ours, theirs));
+        for (ours, theirs) in ours.iter().zip(expected(&pieces)?) {
+            worst = worst.max(off(ours, &theirs));
         }
         if step > 0 {
             lengths = lengths.map(|length| length + 1);
         }
     }
-    let seen = format!("logits are off by {:.2} % of the largest, {:.0} % allowed", worst * 100.0, allowed * 100.0);
-    if worst <= allowed { Ok(seen) } else { Err(seen) }
+    let (off, most) = (worst * 100.0, asked.allowed * 100.0);
+    let seen = format!("logits are off by {off:.2} % of the largest, {most:.0} % allowed");
+    if worst <= asked.allowed { Ok(seen) } else { Err(seen) }
 }
 
 /// The largest difference as a share of the largest number; infinite where they cannot be compared.
@@ -60,7 +82,7 @@ fn off(ours: &[f32], theirs: &[f32]) -> f32 {
 }
 
 /// Tokens a second of one answer, behind a short prompt.
-pub(super) fn pace(engine: &mut dyn Engine) -> Result<f64, String> {
+pub(in super::super) fn pace(engine: &mut dyn Engine) -> Result<f64, String> {
     let sequence = Sequence {
         tokens: (5..5 + PREFILL as u32).collect(),
         answered: 0,
@@ -121,11 +143,26 @@ mod tests {
 
     #[test]
     fn wrong_numbers_are_seen() {
-        compare(&mut reference(), &mut reference(), 512, 0.0).unwrap();
-        compare(&mut Wrong(reference(), 0.01), &mut reference(), 512, 0.02).unwrap();
+        let tokens = prompt(512);
+        let check = |running: &mut dyn Compute, allowed: f32| {
+            let (asked, mut exact) = (Asked { tokens: &tokens, slots: 2, allowed }, reference());
+            compare(running, &asked, &mut |pieces| {
+                let mut logits = Vec::new();
+                exact.compute(pieces, &mut logits).map_err(|error| error.to_string())?;
+                Ok(logits)
+            })
+        };
+        check(&mut reference(), 0.0).unwrap();
+        check(&mut Wrong(reference(), 0.01), 0.02).unwrap();
         for wrong in [100.0, f32::NAN] {
-            let error = compare(&mut Wrong(reference(), wrong), &mut reference(), 512, 0.02).unwrap_err();
+            let error = check(&mut Wrong(reference(), wrong), 0.02).unwrap_err();
             assert!(error.contains("2 % allowed"), "{error}");
         }
+    }
+
+    #[test]
+    fn deeper_models_may_be_off_by_more() {
+        assert_eq!(allowed_of(Precision::Int4, 4), allowed(Precision::Int4));
+        assert_eq!(allowed_of(Precision::Int4, 24), 2.0 * allowed(Precision::Int4));
     }
 }
