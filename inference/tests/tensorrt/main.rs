@@ -111,3 +111,23 @@ fn without_a_card_serving_is_refused_calmly() {
     assert!(matches!(error, OpenError::Lacking { .. }), "{error}");
     assert!(["--engine llama", "models build"].iter().any(|step| error.hint().contains(step)), "{}", error.hint());
 }
+
+/// What a build costs, for `tensorrt::build::Cost`: `STARLING_MODEL` is the file, `STARLING_PRECISION` its precision.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "it needs the vendor's library and a model"]
+fn what_a_build_costs() {
+    let Some(model) = std::env::var_os("STARLING_MODEL") else { return };
+    let precision = std::env::var("STARLING_PRECISION").map_or(Precision::Int4, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let order = Build {
+        model: model.into(),
+        context_tokens: Some(4096),
+        ..order("swarm-demo-3M-f16.gguf", precision, folder.path())
+    };
+    let began = std::time::Instant::now();
+    let built = build(&order, &mut |_| true).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("{precision}: {} bytes in {:.1} s, {peak}", built.description.bytes, began.elapsed().as_secs_f64());
+}

@@ -127,7 +127,8 @@ fn nothing(wish: &Wish) -> Option<Found> {
     let engines = std::fs::read_dir(&wish.options.engines).into_iter().flatten().filter_map(Result::ok);
     let any = engines.map(|file| file.path()).any(|path| path.extension().is_some_and(|end| end == "engine"));
     // By name the card is asked too: the command that builds an engine has to name it.
-    (!any && !wish.by_name).then(|| Found::NotBuilt("no engine of TensorRT-RTX was built (starling-node models build)".into()))
+    (!any && !wish.by_name)
+        .then(|| Found::NotBuilt("no engine of TensorRT-RTX was built (starling-node models build)".into()))
 }
 
 fn named(path: &Path) -> String {

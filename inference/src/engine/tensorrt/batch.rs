@@ -212,7 +212,14 @@ mod tests {
     use super::*;
 
     fn frame() -> Frame {
-        Frame { cache: CacheShape { layers: 2, heads: 2, size: 8 }, vocabulary: 10, slots: 4, rows: 24, chunk: 16, kind: Kind::Half }
+        Frame {
+            cache: CacheShape { layers: 2, heads: 2, size: 8 },
+            vocabulary: 10,
+            slots: 4,
+            rows: 24,
+            chunk: 16,
+            kind: Kind::Half,
+        }
     }
 
     #[test]
@@ -256,7 +263,10 @@ mod tests {
                 for batch in &batches {
                     assert!(batch.length == 1 || frame.lengths().contains(&batch.length), "{batch:?}");
                     assert!(batch.places[0] as usize == next && next + batch.length <= 64, "{batch:?}");
-                    assert_eq!(batch.tokens[..batch.filled], (next - from..).map(|token| token as i32).take(batch.filled).collect::<Vec<_>>());
+                    assert_eq!(
+                        batch.tokens[..batch.filled],
+                        (next - from..).map(|token| token as i32).take(batch.filled).collect::<Vec<_>>()
+                    );
                     next += batch.filled;
                     assert_eq!(batch.lengths, [next as i32]);
                 }

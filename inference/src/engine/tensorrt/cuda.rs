@@ -138,10 +138,7 @@ fn driver_version() -> Result<i32, DriverError> {
     let mut version = 0;
     // SAFETY: it writes one number, and needs nothing to have been initialised.
     #[expect(unsafe_code, reason = "a function of the driver's that cudarc has no other way to")]
-    unsafe {
-        cudarc::driver::sys::cuDriverGetVersion(&raw mut version)
-    }
-    .result()?;
+    unsafe { cudarc::driver::sys::cuDriverGetVersion(&raw mut version) }.result()?;
     Ok(version)
 }
 

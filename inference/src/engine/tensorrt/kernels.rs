@@ -45,9 +45,8 @@ impl Kernels {
     /// With what was kept at `path`; none when the library has no place for them.
     pub(super) fn open(config: &Owned, path: Option<PathBuf>) -> Option<Self> {
         // SAFETY: the configuration is the library's, and outlives its cache here.
-        let cache = unsafe {
-            Owned::new(native::starling_trt_cache_new(config.get()), native::starling_trt_cache_free)
-        }?;
+        let cache =
+            unsafe { Owned::new(native::starling_trt_cache_new(config.get()), native::starling_trt_cache_free) }?;
         let begin = match path.as_deref().map_or(Ok(None), read) {
             Ok(None) => Begin::Anew,
             Ok(Some(bytes)) => load(&cache, &bytes),
@@ -96,9 +95,8 @@ impl Kernels {
 
 fn load(cache: &Owned, bytes: &[u8]) -> Begin {
     // SAFETY: the bytes are as many as is said, and of no use to the library behind the call.
-    let taken = unsafe {
-        native::starling_trt_cache_load(cache.get(), bytes.as_ptr().cast::<c_void>(), bytes.len() as u64)
-    };
+    let taken =
+        unsafe { native::starling_trt_cache_load(cache.get(), bytes.as_ptr().cast::<c_void>(), bytes.len() as u64) };
     if taken {
         Begin::Kept(bytes.len())
     } else {

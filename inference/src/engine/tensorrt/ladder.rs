@@ -1,7 +1,7 @@
 //! The self-test of a machine: each rung needs those below it. What it finds decides whether TensorRT is used here
 //! ([`super::choice`]), and is what the owner of a new card shows.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::Progress;
@@ -222,6 +222,8 @@ fn answering(order: &Climb) -> Result<GraphEngine<Running>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -177,9 +177,10 @@ impl Lane {
     }
 
     fn tell_shapes(&self, frame: &Frame, batch: &Batch) -> Result<(), LaneError> {
-        let told = batch.inputs().iter().all(|(name, lengths, _)| {
-            CString::new(*name).is_ok_and(|name| shape(&self.context, &name, lengths))
-        });
+        let told = batch
+            .inputs()
+            .iter()
+            .all(|(name, lengths, _)| CString::new(*name).is_ok_and(|name| shape(&self.context, &name, lengths)));
         let cache = frame.cache_shape(batch.sequences);
         if told && self.names.0.iter().all(|(name, _)| shape(&self.context, name, &cache)) {
             Ok(())
@@ -226,9 +227,9 @@ impl Drop for Lane {
 
 impl Names {
     fn new(frame: &Frame) -> Result<Self, LaneError> {
-        let names = frame.sides().map(|name| {
-            Some((CString::new(name.as_str()).ok()?, CString::new(format!("{name}_out")).ok()?))
-        });
+        let names = frame
+            .sides()
+            .map(|name| Some((CString::new(name.as_str()).ok()?, CString::new(format!("{name}_out")).ok()?)));
         names.collect::<Option<_>>().map(Self).ok_or(LaneError::Refused("a name"))
     }
 }

@@ -217,7 +217,10 @@ mod tests {
         assert!((6_200_000_000..6_500_000_000).contains(&four.weights), "{}", four.weights);
         assert_eq!(four.cache, 2 * 36 * 8 * 128 * 2 * 4 * 4160);
         let text = four.fits(room(CARD, SHARE)).unwrap_err().to_string();
-        assert!(text.starts_with("it needs 11.7 GB (6.4 GB of weights + 2.5 GB of keys and values + 2.1 GB of"), "{text}");
+        assert!(
+            text.starts_with("it needs 11.7 GB (6.4 GB of weights + 2.5 GB of keys and values + 2.1 GB of"),
+            "{text}"
+        );
         assert!(text.ends_with("and may take 11.0 GB: 85 % of the card's 12.9 GB"), "{text}");
         Sum::new(&large(), &wish(Precision::Int4, 2, 4096)).fits(room(CARD, SHARE)).unwrap();
         for precision in [Precision::Fp16, Precision::Int8, Precision::Fp8] {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::engine::graph::{GraphEngine, Room, hyper_of};
 use crate::engine::llama::{Llama, Options as LlamaOptions};
-use crate::engine::Engine;
 use crate::graph::interpret::Interpreter;
 use crate::graph::weights::{GgufWeights, graph_of};
 use crate::model::{Hashes, ModelFile};

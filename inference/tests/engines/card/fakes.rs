@@ -94,6 +94,7 @@ pub(super) fn run(names: &[&str], least: usize) {
     let output = command.output().unwrap();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{errors}");
-    let passed = said.split(" passed").next().and_then(|said| said.rsplit(' ').next()).and_then(|count| count.parse().ok());
+    let passed =
+        said.split(" passed").next().and_then(|said| said.rsplit(' ').next()).and_then(|count| count.parse().ok());
     assert!(passed.is_some_and(|passed: usize| passed >= least), "{said}");
 }

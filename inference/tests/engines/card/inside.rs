@@ -115,8 +115,7 @@ async fn prompts_and_answers_go_on_side_by_side() {
         alone.push(engine.answer(long(count)).await.tokens());
     }
     // Some have much to read while others answer; half of them go on from what another slot holds.
-    let together = futures::future::join_all((1..=8).map(|count| async move { count }));
-    for turn in together.await.chunks(4) {
+    for turn in [1, 2, 3, 4, 5, 6, 7, 8].chunks(4) {
         let answers = futures::future::join_all(turn.iter().map(|count| engine.answer(long(*count)))).await;
         for (count, answer) in turn.iter().zip(answers) {
             assert_eq!(answer.tokens(), alone[count - 1], "{count}");
@@ -158,7 +157,11 @@ async fn a_card_that_is_lost_ends_the_engine_and_nothing_else() {
         let engine = Engine::start(source.clone());
         let lost = Told::new("lost_at", Left::look().waits + after, -1);
         let answer = engine.answer(ask("Once upon a time")).await;
-        assert!(matches!(answer.failure(), Failure::EngineDied { reason } if reason.contains("ILLEGAL_ADDRESS")), "{:?}", answer.end);
+        assert!(
+            matches!(answer.failure(), Failure::EngineDied { reason } if reason.contains("ILLEGAL_ADDRESS")),
+            "{:?}",
+            answer.end
+        );
         drop(lost);
         engine.stop().await;
         let Left { live, wrongs, streams, .. } = Left::look();
@@ -217,18 +220,17 @@ fn machines_that_cannot_are_told_why() {
 fn an_engine_that_is_too_large_is_refused_before_it_takes_anything() {
     let own = tempfile::tempdir().unwrap();
     let source = built(STORIES, own.path(), SMALL, Precision::Fp16);
-    let before = Left::look().allocations;
-    // The library wants 4 MB for one shape of each stream: more than the estimate, which counts none for it.
-    let sum = 330 << 20;
+    // The driver's 300 MB, 1 for all else, and 3 that the library wants for one shape, which nobody knows before.
     let _greedy = Told::new("greedy", 1, 0);
-    let _memory = Told::new("free", sum, 8 << 30);
-    let opened = starling_inference::open(&source);
-    drop(opened);
-    let _less = Told::new("free", 316 << 20, 8 << 30);
+    let enough = Told::new("free", 306 << 20, 8 << 30);
+    drop(starling_inference::open(&source).unwrap());
+    drop(enough);
+    let before = Left::look().allocations;
+    let _less = Told::new("free", 303 << 20, 8 << 30);
     let error = refused(&source);
     assert!(matches!(error, OpenError::Memory { .. }), "{error}");
     assert!(error.to_string().contains("of workspace for 2 streams"), "{error}");
-    assert!(Left::look().allocations > before);
+    assert_eq!(Left::look().allocations, before, "it took something");
     Left::nothing();
 }
 
@@ -323,7 +325,8 @@ fn a_model_is_tried_once_and_what_was_found_is_kept() {
     assert!(listed.len() == 2 && listed.iter().all(|(_, tested)| tested.is_some()), "{listed:?}");
     // Another start has no reason to test again, and would see that it is wrong now.
     let wrong = Told::new("wrong", 50, 0);
-    assert_eq!(look(None), Found::Engines(tried));
+    let Found::Engines(again) = look(None) else { panic!("there is none") };
+    assert!(again.iter().all(|tried| matches!(tried.tested, Tested::Right { .. })), "{again:?}");
     let newer = Trial { driver: "581.0".into(), ..trial(Some(Precision::Fp16)) };
     let Ok(Found::Engines(tried)) = try_out(&newer, &mut |_| ()) else { panic!("there is none") };
     assert!(tried.len() == 1 && matches!(tried[0].tested, Tested::Wrong(_)), "{tried:?}");
