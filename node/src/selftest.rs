@@ -56,7 +56,8 @@ pub struct Options {
 /// # Errors
 /// When a rung that this machine could have reached does not hold.
 pub fn run(options: Options) -> Result<(), Exit> {
-    program::init_log("warn")?;
+    // A report needs more than a page does.
+    program::init_log(&std::env::var("STARLING_LOG").unwrap_or_else(|_| "warn".to_owned()))?;
     let Engine::Tensorrt = options.engine;
     let data = program::data_dir(options.data, "node")?;
     let place = Place::new(&data);

@@ -16,6 +16,7 @@
 mod batch;
 mod build;
 pub mod choice;
+pub mod cost;
 mod cuda;
 pub mod file;
 mod kernels;
@@ -37,7 +38,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use build::no_library;
-pub use build::{Build, Built, build, cached, fits};
+pub use build::{Build, Built, build, cached, cost, fits};
 pub use library::{FILE, Library, LibraryError};
 pub use open::Options;
 pub(crate) use open::open;

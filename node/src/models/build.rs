@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use starling_inference::tensorrt::{self, Build, Capability, Precision, memory};
+use starling_inference::tensorrt::{self, Build, Capability, Precision, cost::Cost, memory};
 use starling_protocol::program::{Exit, say};
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 use tokio::{
@@ -104,9 +104,24 @@ pub(crate) async fn run(data: &Path, place: &Place, options: Options) -> Result<
         return Ok(());
     }
     let most = options.memory_mb.map_or_else(most_memory, |megabytes| megabytes.saturating_mul(1 << 20));
+    begin(&tensorrt::cost(&order).map_err(wrong)?, most)?;
     let (path, bytes) = build(&order, most).await?;
     say(format_args!("built {}", path.display()));
     show::note(&format!("{}, {} for cards of {}", show::size(bytes), order.precision, order.capability));
+    Ok(())
+}
+
+/// Says what it will take, or why it is not begun.
+fn begin(cost: &Cost, most: u64) -> Result<(), Exit> {
+    if cost.memory() > most {
+        return Err(Exit::usage(
+            format!("building needs about {cost}, and may take {} of this machine", show::size(most)),
+            "raise --memory-mb where there is more, build it on a machine with more memory (it needs no card), or \
+             choose a smaller model",
+        ));
+    }
+    let minutes = cost.seconds.div_ceil(60);
+    show::note(&format!("this takes about {cost}, and {minutes} min on a processor with nothing else to do"));
     Ok(())
 }
 
@@ -215,5 +230,19 @@ fn tell(news: &News) {
     // Whoever does not listen any more has ended us already.
     if let Ok(line) = serde_json::to_string(news) {
         let _ = writeln!(io::stdout(), "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_more_memory_than_there_is_is_not_begun() {
+        let cost = Cost { weights: 6 << 30, largest: 5 << 30, base: 0, seconds: 200 };
+        begin(&cost, 18 << 30).unwrap();
+        let Err(Exit::Usage { what, hint }) = begin(&cost, 16 << 30) else { panic!("it has begun") };
+        assert!(what.starts_with("building needs about 19.3 GB of memory (6.4 GB of weights"), "{what}");
+        assert!(what.contains("may take 17.18 GB of this machine") && hint.contains("--memory-mb"), "{what}; {hint}");
     }
 }

@@ -172,7 +172,7 @@ mod tests {
 
     async fn check(wish: &Wish, apart: &Apart) -> Result<(Vec<Source>, Vec<Decided>), String> {
         let sources = vec![source("stories260K.gguf", DeviceChoice::Auto)];
-        settle(sources, Some(wish), apart).await.map_err(|exit| exit.to_string())
+        settle(sources, Some(wish), apart).await.map_err(|exit| format!("{exit:?}"))
     }
 
     #[tokio::test]

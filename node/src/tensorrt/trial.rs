@@ -150,7 +150,7 @@ mod tests {
         let (model, hashes) = (folder.path().join("model"), None);
         let trial =
             Trial { model, context_tokens: None, slots: None, precision: None, options, hashes, driver: String::new() };
-        within(limit, &program, &trial).await.map_err(|exit| exit.to_string())
+        within(limit, &program, &trial).await.map_err(|exit| format!("{exit:?}"))
     }
 
     const LONG: Duration = Duration::from_secs(30);
@@ -159,7 +159,7 @@ mod tests {
     async fn what_it_says_is_heard() {
         let found = Found::NoCard("there is none".into());
         let says = serde_json::to_string(&News::Found(found.clone())).unwrap();
-        let script = format!("read order; echo a word of the library; echo '\\{says}' | tail -c +2; sleep 60");
+        let script = format!("read order; echo a word of the library; echo '{says}'; exec sleep 60");
         assert_eq!(check(LONG, &script).await.unwrap(), found);
         let failed = News::Failed { what: "no such model".into(), hint: "name it".into() };
         let script = format!("read order; echo '{}'", serde_json::to_string(&failed).unwrap());
@@ -175,8 +175,8 @@ mod tests {
         assert!(why(check(LONG, "kill -SEGV $$").await).contains("has crashed"));
         assert!(why(check(LONG, "read order; exit 1").await).contains("has crashed"));
         let short = Duration::from_millis(200);
-        assert_eq!(why(check(short, "read order; sleep 60").await), "it took more than 0 s");
+        assert_eq!(why(check(short, "read order; exec sleep 60").await), "it took more than 0 s");
         // As many words as anybody likes.
-        assert!(why(check(LONG, "read order; yes").await).contains("has crashed"));
+        assert!(why(check(LONG, "read order; exec yes").await).contains("has crashed"));
     }
 }

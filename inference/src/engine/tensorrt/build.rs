@@ -9,6 +9,7 @@ use crate::engine::graph::{Room, hyper_of};
 use crate::graph::weights::{GgufWeights, graph_of};
 use crate::model::{Hashes, ModelFile};
 
+use super::cost::Cost;
 use super::file::{self, Description};
 use super::lower::{LowerError, Sizes, lower};
 use super::memory::{self, SHARE, STREAMS, Sum, cache_rows};
@@ -75,6 +76,16 @@ pub fn fits(order: &Build, memory: u64) -> Result<Sum, OpenError> {
     Sum::new(&hyper, &wish(room, order.precision, order.workspace))
         .fits(memory::Room { memory, free: None, share: SHARE })
         .map_err(|problem| OpenError::Memory { path: order.model.clone(), problem: problem.to_string() })
+}
+
+/// What building will take of this machine, about.
+///
+/// # Errors
+/// When the model's file is not good.
+pub fn cost(order: &Build) -> Result<Cost, OpenError> {
+    let model = ModelFile::open(&order.model)?;
+    let head = model.header.tensors().contains_key("output.weight");
+    Ok(Cost::new(&hyper_of(&model)?, order.precision, head))
 }
 
 /// Builds an engine and puts it into its place. `step` is told thousandths, and answers whether to go on.

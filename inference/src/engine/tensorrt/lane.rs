@@ -88,8 +88,14 @@ impl Lane {
         &self.road.stream
     }
 
+    /// Bytes that any of these batches takes: a few tokens may take more than many.
+    pub(super) fn most_needed(&self, frame: &Frame, batches: &[Batch], most: u64) -> Result<u64, LaneError> {
+        let needed = batches.iter().map(|batch| self.needed(frame, batch, most));
+        Ok(needed.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(most))
+    }
+
     /// Bytes that computing such a batch takes; `most` where the library cannot say.
-    pub(super) fn needed(&mut self, frame: &Frame, batch: &Batch, most: u64) -> Result<u64, LaneError> {
+    fn needed(&self, frame: &Frame, batch: &Batch, most: u64) -> Result<u64, LaneError> {
         self.tell_shapes(frame, batch)?;
         // SAFETY: the context lives, and has been told all shapes.
         let needed = unsafe { native::starling_trt_memory_now(self.context.get()) };

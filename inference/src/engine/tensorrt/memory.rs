@@ -64,14 +64,9 @@ impl Sum {
     #[must_use]
     pub fn new(hyper: &Hyper, wish: &Wish) -> Self {
         let count = |number: usize| number as u64;
-        let (width, inner) = (count(hyper.width), count(hyper.inner));
-        let heads = count(hyper.heads + 2 * hyper.kv_heads) * count(hyper.head_size);
-        let output = count(hyper.heads) * count(hyper.head_size);
-        let block = (heads * width).saturating_add(output * width).saturating_add(3 * inner * width);
-        let matrices = block.saturating_mul(count(hyper.layers));
-        let table = count(hyper.vocabulary).saturating_mul(width).saturating_mul(WIDE);
+        let table = count(hyper.vocabulary).saturating_mul(count(hyper.width)).saturating_mul(WIDE);
         // Embedding and head, which may be one or two.
-        let weights = stored(matrices, wish.precision).saturating_add(table.saturating_mul(2));
+        let weights = stored(matrices(hyper), wish.precision).saturating_add(table.saturating_mul(2));
         let token = 2 * count(hyper.layers) * count(hyper.kv_heads) * count(hyper.head_size) * WIDE;
         let rows = u64::from(cache_rows(wish.context_tokens));
         let cache = token.saturating_mul(rows * u64::from(wish.slots));
@@ -135,8 +130,17 @@ pub fn cache_rows(context_tokens: u32) -> u32 {
     context_tokens.saturating_add(1).next_multiple_of(64)
 }
 
+/// Numbers in the matrices of all layers.
+pub(super) fn matrices(hyper: &Hyper) -> u64 {
+    let count = |number: usize| number as u64;
+    let (width, inner) = (count(hyper.width), count(hyper.inner));
+    // Queries and the way out, keys and values; gate, up and down.
+    let heads = 2 * count(hyper.heads + hyper.kv_heads) * count(hyper.head_size);
+    (heads * width).saturating_add(3 * inner * width).saturating_mul(count(hyper.layers))
+}
+
 /// Bytes of so many numbers of weights.
-fn stored(numbers: u64, precision: Precision) -> u64 {
+pub(super) fn stored(numbers: u64, precision: Precision) -> u64 {
     match precision {
         Precision::Fp16 | Precision::Bf16 => numbers.saturating_mul(WIDE),
         Precision::Int8 | Precision::Fp8 => numbers.saturating_add(numbers / 256),

@@ -88,10 +88,9 @@ impl Running {
         // SAFETY: the engine lives.
         let most = unsafe { native::starling_trt_memory_most(engine.get()) };
         let most = u64::try_from(most).unwrap_or_default();
-        let [all, longest] = largest(&frame);
         let spaces = [
-            answering.needed(&frame, &all, most).map_err(said)?,
-            reading.needed(&frame, &longest, most).map_err(said)?,
+            answering.most_needed(&frame, &steps(&frame), most).map_err(said)?,
+            reading.most_needed(&frame, &pieces(&frame), most).map_err(said)?,
         ];
         let sum = sum(&frame, bytes.len() as u64, spaces);
         sum.fits(room).map_err(|problem| RunError::TooLarge(Box::new(problem)))?;
@@ -199,14 +198,17 @@ fn refusal(library: &Library, error: LaneError) -> RunError {
     }
 }
 
-/// The largest batch of each stream.
-fn largest(frame: &Frame) -> [Batch; 2] {
-    let (slot, tokens) = (frame.slots.saturating_sub(1), vec![0; frame.chunk]);
-    let one = Piece { slot, from: 0, tokens: &tokens[..1] };
-    let whole = Piece { slot: 0, from: 0, tokens: &tokens };
-    let longest = Batch::of_prompt(frame, whole).into_iter().max_by_key(|batch| batch.length);
-    let all = Batch::of_single(frame, std::iter::once(one)).unwrap_or_default();
-    [all, longest.unwrap_or_default()]
+/// A batch of each shape in which answers go on.
+fn steps(frame: &Frame) -> Vec<Batch> {
+    let one = |slot| Piece { slot, from: 0, tokens: &[0] };
+    (0..frame.slots).filter_map(|slot| Batch::of_single(frame, std::iter::once(one(slot)))).collect()
+}
+
+/// A batch of each shape in which prompts are read.
+fn pieces(frame: &Frame) -> Vec<Batch> {
+    let tokens = vec![0; frame.chunk];
+    let lengths = frame.lengths().into_iter().chain([1]).map(|length| length.min(frame.chunk));
+    lengths.flat_map(|length| Batch::of_prompt(frame, Piece { slot: 0, from: 0, tokens: &tokens[..length] })).collect()
 }
 
 /// What it will take, of an engine of so many bytes whose streams need so much to compute in.
