@@ -99,11 +99,9 @@ async fn obey(command: Command) -> ExitCode {
             say(program::settings::<Cli>("run").trim_end());
             Ok(())
         }
-        Command::Engine
-        | Command::BuildEngine
-        | Command::TestEngine
-        | Command::Service(_)
-        | Command::Update(_) => Ok(()),
+        Command::Engine | Command::BuildEngine | Command::TestEngine | Command::Service(_) | Command::Update(_) => {
+            Ok(())
+        }
     })
 }
 
