@@ -35,6 +35,9 @@ pub(in super::super) fn prompt(vocabulary: usize) -> Vec<u32> {
     (0..PREFILL + DECODE).map(|index| ((index * 37 + 5) % vocabulary) as u32).collect()
 }
 
+/// Of each piece, a number for each token there is; or why there are none.
+pub(in super::super) type Logits = Result<Vec<Vec<f32>>, String>;
+
 /// What is compared.
 pub(in super::super) struct Asked<'a> {
     /// See [`prompt`].
@@ -50,7 +53,7 @@ pub(in super::super) struct Asked<'a> {
 pub(in super::super) fn compare(
     running: &mut dyn Compute,
     asked: &Asked<'_>,
-    expected: &mut dyn FnMut(&[Piece<'_>]) -> Result<Vec<Vec<f32>>, String>,
+    expected: &mut dyn FnMut(&[Piece<'_>]) -> Logits,
 ) -> Result<String, String> {
     let (mut worst, mut lengths) = (0.0_f32, [PREFILL, PREFILL - FEWER]);
     for step in 0..=DECODE {
