@@ -1,5 +1,8 @@
 //! A polite node computes at a lower priority than what its owner does, and so do its engines, which inherit it.
 
+#[cfg(unix)]
+use rustix::process::{Pid, getpriority_process, setpriority_process};
+
 /// Steps by which a Unix system puts it behind others.
 #[cfg(unix)]
 const NICE: i32 = 10;
@@ -7,9 +10,23 @@ const NICE: i32 = 10;
 /// Lowers the priority of this process and those it starts from now on.
 #[cfg(unix)]
 pub fn lower() {
-    if let Err(error) = rustix::process::nice(NICE) {
+    // On Linux each thread has a priority of its own, which new ones and processes have from the thread that starts them.
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let threads: Vec<_> =
+        threads.filter_map(|thread| Pid::from_raw(thread.file_name().to_str()?.parse().ok()?)).collect();
+    let lowered = match threads.as_slice() {
+        [] => lower_one(None),
+        threads => threads.iter().try_for_each(|thread| lower_one(Some(*thread))),
+    };
+    if let Err(error) = lowered {
         tracing::debug!(%error, "the priority stays as it is");
     }
+}
+
+/// Of a thread, or without one of the process.
+#[cfg(unix)]
+fn lower_one(thread: Option<Pid>) -> rustix::io::Result<()> {
+    setpriority_process(thread, getpriority_process(thread)? + NICE)
 }
 
 /// Lowers the priority of this process and those it starts from now on.
