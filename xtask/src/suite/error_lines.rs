@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::{Context, Passed};
@@ -24,6 +24,8 @@ struct Case {
     what: &'static str,
     program: &'static str,
     args: Vec<OsString>,
+    /// What stands in its error line; empty where any will do.
+    says: &'static str,
 }
 
 /// What the cases need to lie around.
@@ -69,14 +71,19 @@ impl Stage {
 
     fn cases(&self) -> Result<Vec<Case>> {
         let address = self.taken.local_addr()?.to_string();
-        let case =
-            |what, program, args: &[&str]| Case { what, program, args: args.iter().map(OsString::from).collect() };
+        let of = |what, program, args: &[&str], says| {
+            let args = args.iter().map(OsString::from).collect();
+            Case { what, program, args, says }
+        };
+        let case = |what, program, args: &[&str]| of(what, program, args, "");
         let (node, gateway) = ("starling-node", "starling-gateway");
+        // Not of `run`, which first wants to be a member.
+        let model = |what, path: &str, says| of(what, node, &["bench", "--model", path], says);
         Ok(vec![
-            case("missing model", node, &["--model", &self.path("none.gguf")]),
-            case("model is garbage", node, &["--model", &self.path("garbage.gguf")]),
-            case("model is cut off", node, &["--model", &self.path("short.gguf")]),
-            case("model is a folder", node, &["--model", &self.path("")]),
+            model("missing model", &self.path("none.gguf"), "there is no model file at"),
+            model("model is garbage", &self.path("garbage.gguf"), "does not start with GGUF"),
+            model("model is cut off", &self.path("short.gguf"), "is not a usable GGUF file"),
+            model("model is a folder", &self.path(""), "it is not a file"),
             case("model was not pulled", node, &["--model", "hf:owner/repo:Q8_0"]),
             case("pull without encryption", node, &["models", "pull", "http://example.org/model.gguf"]),
             case("remove what is not there", node, &["models", "remove", "nothing"]),
@@ -123,7 +130,7 @@ impl Stage {
             let key = make_key(&programs.join(program), &data, stop)?;
             fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
             let args = vec!["--data".into(), data.into()];
-            cases.push(Case { what: "key file that others can read", program, args });
+            cases.push(Case { what: "key file that others can read", program, args, says: "can be read by others" });
         }
         Ok(cases)
     }
@@ -139,10 +146,9 @@ impl Case {
     fn verdict(&self, programs: &Path, dir: &Path, stop: &Stop) -> Result<String> {
         let log = dir.join("stderr");
         let mut command = process::command(programs.join(self.program));
-        let runs = self
-            .args
-            .first()
-            .is_none_or(|arg| !["models", "join", "invite", "tensorrt", "selftest"].iter().any(|word| arg == word));
+        let runs = self.args.first().is_none_or(|arg| {
+            !["bench", "models", "join", "invite", "tensorrt", "selftest"].iter().any(|word| arg == word)
+        });
         if runs {
             command.arg("run");
         }
@@ -158,7 +164,9 @@ impl Case {
         let ended = running.wait_until(Instant::now() + LIMIT, stop);
         let stderr = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let status = ended.with_context(|| format!("still running after {LIMIT:?}; it said:\n{stderr}"))?;
-        judge(status.code(), &stderr)
+        let line = judge(status.code(), &stderr)?;
+        ensure!(line.contains(self.says), "it does not say {:?}: {line}", self.says);
+        Ok(line)
     }
 }
 
