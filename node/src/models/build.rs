@@ -2,7 +2,6 @@
 //! more memory than it may, ends that process and nothing else.
 
 use std::{
-    io::{self, Read, Write},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
@@ -20,7 +19,7 @@ use tokio::{
 };
 
 use super::{Place, show};
-use crate::{config::this_program, tensorrt as installed};
+use crate::{config::this_program, helper, tensorrt as installed};
 
 /// Steps of the bar: the builder tells thousandths.
 const WHOLE: u64 = 1000;
@@ -28,8 +27,6 @@ const WHOLE: u64 = 1000;
 const LOOK: Duration = Duration::from_millis(500);
 /// Of the machine's memory that a build may take where nobody says otherwise, in hundredths.
 const SHARE: u64 = 80;
-/// Longest order, and longest line of the builder.
-const MAX_LINE: usize = 64 << 10;
 
 /// What engines are built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -196,41 +193,20 @@ fn most_memory() -> u64 {
 
 /// The builder: one order on stdin, news on stdout. Ends when stdin does, also in the middle of a build.
 pub fn build_engine() -> ExitCode {
-    let Some(order) = read_order() else { return ExitCode::FAILURE };
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        std::process::exit(1);
-    });
+    let Some(order) = helper::begin::<Build>() else { return ExitCode::FAILURE };
     let mut said = 0;
     let mut step = |step: u32| {
         if step != said {
             said = step;
-            tell(&News::Step(step));
+            helper::tell(&News::Step(step));
         }
         true
     };
     match tensorrt::build(&order, &mut step) {
-        Ok(built) => tell(&News::Built { path: built.path, bytes: built.description.bytes }),
-        Err(error) => tell(&News::Failed { what: error.to_string(), hint: error.hint().to_owned() }),
+        Ok(built) => helper::tell(&News::Built { path: built.path, bytes: built.description.bytes }),
+        Err(error) => helper::tell(&News::Failed { what: error.to_string(), hint: error.hint().to_owned() }),
     }
     ExitCode::SUCCESS
-}
-
-fn read_order() -> Option<Build> {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    let mut stdin = io::stdin().lock();
-    while line.len() < MAX_LINE && stdin.read_exact(&mut byte).is_ok() && byte[0] != b'\n' {
-        line.push(byte[0]);
-    }
-    serde_json::from_slice(&line).ok()
-}
-
-fn tell(news: &News) {
-    // Whoever does not listen any more has ended us already.
-    if let Ok(line) = serde_json::to_string(news) {
-        let _ = writeln!(io::stdout(), "{line}");
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! ends that process, and the node serves with llama.cpp.
 
 use std::{
-    io::{self, Read, Write},
+    io,
     path::Path,
     process::{ExitCode, Stdio},
     time::Duration,
@@ -21,15 +21,14 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::hardware::Probe;
+use crate::{hardware::Probe, helper};
 
 /// What the program is told to be the process of a test.
 pub(crate) const SUBCOMMAND: &str = "test-engine";
 /// How long all engines of a model may take, besides reading its file twice from a slow disk.
 const LIMIT: Duration = Duration::from_secs(600);
 const SLOW_DISK_BYTES_PER_SECOND: u64 = 4 << 20;
-/// Longest order, and all that it may say.
-const MAX_ORDER: usize = 64 << 10;
+/// All that it may say.
 const MAX_WORDS: u64 = 1 << 20;
 
 /// What it says, a line each.
@@ -96,34 +95,14 @@ async fn follow(child: &mut Child, trial: &Trial) -> io::Result<Option<News>> {
 
 /// The other side: one order on stdin, news on stdout. Ends when stdin does, also in the middle of a test.
 pub fn test_engine() -> ExitCode {
-    let Some(mut trial) = read_order() else { return ExitCode::FAILURE };
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        std::process::exit(1);
-    });
+    let Some(mut trial) = helper::begin::<Trial>() else { return ExitCode::FAILURE };
     trial.driver = Probe::new().driver().unwrap_or_default();
-    let news = match try_out(&trial, &mut |what| tell(&News::Doing(what.to_owned()))) {
+    let news = match try_out(&trial, &mut |what| helper::tell(&News::Doing(what.to_owned()))) {
         Ok(found) => News::Found(found),
         Err(error) => News::Failed { what: error.to_string(), hint: error.hint().to_owned() },
     };
-    tell(&news);
+    helper::tell(&news);
     ExitCode::SUCCESS
-}
-
-fn read_order() -> Option<Trial> {
-    let (mut line, mut byte) = (Vec::new(), [0]);
-    let mut stdin = io::stdin().lock();
-    while line.len() < MAX_ORDER && stdin.read_exact(&mut byte).is_ok() && byte[0] != b'\n' {
-        line.push(byte[0]);
-    }
-    serde_json::from_slice(&line).ok()
-}
-
-fn tell(news: &News) {
-    // Whoever does not listen any more has ended us already.
-    if let Ok(line) = serde_json::to_string(news) {
-        let _ = writeln!(io::stdout(), "{line}");
-    }
 }
 
 #[cfg(test)]

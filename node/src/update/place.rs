@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use starling_protocol::program::Exit;
 
 use super::{current, package};
+use crate::disk::{remove, sync_folder};
 
 /// Longest note that is read, in bytes.
 const MAX_NOTE_BYTES: u64 = 64 << 10;
@@ -350,21 +351,6 @@ impl Disk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.step()?;
         remove(path)
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Makes a rename last through a power cut; Windows has no such call and needs none.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
     }
 }
 

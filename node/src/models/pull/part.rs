@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use starling_protocol::ModelId;
 
-use crate::models::{hub::Remote, show::Progress};
+use crate::{
+    disk::{remove, sync_folder},
+    models::{hub::Remote, show::Progress},
+};
 
 /// How much is hashed between two looks at whether to stop.
 const CHUNK: usize = 1 << 20;
@@ -158,19 +161,4 @@ fn read_note(part: &Path) -> Option<Begun> {
     let mut text = String::new();
     File::open(note(part)).ok()?.take(MAX_NOTE_BYTES).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the rename last through a power cut; Windows has no such call and needs none.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
