@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::OpenError;
 
 pub use gguf::{Header, Tensor};
+pub(crate) use hashes::to_hex;
 pub use hashes::{Hashes, Known, hash_file};
 pub use peek::{Peek, peek};
 pub use pooling::Pooling;

@@ -12,6 +12,8 @@ use semver::Version;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::id::read_hex;
+
 /// What the document is called, in a folder and at a gateway.
 pub const MANIFEST: &str = "release.json";
 /// What its signature is called.
@@ -190,8 +192,9 @@ impl WrittenFile {
         if !(1..=MAX_FILE_BYTES).contains(&bytes) {
             return Err(format!("{name} has {bytes} bytes, and 1 to {MAX_FILE_BYTES} may be"));
         }
-        let sha256 = digits(&sha256).ok_or_else(|| format!("{name} has no SHA-256"))?;
-        Ok(ReleaseFile { name, program, system, arch, kind, bytes, sha256 })
+        let mut sum = [0; 32];
+        read_hex(&sha256, &mut sum).ok_or_else(|| format!("{name} has no SHA-256"))?;
+        Ok(ReleaseFile { name, program, system, arch, kind, bytes, sha256: sum })
     }
 }
 
@@ -202,18 +205,6 @@ fn is_plain(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && !name.contains("..")
         && !name.ends_with('.')
-}
-
-/// 64 hexadecimal digits.
-fn digits(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use starling_protocol::release::{MANIFEST, ReleaseFile, SIGNATURE};
+use starling_protocol::release::{MANIFEST, SIGNATURE};
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
     sync::mpsc,
@@ -23,6 +23,7 @@ use super::{
     auth::Address,
     error::ApiError,
     sockets::{Counts, Place},
+    ui,
 };
 use crate::{
     app::App,
@@ -161,7 +162,7 @@ fn package(
             return Ok(none(&NoRelease::Looking));
         }
     };
-    let tag = tag(entry);
+    let tag = ui::tag(&entry.sha256);
     let head = [
         (header::ETAG, tag.clone()),
         (header::CACHE_CONTROL, ASK),
@@ -193,12 +194,6 @@ fn package(
         response.headers_mut().insert(header::CONTENT_RANGE, place);
     }
     Ok(response)
-}
-
-/// Strong: the same bytes, by their checksum.
-fn tag(entry: &ReleaseFile) -> HeaderValue {
-    let digits: String = entry.sha256.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("\"{digits}\"")).expect("a hash in hexadecimal digits")
 }
 
 /// Which of a file's bytes are wanted.

@@ -38,9 +38,7 @@ pub(super) fn file(path: &str, request: &HeaderMap) -> Response {
 }
 
 fn send(name: &str, file: &EmbeddedFile, request: &HeaderMap) -> Response {
-    let hash = file.metadata.sha256_hash();
-    let digits: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = HeaderValue::try_from(format!("\"{digits}\"")).expect("a hash in hexadecimal digits");
+    let tag = tag(&file.metadata.sha256_hash());
     let keep = HeaderValue::from_static(if name.starts_with("assets/") { FOREVER } else { ASK });
     let headers = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, keep)];
     if request.get(header::IF_NONE_MATCH) == Some(&tag) {
@@ -53,6 +51,12 @@ fn send(name: &str, file: &EmbeddedFile, request: &HeaderMap) -> Response {
         kind.essence_str().to_owned()
     };
     (headers, [(header::CONTENT_TYPE, kind)], Body::from(file.data.clone())).into_response()
+}
+
+/// A strong ETag: the same bytes, by their SHA-256.
+pub(super) fn tag(sha256: &[u8; 32]) -> HeaderValue {
+    let digits: String = sha256[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::try_from(format!("\"{digits}\"")).expect("a hash in hexadecimal digits")
 }
 
 #[cfg(test)]

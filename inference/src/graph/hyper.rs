@@ -125,3 +125,24 @@ impl Own<'_> {
         }
     }
 }
+
+#[cfg(test)]
+impl Hyper {
+    /// Of the Qwen3 family, with the vocabulary and the heads that its models share.
+    pub(crate) fn qwen3(layers: usize, width: usize, inner: usize, heads: usize) -> Self {
+        Self {
+            family: Family::Qwen3,
+            layers,
+            width,
+            inner,
+            heads,
+            kv_heads: 8,
+            head_size: 128,
+            vocabulary: 151_936,
+            context_tokens: 40_960,
+            epsilon: 1e-6,
+            rotary_base: 1e6,
+            pairs: Pairs::Halves,
+        }
+    }
+}

@@ -154,7 +154,8 @@ pub fn hash_file(path: &Path, done: &mut dyn FnMut(u64)) -> io::Result<[u8; 32]>
     }
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+/// As lower-case digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -74,25 +74,9 @@ impl fmt::Display for Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Pairs;
-    use crate::graph::hyper::Family;
 
     fn cost(layers: usize, width: usize, inner: usize, heads: usize, head: bool) -> Cost {
-        let hyper = Hyper {
-            family: Family::Qwen3,
-            layers,
-            width,
-            inner,
-            heads,
-            kv_heads: 8,
-            head_size: 128,
-            vocabulary: 151_936,
-            context_tokens: 40_960,
-            epsilon: 1e-6,
-            rotary_base: 1e6,
-            pairs: Pairs::Halves,
-        };
-        Cost::new(&hyper, Precision::Int4, head)
+        Cost::new(&Hyper::qwen3(layers, width, inner, heads), Precision::Int4, head)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Capability, Precision, VERSION};
+use crate::model::to_hex;
 
 const MAGIC: [u8; 8] = *b"STARLTRT";
 /// Of this file and of what is in it: the first one's caches had rows in eights.
@@ -223,7 +224,7 @@ pub fn wanted(
     (precision, capability): (Precision, Capability),
     (context_tokens, slots, chunk_tokens): (u32, u32, u32),
 ) -> Description {
-    let model = model.iter().map(|byte| format!("{byte:02x}")).collect();
+    let model = to_hex(model);
     let library = VERSION.to_owned();
     Description { model, precision, context_tokens, slots, chunk_tokens, library, capability, bytes: 0 }
 }

@@ -182,25 +182,10 @@ impl fmt::Display for TooLarge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Pairs;
-    use crate::graph::hyper::Family;
 
     /// Qwen3-8B.
     fn large() -> Hyper {
-        Hyper {
-            family: Family::Qwen3,
-            layers: 36,
-            width: 4096,
-            inner: 12288,
-            heads: 32,
-            kv_heads: 8,
-            head_size: 128,
-            vocabulary: 151_936,
-            context_tokens: 40_960,
-            epsilon: 1e-6,
-            rotary_base: 1e6,
-            pairs: Pairs::Halves,
-        }
+        Hyper::qwen3(36, 4096, 12288, 32)
     }
 
     const CARD: u64 = 12 << 30;

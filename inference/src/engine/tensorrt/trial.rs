@@ -14,7 +14,7 @@ use crate::engine::graph::{GraphEngine, Room, hyper_of};
 use crate::engine::llama::{Llama, Options as LlamaOptions};
 use crate::graph::interpret::Interpreter;
 use crate::graph::weights::{GgufWeights, graph_of};
-use crate::model::{Hashes, ModelFile};
+use crate::model::{Hashes, ModelFile, to_hex};
 use crate::{DeviceChoice, OpenError, Progress};
 
 use super::batch::Frame;
@@ -184,13 +184,13 @@ fn checksum(path: &Path) -> std::io::Result<String> {
     file.seek(SeekFrom::End(-(CHECKSUM as i64)))?;
     let mut bytes = [0; CHECKSUM as usize];
     file.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(to_hex(&bytes))
 }
 
 /// Every engine of a model that lies in `folder`, whatever card it is for, and what was found out about it.
 #[must_use]
 pub fn built(folder: &Path, model: &[u8; 32]) -> Vec<(Description, Option<Tested>)> {
-    let model: String = model.iter().map(|byte| format!("{byte:02x}")).collect();
+    let model = to_hex(model);
     let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
     let mut engines: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|end| end == "engine"))
