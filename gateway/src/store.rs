@@ -96,6 +96,12 @@ pub enum OpenError {
         /// What is wrong.
         source: Box<sqlx::migrate::MigrateError>,
     },
+    /// The server would keep what belongs to something that was deleted.
+    #[error("the database {database} is on a MySQL that leaves rows behind when what they belong to is deleted")]
+    LeavesRows {
+        /// Which.
+        database: Database,
+    },
     /// What people have said there is sealed, and not for this key.
     #[error("this is not the master key of the database")]
     OtherMasterKey,
@@ -126,6 +132,9 @@ impl OpenError {
             Self::Migrate { .. } => {
                 "a newer release has used this database: run that release, or restore a backup".to_owned()
             }
+            Self::LeavesRows { .. } => "start it with innodb_native_foreign_keys=ON (in my.cnf, under [mysqld]), or use MariaDB: \
+                                       what people delete must be gone"
+                .to_owned(),
             Self::OtherMasterKey => "give the key that the database was used with to --master-key, or restore master.key; \
                                      without it nothing that was said can be read"
                 .to_owned(),
@@ -145,6 +154,9 @@ impl Store {
         }
         let refused = |source| OpenError::Refused { database: database.clone(), source };
         let writer = database.writers().await.map_err(refused)?;
+        if database::leaves_rows(&writer).await.map_err(refused)? {
+            return Err(OpenError::LeavesRows { database: database.clone() });
+        }
         migrate(&writer)
             .await
             .map_err(|source| OpenError::Migrate { database: database.clone(), source: Box::new(source) })?;

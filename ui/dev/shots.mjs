@@ -59,7 +59,7 @@ const scenes = {
 
 async function shoot(browser, name, look, phone) {
   await mock({ reset: 'in', swarm: 'rich', seed, down: false })
-  const context = await browser.newContext({ viewport: phone ? { width: 360, height: 740 } : { width: 1280, height: 800 }, colorScheme: look, locale: 'en-GB', hasTouch: phone, deviceScaleFactor: Number(process.env.SCALE ?? 1), serviceWorkers: 'block' })
+  const context = await browser.newContext({ viewport: phone ? { width: 360, height: 740 } : { width: 1280, height: 800 }, colorScheme: look, locale: process.env.LOCALE ?? 'en-GB', hasTouch: phone, deviceScaleFactor: Number(process.env.SCALE ?? 1), serviceWorkers: 'block' })
   const page = await context.newPage()
   page.setDefaultTimeout(30_000)
   await signIn(page)

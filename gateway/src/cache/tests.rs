@@ -2,6 +2,7 @@
 
 #[expect(unreachable_pub, reason = "the end-to-end tests have it too")]
 pub(crate) mod server;
+mod tls;
 
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,6 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct RedisServer {
     port: u16,
     child: Option<Child>,
+    tls: Option<Tls>,
+}
+
+/// It speaks TLS on this port too.
+struct Tls {
+    port: u16,
+    /// PEM files.
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl RedisServer {
@@ -29,8 +39,25 @@ impl RedisServer {
     /// The place of one that does not run yet.
     #[must_use]
     pub fn absent() -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Self { port: free.local_addr().unwrap().port(), child: None }
+        Self { port: free_port(), child: None, tls: None }
+    }
+
+    /// One that runs, also with TLS and this certificate.
+    #[must_use]
+    pub fn with_tls(certificate: PathBuf, key: PathBuf) -> Self {
+        let mut server = Self::absent();
+        server.tls = Some(Tls { port: free_port(), certificate, key });
+        server.come_back();
+        server
+    }
+
+    /// Its address for TLS.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.tls.as_ref().unwrap().port)
     }
 
     /// Its address.
@@ -52,6 +79,10 @@ impl RedisServer {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
+        if let Some(Tls { port, certificate, key }) = &self.tls {
+            command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
+        }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.child = Some(child.expect("redis-server is needed: `cargo xtask test` installs it"));
         let limit = Instant::now() + PATIENCE;
@@ -98,6 +129,10 @@ impl RedisServer {
         let mut lines = BufReader::new(stream);
         answer(&mut lines)
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// One answer of any kind; of a list, its parts as lines.

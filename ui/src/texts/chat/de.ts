@@ -132,7 +132,7 @@ export const chat: typeof en = {
     },
     wentOn: (nodes) => (nodes.length === 2 ? `ging auf ${nodes[1]} weiter` : `ging ${nodes.length - 1}-mal weiter`),
     wentOnStory: ([first, ...others]) => `${first} hat diese Antwort begonnen. ${others.join(', dann ')} hat sie von dort fortgesetzt, wo sie stand.`,
-    remembered: (count) => `${count} erinnert`,
+    remembered: (count) => (count === 1 ? '1 Erinnerung' : `${count} Erinnerungen`),
   },
 
   markdown: { table: 'Tabelle', done: 'erledigt', toDo: 'zu tun', image: 'Bild', noDescription: 'ohne Beschreibung', formula: 'Formel' },
