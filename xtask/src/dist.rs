@@ -82,11 +82,15 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     }
     let consent = Consent::from(options.yes);
     let moment = build::moment(places)?;
+    system::provide(NodeJs::needs(), consent, stop)?;
+    let node = NodeJs::provide(places, consent, stop)?;
+    // Also for a page that is built: the licences of its libraries lie with them.
+    ui::install(places, &node, stop)?;
     if let Some(programs) = &options.programs {
         return write_packages(places, programs, system, out, moment);
     }
-    system::provide(&[&system::TO_BUILD, NodeJs::needs()].concat(), consent, stop)?;
-    ui::build(places, &NodeJs::provide(places, consent, stop)?, stop)?;
+    system::provide(&system::TO_BUILD, consent, stop)?;
+    ui::build(places, &node, stop)?;
     let builder = Builder { places, profile: options.profile, moment, consent, stop };
     let started = Instant::now();
     let programs = builder.programs(system, &PROGRAMS, &work_folder(places))?;

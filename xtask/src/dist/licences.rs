@@ -1,4 +1,7 @@
-//! The licences of what our programs are made of, as their authors ask of whoever passes them on.
+//! The licences of what our programs are made of, as their authors ask of whoever passes them on: crates, what lies inside
+//! of crates, what we have copied, and the libraries of the web page.
+
+mod page;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,11 +16,35 @@ use crate::process;
 
 /// Beginnings of the names under which crates keep them.
 const NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
-/// llama.cpp lies inside of a crate, with a licence of its own.
-const INSIDE: [(&str, &str); 1] = [("llama-cpp-sys-2", "llama.cpp")];
+/// What lies inside of a crate, with a licence of its own: llama.cpp, and what it has taken from others.
+const INSIDE: [(&str, &str); 4] = [
+    ("llama-cpp-sys-2", "llama.cpp"),
+    ("llama-cpp-sys-2", "llama.cpp/vendor/hash/rotate-bits"),
+    ("llama-cpp-sys-2", "llama.cpp/vendor/hash/sha256"),
+    ("llama-cpp-sys-2", "llama.cpp/vendor/hash/xxhash"),
+];
+/// NVIDIA's headers lie in our own tree; their licence is ours, so its text is beside this one.
+const HEADERS: (&str, &str) =
+    ("inference/native/tensorrt-rtx", "TensorRT-RTX headers by NVIDIA: Apache-2.0, see LICENSE");
 
-/// One text with a part for each crate that a program is made of, sorted, for the system that cargo calls `target`.
+/// One text with a part for each work that a program is made of, sorted, for the system that cargo calls `target`.
+///
+/// # Errors
+/// When a licence of the web page's libraries is not accepted, or something cannot be read.
 pub(super) fn text(places: &Places, program: &str, target: &str) -> Result<String> {
+    let mut text = crates(places, program, target)?;
+    if program == "starling-node" {
+        let (folder, title) = HEADERS;
+        let about = fs::read_to_string(places.root.join(folder).join("README.md"))?;
+        text += &format!("\n{}\n{title}\n\n{about}", "=".repeat(100));
+    } else {
+        text += "\n";
+        text += &page::text(&places.ui(), &fs::read_to_string(places.root.join("deny.toml"))?)?;
+    }
+    Ok(text)
+}
+
+fn crates(places: &Places, program: &str, target: &str) -> Result<String> {
     let mut cargo = binaries::cargo(places);
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target]);
     let metadata = process::output(&mut cargo).context("`cargo metadata` failed")?;
@@ -68,13 +95,25 @@ fn part(package: &Value) -> Result<String> {
     let licence = package["license"].as_str().unwrap_or("see below");
     let manifest = Path::new(str_of(package, "manifest_path"));
     let folder = manifest.parent().context("a manifest lies in a folder")?;
-    let mut text = format!("{}\n{name} {version}: {licence}\n", "=".repeat(100));
+    let mut text = head_of(name, version, licence);
     let inside = INSIDE.iter().filter(|(crate_name, _)| *crate_name == name).map(|(_, inner)| folder.join(inner));
     for folder in std::iter::once(folder.to_path_buf()).chain(inside) {
-        for file in licences_in(&folder)? {
-            text += "\n";
-            text += &String::from_utf8_lossy(&fs::read(&file)?).replace("\r\n", "\n");
-        }
+        text += &files_in(&folder)?;
+    }
+    Ok(text)
+}
+
+/// What stands over the licences of one work.
+fn head_of(name: &str, version: &str, licence: &str) -> String {
+    format!("{}\n{name} {version}: {licence}\n", "=".repeat(100))
+}
+
+/// The texts that lie in a folder.
+fn files_in(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for file in licences_in(folder)? {
+        text += "\n";
+        text += &String::from_utf8_lossy(&fs::read(&file)?).replace("\r\n", "\n");
     }
     Ok(text)
 }
