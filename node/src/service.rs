@@ -16,6 +16,7 @@ mod report;
 mod systemd;
 #[cfg(not(windows))]
 mod unit;
+mod updates;
 #[cfg(windows)]
 mod windows;
 mod words;
@@ -27,11 +28,14 @@ use futures::future::BoxFuture;
 use starling_protocol::program::{self, Exit, say};
 use tokio_util::sync::CancellationToken;
 
-use self::plan::Plan;
 #[cfg(not(windows))]
 use self::systemd as system;
 #[cfg(windows)]
 use self::windows as system;
+use self::{
+    plan::Plan,
+    updates::{Updates, Wish},
+};
 pub(crate) use self::{plan::data_folder, report::Report};
 use crate::{Config, config};
 
@@ -86,6 +90,23 @@ struct Install {
     /// What others call this node, written into the configuration file [default: this machine's name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Keep the program up to date: the system looks each day for a newer release at the gateway that the configuration
+    /// names now under [update], and runs `starling-node update` as administrator, while nobody has an answer of the node's.
+    #[arg(long)]
+    auto_update: bool,
+    /// Take that away again; with neither it stays as it is.
+    #[arg(long, conflicts_with = "auto_update")]
+    no_auto_update: bool,
+}
+
+impl Install {
+    fn wish(&self) -> Wish {
+        match (self.auto_update, self.no_auto_update) {
+            (true, _) => Wish::ByItself,
+            (false, true) => Wish::ByHand,
+            (false, false) => Wish::AsBefore,
+        }
+    }
 }
 
 /// The flags of `starling-node service status`.
@@ -106,9 +127,16 @@ pub type Serve = fn(Config, CancellationToken) -> BoxFuture<'static, Result<(), 
 pub fn run(options: Options, settings: &str, serve: Serve) -> Result<ExitCode, Exit> {
     match options.command {
         Command::Install(flags) => {
+            let wish = flags.wish();
             let plan = Plan::new(flags.config, flags.data, flags.name)?;
-            let did = system::install(&plan, settings)?;
-            did.iter().for_each(say);
+            // What is missing for it is said before anything is done.
+            let updates = (wish == Wish::ByItself).then(|| Updates::of(&plan.config)).transpose()?;
+            system::install(&plan, settings)?.iter().for_each(say);
+            match (updates, wish) {
+                (Some(updates), _) => say(system::update_by_itself(&plan, &updates)?),
+                (None, Wish::ByHand) => system::update_by_hand()?.iter().for_each(say),
+                (None, _) => {}
+            }
             say(plan.next_step(system::report().is_ok_and(|report| report.is_running())));
         }
         Command::Uninstall => system::uninstall()?.iter().for_each(say),

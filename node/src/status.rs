@@ -11,6 +11,7 @@ use starling_protocol::program::{Exit, say};
 use crate::{
     desk::{self, LoadableState, ModelState, NodeState, PauseState},
     models::show,
+    update,
 };
 
 /// The flags of `starling-node status`.
@@ -34,6 +35,9 @@ pub async fn run(options: Options) -> Result<(), Exit> {
         say(serde_json::to_string_pretty(&state).map_err(Exit::failed)?);
     } else {
         say(shown(&state, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)));
+        if let Some(line) = update::last().and_then(|record| record.line()) {
+            say(format_args!("{:12} {line}", "updates"));
+        }
     }
     Ok(())
 }

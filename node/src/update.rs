@@ -2,8 +2,10 @@
 //!
 //! What is taken has been signed with the key that was pinned at the installation, is no older than what is here, and
 //! has started once before it takes the old program's place. A node that then does not come back is rolled back.
-//! [`place`] says what happens on the disk and what a power cut at any of its steps leaves; [`offer`] what is taken.
+//! [`place`] says what happens on the disk and what a power cut at any of its steps leaves; [`offer`] what is taken;
+//! [`automatic`] what is different when nobody looks.
 
+mod automatic;
 mod offer;
 mod package;
 mod place;
@@ -35,6 +37,7 @@ use crate::{
     models::{client::Client, show},
 };
 
+pub(crate) use automatic::Record;
 pub use settings::Flags;
 
 /// What this program is called, in releases and on the disk.
@@ -49,11 +52,15 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 const IS_NEWER: u8 = 10;
 
 /// The flags of `starling-node update`.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Options {
     /// Only say whether there is another version: exit code 10 when there is, 0 when not.
     #[arg(long, conflicts_with = "roll_back")]
     check: bool,
+    /// As the system starts it each day behind `service install --auto-update`: wait for a moment without answers, half an
+    /// hour at most; try no version again that did not serve here; keep what came of it for `status`.
+    #[arg(long, conflicts_with_all = ["check", "version", "roll_back"])]
+    automatic: bool,
     /// Take this version and no other, also when it is older; it is signed like any.
     #[arg(long, value_name = "VERSION", conflicts_with = "roll_back")]
     version: Option<Version>,
@@ -88,6 +95,9 @@ pub async fn run(options: Options) -> Result<ExitCode, Exit> {
         return check(&settings, options.version).await;
     }
     update.place.is_ours()?;
+    if options.automatic {
+        return automatic::run(&update, &settings).await;
+    }
     if let Some(version) = update.repair().await? {
         say(format_args!("updated {version}"));
         return Ok(ExitCode::SUCCESS);
@@ -124,6 +134,21 @@ async fn check(settings: &Settings, wanted: Option<Version>) -> Result<ExitCode,
             ExitCode::from(IS_NEWER)
         }
     })
+}
+
+/// What came of the last update that nobody looked at, where there was one.
+pub(crate) fn last() -> Option<Record> {
+    let place = Place::of_this_program(PROGRAM).ok()?;
+    Some(Record::read(&place.record())).filter(|record| *record != Record::default())
+}
+
+/// The gateway and the key of a configuration file.
+///
+/// # Errors
+/// When it names none, or they are wrong.
+pub(crate) fn source(config: &Path) -> Result<(String, String), Exit> {
+    let settings = Settings::read(&Options { config: Some(config.to_owned()), ..Options::default() })?;
+    Ok((settings.url.to_string(), settings.key.to_string()))
 }
 
 /// The version of this program.

@@ -8,6 +8,7 @@
 # on after a failure. More can be said by variables, set in the same way before the command:
 #   STARLING_MODEL       a GGUF file, or a name such as hf:Qwen/Qwen3-8B-GGUF:Q5_K_M, which is downloaded
 #   STARLING_NO_SERVICE  1: only install and join
+#   STARLING_AUTO_UPDATE 1: have the node take newer releases by itself, each day (needs the service)
 #   STARLING_UNINSTALL   1: take service and program away; what the node has stored stays
 #   STARLING_PURGE       1: with STARLING_UNINSTALL, that too
 
@@ -411,9 +412,11 @@ namespace Starling
         [Environment]::SetEnvironmentVariable('StarlingNothing', $null, 'Machine')
     }
 
-    function Start-Node {
+    function Start-Node([bool]$Updates) {
         Say 'starting the service'
-        Invoke-Node 'the service could not be installed' 'see above, then run this again' @('service', 'install', '--config', $Config, '--data', $Data)
+        $words = @('service', 'install', '--config', $Config, '--data', $Data)
+        if ($Updates) { $words += '--auto-update' }
+        Invoke-Node 'the service could not be installed' 'see above, then run this again' $words
         if ((Get-ServiceCode) -ne 0) {
             Invoke-Node 'the service did not start' "see above and the log in $Data\logs, then run this again" @('service', 'start')
         }
@@ -427,7 +430,7 @@ namespace Starling
         $status | Out-Host
     }
 
-    function Install-Node([string]$Given, [string]$Model, [bool]$AsService) {
+    function Install-Node([string]$Given, [string]$Model, [bool]$AsService, [bool]$Updates) {
         if ($Model -match "['`r`n]") { Fail 'the model''s name has a quote in it' 'give a path without one' }
         if ($Model -and $Model -notmatch '^(hf:|https://)') { $Model = (Resolve-Path -LiteralPath $Model).Path }
         if ($AsService -and $Model -match '^[A-Za-z]:\\Users\\') {
@@ -454,7 +457,7 @@ namespace Starling
             & $Exe doctor --data $Data | Out-Host
             if ($LASTEXITCODE -ne 0) { Note "it can be used all the same; ""$Program doctor"" says so again" }
             Set-SearchPath $true
-            if ($AsService) { Start-Node } else { Note "start the node by hand: & '$Exe' run --config '$Config'" }
+            if ($AsService) { Start-Node $Updates } else { Note "start the node by hand: & '$Exe' run --config '$Config'" }
             $placing = $false
             Say "done: $Program $Version"
         } finally {
@@ -487,8 +490,9 @@ namespace Starling
     $invite = Take 'STARLING_INVITE'
     $model = Take 'STARLING_MODEL'
     $noService = Take 'STARLING_NO_SERVICE'
+    $updates = Take 'STARLING_AUTO_UPDATE'
     $uninstall = Take 'STARLING_UNINSTALL'
     $purge = Take 'STARLING_PURGE'
     Test-Computer
-    if ($uninstall) { Uninstall-Node ([bool]$purge) } else { Install-Node $invite $model (-not $noService) }
+    if ($uninstall) { Uninstall-Node ([bool]$purge) } else { Install-Node $invite $model (-not $noService) ([bool]$updates) }
 }

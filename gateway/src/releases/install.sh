@@ -22,12 +22,13 @@ CONFIG=/etc/starling/node.toml
 
 usage() {
     cat <<'END'
-usage: install.sh [INVITE | -] [--model MODEL] [--no-service] [--dir DIR]
+usage: install.sh [INVITE | -] [--model MODEL] [--no-service] [--auto-update] [--dir DIR]
        install.sh --uninstall [--purge] [--dir DIR]
 
   INVITE         what the gateway's page "Add a node" shows; not needed where a node has joined already
   --model MODEL  a GGUF file, or a name such as hf:Qwen/Qwen3-8B-GGUF:Q5_K_M, which is downloaded
   --no-service   only install and join
+  --auto-update  have the node take newer releases by itself, each day (needs the service)
   --dir DIR      where the program goes [/usr/local/bin]
   --uninstall    take the service and the program away; the node's folder stays
   --purge        with --uninstall: the node's folder and its configuration too
@@ -55,7 +56,7 @@ has() {
 main() {
     invite=${STARLING_INVITE:-}
     unset STARLING_INVITE
-    model='' service=yes action=install purge=no
+    model='' service=yes updates='' action=install purge=no
     while [ $# -gt 0 ]; do
         case $1 in
         --model | --dir)
@@ -64,6 +65,7 @@ main() {
             shift
             ;;
         --no-service) service=no ;;
+        --auto-update) updates=--auto-update ;;
         --uninstall) action=uninstall ;;
         --purge) purge=yes ;;
         -h | --help)
@@ -322,7 +324,7 @@ start_service() {
         return
     fi
     say "starting the service"
-    "$to" service install --config "$CONFIG" --data "$DATA" >&2 || fail "the service could not be installed" "see above, then run this again"
+    "$to" service install --config "$CONFIG" --data "$DATA" ${updates:+"$updates"} >&2 || fail "the service could not be installed" "see above, then run this again"
     "$to" service stop >/dev/null 2>&1 || true
     "$to" service start >&2 || fail "the service did not start" "journalctl -u $PROGRAM says why; then run this again"
     seconds=0
@@ -361,7 +363,7 @@ uninstall() {
             say "taking the service away"
             "$to" service uninstall >&2 || fail "the service could not be taken away" "see above; then run this again"
         fi
-        rm -f "$to" "$to.old"
+        rm -f "$to" "$to.old" "$to.record"
         say "$to is gone"
     else
         note "there is no $to"

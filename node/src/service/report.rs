@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::update::Record;
+
 /// What a system says of the service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
@@ -27,6 +29,10 @@ pub(crate) struct Report {
     pub(crate) last_exit: Option<String>,
     /// Where its log is.
     pub(crate) logs: Vec<String>,
+    /// The system keeps it up to date, where this account may know.
+    pub(crate) updates_itself: Option<bool>,
+    /// What came of that last.
+    pub(crate) last_update: Option<Record>,
 }
 
 /// What a service does.
@@ -83,6 +89,14 @@ impl Report {
         format!("installed, {}{since}, {by_itself}", self.state.word())
     }
 
+    fn updates(&self) -> Option<String> {
+        let last = self.last_update.as_ref().and_then(Record::line).map(|line| format!("; {line}")).unwrap_or_default();
+        match self.updates_itself? {
+            true => Some(format!("by itself, each day{last}")),
+            false => Some("by hand, with starling-node update".to_owned()),
+        }
+    }
+
     /// Line by line.
     pub(super) fn shown(&self) -> String {
         let mut lines = vec![("service", self.line())];
@@ -93,6 +107,7 @@ impl Report {
             ("data", self.data.as_ref().map(path)),
             ("account", self.account.clone()),
             ("last exit", self.last_exit.clone()),
+            ("updates", self.updates()),
         ];
         lines.extend(rest.into_iter().filter_map(|(name, value)| Some((name, value?))));
         lines.extend(self.logs.iter().map(|log| ("log", log.clone())));
@@ -129,6 +144,10 @@ mod tests {
             text.contains("\nprogram      /usr/bin/starling-node\n") && text.ends_with("\nlog          b"),
             "{text}"
         );
+        assert!(!text.contains("updates"), "what is not known is not said: {text}");
+        let by = |updates_itself| Report { updates_itself: Some(updates_itself), ..report.clone() }.shown();
+        assert!(by(true).contains("\nupdates      by itself, each day\n"), "{}", by(true));
+        assert!(by(false).contains("\nupdates      by hand, with starling-node update\n"));
         assert!(!text.contains("last exit") && Report::default().shown().contains("not installed"));
     }
 }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod show;
+mod updates;
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ use std::{
 use starling_protocol::program::Exit;
 
 use self::commands::Commands;
-use super::{NAME, Report, Serve, plan::Plan, unit};
+use super::{NAME, Report, Serve, plan::Plan, unit, updates::Updates};
 use crate::config;
 
 /// The account that the node runs as.
@@ -32,6 +33,14 @@ pub(super) fn install(plan: &Plan, settings: &str) -> Result<Vec<String>, Exit> 
 
 pub(super) fn uninstall() -> Result<Vec<String>, Exit> {
     System::here().uninstall()
+}
+
+pub(super) fn update_by_itself(plan: &Plan, updates: &Updates) -> Result<String, Exit> {
+    System::here().update_by_itself(plan, updates)
+}
+
+pub(super) fn update_by_hand() -> Result<Option<String>, Exit> {
+    System::here().update_by_hand()
 }
 
 pub(super) fn start() -> Result<(), Exit> {
@@ -159,12 +168,15 @@ impl System {
     fn uninstall(&self) -> Result<Vec<String>, Exit> {
         self.check("uninstall")?;
         let before = self.report()?;
+        // First: it starts the service.
+        let mut did: Vec<String> = self.update_by_hand()?.into_iter().collect();
         if !before.installed {
-            return Ok(vec!["the service was not installed".to_owned()]);
+            did.push("the service was not installed".to_owned());
+            return Ok(did);
         }
         self.commands.run("systemctl", &["disable", "--now", UNIT], &[])?;
         let unit = self.unit();
-        let mut did = vec!["it was stopped, and starts no more".to_owned()];
+        did.push("it was stopped, and starts no more".to_owned());
         match fs::remove_file(&unit) {
             Ok(()) => did.push(format!("{} was removed", unit.display())),
             // It came with a package, which takes it away.
@@ -198,7 +210,9 @@ impl System {
         }
         let properties = format!("--property={}", show::PROPERTIES.join(","));
         let said = self.commands.output("systemctl", &["show", UNIT, &properties])?;
-        Ok(show::report(&said, |fragment| fs::read_to_string(fragment).unwrap_or_default()))
+        let report = show::report(&said, |fragment| fs::read_to_string(fragment).unwrap_or_default());
+        let updates_itself = report.installed.then(|| self.updates_by_itself());
+        Ok(Report { updates_itself, last_update: crate::update::last().filter(|_| report.installed), ..report })
     }
 }
 

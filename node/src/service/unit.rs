@@ -5,11 +5,15 @@ use std::path::Path;
 
 use super::{
     plan::{Plan, log_file},
+    updates::Updates,
     words::{join, quoted},
 };
 
 /// The unit as it is shipped, for the usual paths.
 const TEMPLATE: &str = include_str!("../../../deploy/starling-node.service");
+
+/// What its timer starts, as it is shipped.
+const UPDATE: &str = include_str!("../../../deploy/starling-node-update.service");
 
 /// What `StateDirectory=` makes.
 const STATE: &str = "/var/lib/starling-node";
@@ -19,6 +23,18 @@ pub(super) fn filled(plan: &Plan) -> String {
     let text: String = TEMPLATE.lines().map(|line| filled_line(line, plan) + "\n").collect();
     // What is said at its head is for those who copy it.
     text.split_once("\n\n").map_or(text.clone(), |(_, unit)| format!("{HEAD}\n\n{unit}"))
+}
+
+/// The unit that brings this plan's program up to date.
+pub(super) fn filled_update(plan: &Plan, updates: &Updates) -> String {
+    let folder = plan.program.parent().unwrap_or(&plan.program);
+    let filled = UPDATE.lines().map(|line| match line.split_once('=').map(|(key, _)| key) {
+        Some("ExecStart") => format!("ExecStart={}\n", command_line(&plan.program, &updates.arguments(plan))),
+        Some("ReadWritePaths") => format!("ReadWritePaths={}\n", quoted(&literal(folder))),
+        Some("ProtectHome") if is_at_home(plan) => "ProtectHome=read-only\n".to_owned(),
+        _ => format!("{line}\n"),
+    });
+    filled.collect()
 }
 
 /// Whether two units say the same, but for what stands at their heads.
@@ -45,10 +61,15 @@ fn filled_line(line: &str, plan: &Plan) -> String {
 }
 
 fn start(plan: &Plan) -> String {
-    let dollars = |path: &Path| literal(path).replace('$', "$$");
-    let arguments = ["run", "--config", &dollars(&plan.config), "--data", &dollars(&plan.data)].map(str::to_owned);
-    // Of the program's own path variables are no part.
-    format!("{} {}", quoted(&literal(&plan.program)), join(&arguments))
+    let text = |path: &Path| path.display().to_string();
+    let arguments = ["run", "--config", &text(&plan.config), "--data", &text(&plan.data)].map(str::to_owned);
+    command_line(&plan.program, &arguments)
+}
+
+/// Of the program's own path variables are no part.
+fn command_line(program: &Path, arguments: &[String]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(|word| word.replace('%', "%%").replace('$', "$$")).collect();
+    format!("{} {}", quoted(&literal(program)), join(&arguments))
 }
 
 /// A path that systemd takes as it stands.
@@ -69,7 +90,10 @@ pub(super) fn command(unit: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::updates::tests::{KEY, updates},
+        *,
+    };
 
     fn plan(data: &str) -> Plan {
         Plan {
@@ -121,6 +145,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_update_is_started_with_its_source_in_it() {
+        let odd = Plan { program: "/opt/my tools/starling-node".into(), ..plan("/srv/a b") };
+        let unit = filled_update(&odd, &updates());
+        let expected = format!(
+            "ExecStart=\"/opt/my tools/starling-node\" update --automatic --url https://a.example/ --key {KEY} --data \"/srv/a b\""
+        );
+        assert!(unit.lines().any(|line| line == expected), "{unit}");
+        assert!(unit.lines().any(|line| line == "ReadWritePaths=\"/opt/my tools\""), "{unit}");
+        assert!(unit.contains("ProtectSystem=strict") && unit.contains("Type=oneshot"), "{unit}");
+    }
+
     /// Where systemd is, it reads what we write.
     #[cfg(target_os = "linux")]
     #[test]
@@ -133,13 +169,16 @@ mod tests {
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         for data in [STATE, "/srv/a b"] {
             let file = dir.path().join("starling-node.service");
-            std::fs::write(&file, filled(&Plan { program: program.clone(), ..plan(data) })).unwrap();
-            let verify = ["verify", "--man=no", "--recursive-errors=no"];
-            let Ok(said) = std::process::Command::new("systemd-analyze").args(verify).arg(&file).output() else {
-                return;
-            };
-            let errors = String::from_utf8_lossy(&said.stderr);
-            assert!(said.status.success() && !errors.contains("starling-node.service"), "{errors}");
+            let plan = Plan { program: program.clone(), ..plan(data) };
+            for unit in [filled(&plan), filled_update(&plan, &updates())] {
+                std::fs::write(&file, unit).unwrap();
+                let verify = ["verify", "--man=no", "--recursive-errors=no"];
+                let Ok(said) = std::process::Command::new("systemd-analyze").args(verify).arg(&file).output() else {
+                    return;
+                };
+                let errors = String::from_utf8_lossy(&said.stderr);
+                assert!(said.status.success() && !errors.contains("starling-node.service"), "{errors}");
+            }
         }
     }
 }

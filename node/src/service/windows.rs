@@ -4,6 +4,7 @@ mod control;
 pub(super) mod event_log;
 mod install;
 mod rights;
+mod updates;
 
 use std::{
     ffi::OsString,
@@ -23,8 +24,9 @@ use windows_service::{
 pub(super) use self::install::{install, prepare_folder};
 use super::{
     NAME, Report, Serve,
-    plan::{data_folder, log_file},
+    plan::{Plan, data_folder, log_file},
     report::State,
+    updates::Updates,
     words,
 };
 use crate::config;
@@ -52,13 +54,19 @@ pub(super) fn refuse(exit: Exit) -> Result<ExitCode, Exit> {
 pub(super) fn uninstall() -> Result<Vec<String>, Exit> {
     // What any account may see is no reason to ask for rights.
     let before = report()?;
-    if !before.installed {
+    let by_itself = updates::is_by_itself() == Some(true);
+    if !before.installed && !by_itself {
         return Ok(vec!["the service was not installed".to_owned()]);
+    }
+    // First: it starts the service.
+    let mut did: Vec<String> = if by_itself { updates::by_hand()?.into_iter().collect() } else { vec![] };
+    if !before.installed {
+        return Ok(did);
     }
     let service = open(ServiceAccess::QUERY_STATUS | ServiceAccess::STOP | ServiceAccess::DELETE)?;
     stop_and_wait(&service)?;
     service.delete().map_err(failed)?;
-    let mut did = vec!["the service was stopped and taken away".to_owned()];
+    did.push("the service was stopped and taken away".to_owned());
     if let Err(error) = event_log::unregister() {
         did.push(format!("its name stays in the event log: {error}"));
     }
@@ -68,6 +76,14 @@ pub(super) fn uninstall() -> Result<Vec<String>, Exit> {
     let data = before.data.unwrap_or_else(data_folder);
     did.push(format!("what it has stored stays in {}", data.display()));
     Ok(did)
+}
+
+pub(super) fn update_by_itself(plan: &Plan, from: &Updates) -> Result<String, Exit> {
+    updates::by_itself(plan, from)
+}
+
+pub(super) fn update_by_hand() -> Result<Option<String>, Exit> {
+    updates::by_hand()
 }
 
 pub(super) fn start() -> Result<(), Exit> {
@@ -118,6 +134,8 @@ pub(super) fn report() -> Result<Report, Exit> {
         last_exit: last_exit(&status),
         logs,
         data,
+        updates_itself: updates::is_by_itself(),
+        last_update: crate::update::last(),
     })
 }
 

@@ -136,6 +136,11 @@ impl Place {
         self.beside("old")
     }
 
+    /// What updates that nobody looks at keep of themselves.
+    pub(super) fn record(&self) -> PathBuf {
+        self.beside("record")
+    }
+
     pub(super) fn has_old(&self) -> bool {
         self.old().is_file()
     }

@@ -44,6 +44,10 @@ impl Settings {
     /// # Errors
     /// When neither says where to ask, or one is wrong.
     pub(super) fn read(options: &Options) -> Result<Self, Exit> {
+        // Who says all of it wants nothing of a file: it may be one that others write.
+        if options.url.is_some() && options.key.is_some() && options.data.is_some() {
+            return Self::of(options, &toml::Table::new());
+        }
         let file = options.config.clone().unwrap_or_else(usual_file);
         let text = match read(&file) {
             Ok(text) => text,

@@ -30,6 +30,7 @@ struct Words {
     about: &'static str,
     after_install: &'static str,
     before_removal: &'static str,
+    after_removal: &'static str,
 }
 
 const NODE: Words = Words {
@@ -39,6 +40,7 @@ const NODE: Words = Words {
     about: "computes answers for a Starling swarm",
     after_install: include_str!("texts/node.postinst"),
     before_removal: include_str!("texts/node.prerm"),
+    after_removal: include_str!("texts/node.postrm"),
 };
 const GATEWAY: Words = Words {
     programs: &["starling-gateway", "starling-bootstrap"],
@@ -47,6 +49,7 @@ const GATEWAY: Words = Words {
     about: "web chat and API of a Starling swarm",
     after_install: include_str!("texts/gateway.postinst"),
     before_removal: include_str!("texts/gateway.prerm"),
+    after_removal: include_str!("texts/gateway.postrm"),
 };
 
 fn words(package: Package) -> &'static Words {
@@ -94,6 +97,7 @@ impl Parts<'_> {
         control.add("control", Kind::Plain, self.control(package, &files)?)?;
         control.add("postinst", Kind::Program, words.after_install)?;
         control.add("prerm", Kind::Program, words.before_removal)?;
+        control.add("postrm", Kind::Program, words.after_removal)?;
         Ok((control, files))
     }
 

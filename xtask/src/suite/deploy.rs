@@ -14,7 +14,8 @@ use crate::places::{self, in_path};
 use crate::process;
 
 const LIMIT: Duration = Duration::from_secs(60);
-const UNITS: [&str; 3] = ["starling-gateway.service", "starling-bootstrap.service", "starling-node.service"];
+const UNITS: [&str; 4] =
+    ["starling-gateway.service", "starling-bootstrap.service", "starling-node.service", "starling-node-update.service"];
 
 /// How a program is started there: its name, then its arguments.
 #[derive(Clone, Debug, PartialEq)]

@@ -47,6 +47,7 @@ pub(super) fn report(said: &str, read: impl FnOnce(&Path) -> String) -> Report {
             .collect(),
         data,
         last_exit: last_exit(&of),
+        ..Report::default()
     }
 }
 

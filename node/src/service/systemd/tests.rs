@@ -1,6 +1,6 @@
 //! The real command lines against commands that write down what they were asked, in a root of the test's own.
 
-use super::*;
+use super::{super::updates::tests::updates, *};
 
 /// A machine with systemd that says `shown` of our unit.
 struct Machine {
@@ -185,6 +185,43 @@ fn it_is_started_stopped_and_taken_away_with_systemctl() {
     assert_eq!(machine.system.uninstall().unwrap(), ["the service was not installed"]);
     let refused = machine.system.control("start");
     assert!(matches!(&refused, Err(Exit::Usage { hint, .. }) if hint.contains("service install")), "{refused:?}");
+}
+
+#[test]
+fn updates_have_a_timer_that_goes_with_the_service() {
+    let machine = Machine::new(STOPPED);
+    let at = |name: &str| machine.system.at("/etc/systemd/system").join(name);
+    let (timer, service) = (at("starling-node-update.timer"), at("starling-node-update.service"));
+    machine.system.install(&machine.plan, "").unwrap();
+    assert_eq!(machine.system.report().unwrap().updates_itself, Some(false));
+    machine.asked();
+    machine.system.update_by_itself(&machine.plan, &updates()).unwrap();
+    assert_eq!(machine.asked(), ["systemctl daemon-reload", "systemctl enable --now starling-node-update.timer"]);
+    assert_eq!(fs::read_to_string(&service).unwrap(), unit::filled_update(&machine.plan, &updates()));
+    assert!(timer.exists() && machine.system.report().unwrap().updates_itself == Some(true));
+    machine.system.install(&machine.plan, "").unwrap();
+    assert!(timer.exists(), "who says nothing about it leaves it");
+    machine.asked();
+    machine.system.uninstall().unwrap();
+    let asked = machine.asked();
+    let of = |unit: &str| asked.iter().position(|line| *line == format!("systemctl disable --now {unit}")).unwrap();
+    assert!(of("starling-node-update.timer") < of("starling-node.service"), "{asked:?}");
+    assert!(!timer.exists() && !service.exists());
+    assert_eq!(machine.system.update_by_hand().unwrap(), None, "twice is no error");
+}
+
+#[test]
+fn what_others_can_change_is_not_run_as_root() {
+    let machine = Machine::new(STOPPED);
+    let program = machine.dir.path().join("starling-node");
+    fs::copy("/bin/sh", &program).unwrap();
+    fs::set_permissions(machine.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    for (program, says) in [(program, "others than root"), ("/usr/bin/starling-node".into(), "package manager")] {
+        let refused = machine.system.update_by_itself(&Plan { program, ..machine.plan.clone() }, &updates());
+        assert!(matches!(&refused, Err(Exit::Usage { what, .. }) if what.contains(says)), "{refused:?}");
+    }
+    assert_eq!(machine.asked(), [""; 0]);
+    assert!(!machine.system.updates_by_itself());
 }
 
 #[test]
