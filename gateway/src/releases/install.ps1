@@ -260,9 +260,16 @@ namespace Starling
         if ($value) { $value.Trim() } else { '' }
     }
 
-    # Runs the program; its exit code alone says whether it went well.
-    function Invoke-Node([string]$What, [string]$Hint, [string[]]$Arguments) {
+    # Runs the program and shows what it says; its exit code alone says whether it went well. Where there is no console
+    # (ISE, remote sessions), Windows PowerShell takes each line on stderr for an error.
+    function Invoke-Shown([string[]]$Arguments) {
+        $ErrorActionPreference = 'Continue'
         & $Exe @Arguments | Out-Host
+    }
+
+    # What must go well.
+    function Invoke-Node([string]$What, [string]$Hint, [string[]]$Arguments) {
+        Invoke-Shown $Arguments
         if ($LASTEXITCODE -ne 0) { Fail $What $Hint }
     }
 
@@ -347,44 +354,63 @@ namespace Starling
         $package = Join-Path (Join-Path $Work 'unpacked') "$Program-$Version"
         $new = Join-Path $package "$Program.exe"
         if (-not (Test-Path -LiteralPath $new)) { Fail "the package holds no $Program.exe" 'tell the gateway''s operator' }
-        $runs = & $new --version
+        $runs = Invoke-Quietly { & $new --version }
         if ($LASTEXITCODE -ne 0) { Fail 'the program does not start here' 'this Windows may lack something that it needs; run it in a terminal to see what' }
         if ("$runs".Trim() -ne "$Program $Version") { Fail "the package holds another version: $runs" 'tell the gateway''s operator' }
         $package
     }
 
-    # Puts the program and what belongs beside it into the folder. The old files stay, as .old; which they are comes back.
-    function Set-Program([string]$Package) {
+    # Deletes a file; one that still runs, such as `starling-node desktop` of somebody who has signed in, gets out of the way.
+    function Remove-Old([string]$Path) {
+        if (-not (Test-Path -LiteralPath $Path)) { return }
+        try { Remove-Item -LiteralPath $Path -Force } catch {
+            Move-Item -LiteralPath $Path -Destination "$Path.$([Guid]::NewGuid().ToString('N')).gone"
+        }
+    }
+
+    # Puts the program and what belongs beside it into the folder. The old files stay, as .old; $Placed gets the new ones.
+    function Set-Program([string]$Package, [Collections.Generic.List[string]]$Placed) {
+        foreach ($file in @(Get-ChildItem -LiteralPath $Folder -File | Where-Object { $_.Extension -eq '.gone' })) {
+            Remove-Item -LiteralPath $file.FullName -Force -ErrorAction SilentlyContinue
+        }
         $files = @(Get-ChildItem -LiteralPath $Package -File | Where-Object { $_.Extension -in '.dll', '.exe', '.txt' -or $_.Name -eq 'LICENSE' })
         foreach ($file in @($files | Sort-Object { $_.Extension -eq '.exe' })) {
             $at = Join-Path $Folder $file.Name
             Copy-Item -LiteralPath $file.FullName -Destination "$at.new" -Force
-            if (Test-Path -LiteralPath "$at.old") { Remove-Item -LiteralPath "$at.old" -Force }
+            Remove-Old "$at.old"
+            $Placed.Add($at)
             if (Test-Path -LiteralPath $at) { Move-Item -LiteralPath $at -Destination "$at.old" }
             Move-Item -LiteralPath "$at.new" -Destination $at
         }
         Say "$Exe is $Version"
     }
 
-    # What was there before is there again; where nothing was, nothing stays.
-    function Undo-Program {
+    # What was there before is there again; where nothing was, nothing stays. Of older files nothing is touched.
+    function Undo-Program([Collections.Generic.List[string]]$Placed, [bool]$Had) {
         if ((Get-ServiceCode) -eq 0) { Invoke-Quietly { & $Exe service stop } | Out-Null }
-        foreach ($file in @(Get-ChildItem -LiteralPath $Folder -File -Filter '*.new')) { Remove-Item -LiteralPath $file.FullName -Force }
-        $old = @(Get-ChildItem -LiteralPath $Folder -File -Filter '*.old')
-        if ($old.Count -eq 0) {
+        foreach ($file in @(Get-ChildItem -LiteralPath $Folder -File | Where-Object { $_.Extension -eq '.new' })) {
+            Remove-Item -LiteralPath $file.FullName -Force
+        }
+        if (-not $Had) {
             if ((Get-ServiceCode) -in 0, 3) { Invoke-Quietly { & $Exe service uninstall } | Out-Null }
             Remove-Item -LiteralPath $Folder -Recurse -Force
             Note "$Folder was taken away again; what has been joined and downloaded stays in $Data"
             return
         }
-        foreach ($file in $old) { Move-Item -LiteralPath $file.FullName -Destination ($file.FullName -replace '\.old$', '') -Force }
+        foreach ($at in @($Placed | Where-Object { Test-Path -LiteralPath "$_.old" })) {
+            Remove-Old $at
+            Move-Item -LiteralPath "$at.old" -Destination $at
+        }
         Note "$Exe is the program that was there before"
     }
 
     function Join-Swarm([string]$Invite) {
         if (-not $Invite) { Note 'this node has joined before'; return }
         Say 'joining the swarm'
-        # By the input: what stands in a command line can be read by everybody on this computer.
+        # By the input: what stands in a command line can be read by everybody on this computer. Without the mark that
+        # Windows PowerShell begins with where a person has set UTF-8.
+        $OutputEncoding = New-Object Text.ASCIIEncoding
+        $ErrorActionPreference = 'Continue'
         $Invite | & $Exe join '-' --only --data $Data | Out-Host
         if ($LASTEXITCODE -ne 0) { Fail 'the swarm could not be joined' 'see above; with a new invite run this again' }
     }
@@ -432,7 +458,7 @@ namespace Starling
 
     function Install-Node([string]$Given, [string]$Model, [bool]$AsService, [bool]$Updates) {
         if ($Model -match "['`r`n]") { Fail 'the model''s name has a quote in it' 'give a path without one' }
-        if ($Model -and $Model -notmatch '^(hf:|https://)') { $Model = (Resolve-Path -LiteralPath $Model).Path }
+        if ($Model -and $Model -notmatch '^(hf:|https://)') { $Model = (Resolve-Path -LiteralPath $Model).ProviderPath }
         if ($AsService -and $Model -match '^[A-Za-z]:\\Users\\') {
             Note "the service sees no folders of people: move $Model to $Data\models, or start the node by hand"
         }
@@ -441,12 +467,14 @@ namespace Starling
         $work = Join-Path $Folder ('download-' + [Guid]::NewGuid().ToString('N'))
         New-Item -ItemType Directory -Path $work -Force | Out-Null
         $placing = $false
+        $had = Test-Path -LiteralPath $Exe
+        $placed = New-Object 'Collections.Generic.List[string]'
         try {
             $package = Get-Package $work
             $ran = (Get-ServiceCode) -eq 0
-            if ($ran) { & $Exe service stop | Out-Host }
+            if ($ran) { Invoke-Shown @('service', 'stop') }
             $placing = $true
-            Set-Program $package
+            Set-Program $package $placed
             Join-Swarm $invite
             Write-Config $Model
             if ($Model -match '^(hf:|https://)') {
@@ -454,7 +482,7 @@ namespace Starling
                 Invoke-Node 'the model could not be downloaded' 'see above; run this again, it goes on where it stopped' @('models', 'pull', $Model, '--data', $Data)
             }
             Say 'what this computer can do'
-            & $Exe doctor --data $Data | Out-Host
+            Invoke-Shown @('doctor', '--data', $Data)
             if ($LASTEXITCODE -ne 0) { Note "it can be used all the same; ""$Program doctor"" says so again" }
             Set-SearchPath $true
             if ($AsService) { Start-Node $Updates } else { Note "start the node by hand: & '$Exe' run --config '$Config'" }
@@ -463,7 +491,7 @@ namespace Starling
         } finally {
             Remove-Item -LiteralPath $work -Recurse -Force -ErrorAction SilentlyContinue
             if ($placing) {
-                Undo-Program
+                Undo-Program $placed $had
                 if ($ran -and (Test-Path -LiteralPath $Exe)) { Invoke-Quietly { & $Exe service start } | Out-Null }
             } elseif (-not (Test-Path -LiteralPath $Exe)) {
                 Remove-Item -LiteralPath $Folder -Recurse -Force -ErrorAction SilentlyContinue
@@ -477,6 +505,12 @@ namespace Starling
             Invoke-Node 'the service could not be taken away' 'see above; then run this again' @('service', 'uninstall')
         }
         Set-SearchPath $false
+        # What still runs from there, such as `starling-node desktop`, would keep its file.
+        $running = @(Get-Process -Name $Program -ErrorAction SilentlyContinue | Where-Object { "$($_.Path)".StartsWith("$Folder\", 'OrdinalIgnoreCase') })
+        if ($running) {
+            $running | Stop-Process -Force -ErrorAction SilentlyContinue
+            $running | Wait-Process -Timeout 10 -ErrorAction SilentlyContinue
+        }
         if (Test-Path -LiteralPath $Folder) { Remove-Item -LiteralPath $Folder -Recurse -Force }
         Say "$Folder is gone"
         if ($Purge -and (Test-Path -LiteralPath $Data)) {
@@ -494,5 +528,12 @@ namespace Starling
     $uninstall = Take 'STARLING_UNINSTALL'
     $purge = Take 'STARLING_PURGE'
     Test-Computer
-    if ($uninstall) { Uninstall-Node ([bool]$purge) } else { Install-Node $invite $model (-not $noService) ([bool]$updates) }
+    # The program writes UTF-8. Where there is no console there is nothing to set.
+    $before = $null
+    try { $before = [Console]::OutputEncoding; [Console]::OutputEncoding = New-Object Text.UTF8Encoding $false } catch { $before = $null }
+    try {
+        if ($uninstall) { Uninstall-Node ([bool]$purge) } else { Install-Node $invite $model (-not $noService) ([bool]$updates) }
+    } finally {
+        if ($before) { [Console]::OutputEncoding = $before }
+    }
 }
