@@ -139,6 +139,16 @@ pub(crate) fn open_stream(url: &str, key: &str, body: &Value, limit: Duration) -
     Ok(request.send_json(body)?)
 }
 
+/// What anybody may read there.
+#[cfg(target_os = "linux")]
+pub(crate) fn get_text(url: &str) -> Result<String> {
+    let mut response = agent(ANSWER_LIMIT).get(url).call()?;
+    if response.status() != 200 {
+        return Err(refusal(&mut response));
+    }
+    Ok(response.body_mut().read_to_string()?)
+}
+
 fn agent(limit: Duration) -> Agent {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))

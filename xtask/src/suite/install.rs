@@ -3,7 +3,7 @@
 //!
 //! The PowerShell script is parsed and its C# is run against vectors; nobody runs its steps here.
 
-mod releases;
+pub(super) mod releases;
 
 use std::ffi::OsString;
 use std::fs;
@@ -103,8 +103,8 @@ fn scenario(context: &Context, programs: &Path, unshare: &[&str]) -> Result<()> 
     let shared = dir.path().join("shared");
     let served = shared.join("served");
     fs::create_dir_all(&served)?;
-    let releases = Releases::make(&program(programs, "starling-node"), &shared.join("releases"), &context.stop)?;
-    releases.serve(&served)?;
+    let releases = Releases::make(&program(programs, "starling-node"), &shared.join("releases"))?;
+    releases.serve("first", &served)?;
     let tests = context.places.root.join("tests/install");
     for script in ["scenario", "systemctl"] {
         fs::copy(tests.join(script), shared.join(script))?;

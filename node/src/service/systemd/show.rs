@@ -63,7 +63,11 @@ fn state(word: &str) -> State {
 
 fn last_exit<'a>(of: &impl Fn(&'static str) -> &'a str) -> Option<String> {
     let restarts = of("NRestarts").parse::<u32>().unwrap_or(0);
-    let times = if restarts > 0 { format!(", started again {restarts} times") } else { String::new() };
+    let times = match restarts {
+        0 => String::new(),
+        1 => ", started again once".to_owned(),
+        more => format!(", started again {more} times"),
+    };
     // As wait(2) has it: 1 is an exit, 2 and 3 are signals, 0 is none yet.
     let how = match (of("ExecMainCode"), of("ExecMainStatus")) {
         ("1" | "exited", "0") if restarts == 0 => return None,
@@ -72,7 +76,10 @@ fn last_exit<'a>(of: &impl Fn(&'static str) -> &'a str) -> Option<String> {
         _ if restarts > 0 => "with an error".to_owned(),
         _ => return None,
     };
-    Some(format!("{how} ({}){times}", of("Result")))
+    // Of one that runs again systemd says that all is well.
+    let result = Some(of("Result")).filter(|result| !["", "success"].contains(result));
+    let result = result.map(|result| format!(" ({result})")).unwrap_or_default();
+    Some(format!("{how}{result}{times}"))
 }
 
 #[cfg(test)]
@@ -104,6 +111,8 @@ mod tests {
         assert_eq!(failed.state, State::Failed);
         assert_eq!(failed.last_exit.as_deref(), Some("code 2 (exit-code), started again 3 times"));
         assert!(!failed.starts_by_itself);
+        let again = of("LoadState=loaded\nActiveState=active\nResult=success\nExecMainCode=0\nNRestarts=1\n");
+        assert_eq!(again.last_exit.as_deref(), Some("with an error, started again once"));
         let killed =
             of("LoadState=loaded\nActiveState=activating\nResult=watchdog\nExecMainCode=2\nExecMainStatus=6\n");
         assert_eq!(killed.last_exit.as_deref(), Some("signal 6 (watchdog)"));

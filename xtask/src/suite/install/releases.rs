@@ -3,6 +3,7 @@
 //! The newer one is the same program with another number in it: nothing is built for it, and no option lets a program
 //! pretend to a version.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,42 +17,60 @@ use minisign::{KeyPair, SecretKey};
 use crate::dist::manifest::{Kind, MANIFEST, Manifest, PACKAGES, System};
 use crate::process;
 use crate::sign;
-use crate::stop::Stop;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-pub(super) struct Releases {
+pub(in crate::suite) struct Releases {
     /// Where they lie: `first`, `next`, `broken`, `failing`.
     folder: PathBuf,
     /// The public key that has signed them.
-    pub(super) key: String,
+    pub(in crate::suite) key: String,
     /// One that has signed nothing.
     other_key: String,
 }
 
 impl Releases {
-    pub(super) fn make(node: &Path, folder: &Path, _: &Stop) -> Result<Self> {
+    /// Of this system's program.
+    pub(super) fn make(node: &Path, folder: &Path) -> Result<Self> {
+        let program = stripped(node, "strip", folder)?;
+        let failing = failing(&next(3));
+        Self::of(System::Linux, program, failing, folder)
+    }
+
+    /// Of a program for Windows. The failing one looks for its membership where none is.
+    #[cfg(target_os = "linux")]
+    pub(in crate::suite) fn make_for_windows(node: &Path, folder: &Path) -> Result<Self> {
+        let program = stripped(node, "x86_64-w64-mingw32-strip", folder)?;
+        let failing = with_other(&with_other(&program, VERSION, &next(3)), "membership.cbor", "membership.none");
+        Self::of(System::Windows, program, failing, folder)
+    }
+
+    fn of(system: System, program: Vec<u8>, failing: Vec<u8>, folder: &Path) -> Result<Self> {
         let (pair, other) = (KeyPair::generate_unencrypted_keypair()?, KeyPair::generate_unencrypted_keypair()?);
-        let program = stripped(node, folder)?;
-        let newer = with_number(&program, VERSION, &next(1));
+        let newer = with_other(&program, VERSION, &next(1));
         let broken = b"#!/bin/sh\nexit 1\n".to_vec();
         let all = [
             ("first", VERSION, program),
             ("next", &next(1), newer),
             ("broken", &next(2), broken),
-            ("failing", &next(3), failing(&next(3))),
+            ("failing", &next(3), failing),
         ];
         for (name, version, program) in all {
-            release(&folder.join(name), version, &program, &pair.sk)?;
+            release(&folder.join(name), system, version, &program, &pair.sk)?;
         }
         Ok(Self { folder: folder.to_owned(), key: pair.pk.to_base64(), other_key: other.pk.to_base64() })
     }
 
-    /// Puts the first before the gateway.
-    pub(super) fn serve(&self, served: &Path) -> Result<()> {
-        for entry in fs::read_dir(self.folder.join("first"))? {
-            let entry = entry?;
-            fs::copy(entry.path(), served.join(entry.file_name()))?;
+    /// Puts one of them before the gateway: `first`, `next`, `broken` or `failing`.
+    pub(in crate::suite) fn serve(&self, name: &str, served: &Path) -> Result<()> {
+        let entries = fs::read_dir(self.folder.join(name))?;
+        let mut names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+        // The manifest last, its signature before it.
+        names.sort_by_key(|file| (file.to_string_lossy().starts_with(MANIFEST), Reverse(file.len())));
+        for file in names {
+            let half = served.join("half");
+            fs::copy(self.folder.join(name).join(&file), &half)?;
+            fs::rename(half, served.join(file))?;
         }
         Ok(())
     }
@@ -86,13 +105,30 @@ pub(super) fn vectors(dir: &Path) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
-fn release(folder: &Path, version: &str, program: &[u8], key: &SecretKey) -> Result<()> {
+/// The version that comes after this one by so many.
+#[cfg(target_os = "linux")]
+pub(in crate::suite) fn version(by: u32) -> String {
+    if by == 0 { VERSION.to_owned() } else { next(by) }
+}
+
+fn release(folder: &Path, system: System, version: &str, program: &[u8], key: &SecretKey) -> Result<()> {
     fs::create_dir_all(folder)?;
     let is_ours = |package: &&crate::dist::manifest::Package| {
-        package.program == "starling-node" && package.system == System::Linux && package.kind == Kind::Archive
+        package.program == "starling-node" && package.system == system && package.kind == Kind::Archive
     };
-    let package = PACKAGES.iter().find(is_ours).context("no package for Linux")?;
+    let package = PACKAGES.iter().find(is_ours).context("no package for this system")?;
     let file = File::create(folder.join(package.file_name(version)))?;
+    match system {
+        System::Linux => tar(file, version, program)?,
+        System::Windows => zip(file, version, program)?,
+    }
+    Manifest::of(folder, version)?.write(folder)?;
+    let signed = sign::sign(folder, key)?;
+    ensure!(signed == version && folder.join(MANIFEST).is_file(), "{version} was not signed");
+    Ok(())
+}
+
+fn tar(file: File, version: &str, program: &[u8]) -> Result<()> {
     let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
     for (name, mode, bytes) in [("LICENSE", 0o644, &b"Apache-2.0\n"[..]), ("starling-node", 0o755, program)] {
         let mut header = tar::Header::new_gnu();
@@ -100,18 +136,24 @@ fn release(folder: &Path, version: &str, program: &[u8], key: &SecretKey) -> Res
         header.set_mode(mode);
         tar.append_data(&mut header, format!("starling-node-{version}/{name}"), bytes)?;
     }
-    tar.into_inner()?.finish()?.flush()?;
-    Manifest::of(folder, version)?.write(folder)?;
-    let signed = sign::sign(folder, key)?;
-    ensure!(signed == version && folder.join(MANIFEST).is_file(), "{version} was not signed");
-    Ok(())
+    Ok(tar.into_inner()?.finish()?.flush()?)
+}
+
+fn zip(file: File, version: &str, program: &[u8]) -> Result<()> {
+    let mut zip = zip::ZipWriter::new(file);
+    let options = zip::write::SimpleFileOptions::default().compression_level(Some(1));
+    for (name, bytes) in [("LICENSE", &b"Apache-2.0\n"[..]), ("starling-node.exe", program)] {
+        zip.start_file(format!("starling-node-{version}/{name}"), options)?;
+        zip.write_all(bytes)?;
+    }
+    Ok(zip.finish()?.flush()?)
 }
 
 /// The program without what only a debugger reads, so that packing it is quick.
-fn stripped(node: &Path, folder: &Path) -> Result<Vec<u8>> {
+fn stripped(node: &Path, strip: &str, folder: &Path) -> Result<Vec<u8>> {
     fs::create_dir_all(folder)?;
     let small = folder.join("starling-node");
-    let mut strip = process::command("strip");
+    let mut strip = process::command(strip);
     strip.arg("-o").arg(&small).arg(node).stderr(Stdio::null());
     let from = if strip.status().is_ok_and(|status| status.success()) { &small } else { node };
     fs::read(from).with_context(|| format!("cannot read {}", from.display()))
@@ -131,9 +173,9 @@ fn failing(version: &str) -> Vec<u8> {
     lines.join("\n").into_bytes()
 }
 
-/// The same length, so that nothing else in the program moves.
-fn with_number(program: &[u8], old: &str, new: &str) -> Vec<u8> {
-    assert_eq!(old.len(), new.len(), "a version of as many signs");
+/// With another text of the same length, so that nothing else in the program moves.
+fn with_other(program: &[u8], old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "a text of as many bytes");
     let mut changed = program.to_vec();
     let places: Vec<usize> = program
         .windows(old.len())

@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context) -> Result<Passed> {
 
 impl Stage<'_> {
     /// Wine ends its services with the last program that somebody has started, so one waits here for words that never come.
-    fn session(&self) -> Result<Part> {
+    pub(super) fn session(&self) -> Result<Part> {
         let (program, args) = self.wine.start("wine");
         let args: Vec<OsString> = args.into_iter().chain(["cmd".into()]).collect();
         Part::start_obedient("session", &program, &args, &self.logs)
@@ -78,7 +78,7 @@ impl Stage<'_> {
         self.log_has_it_all()
     }
 
-    fn joins(&self, swarm: &Swarm, context: &Context) -> Result<()> {
+    pub(super) fn joins(&self, swarm: &Swarm, context: &Context) -> Result<()> {
         let invite = swarm.invite().context("a new gateway prints an invite")?.to_owned();
         let words = ["join", &invite, "--only", "--engine", "scripted", "--no-port-mapping", "--listen", LISTEN];
         let mut words: Vec<OsString> = words.map(Into::into).to_vec();
@@ -88,7 +88,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn install(&self, config: &Path, context: &Context) -> Result<()> {
+    pub(super) fn install(&self, config: &Path, context: &Context) -> Result<()> {
         let (config, data) = (wine::path(config)?, wine::path(&self.data)?);
         let words = ["service".into(), "install".into(), "--config".into(), config, "--data".into(), data];
         let said = self.tell(context, &words)?;
@@ -97,7 +97,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn orders(&self, context: &Context, verb: &str) -> Result<()> {
+    pub(super) fn orders(&self, context: &Context, verb: &str) -> Result<()> {
         let said = self.service(context, &[verb])?;
         ensure!(said.code == Some(0), "`service {verb}` failed:\n{}{}", said.stdout, said.stderr);
         Ok(())
@@ -137,14 +137,14 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn service(&self, context: &Context, words: &[&str]) -> Result<Said> {
+    pub(super) fn service(&self, context: &Context, words: &[&str]) -> Result<Said> {
         let words: Vec<OsString> = ["service"].iter().chain(words).map(Into::into).collect();
         self.tell(context, &words)
     }
 }
 
 /// What is behind a flag elsewhere: a service has none.
-fn settings(swarm: &Swarm) -> String {
+pub(super) fn settings(swarm: &Swarm) -> String {
     let known: Vec<String> = tcp(swarm).iter().map(|address| format!("{address:?}")).collect();
     format!(
         "engine = \"scripted\"\nno-port-mapping = true\nlisten = [{LISTEN:?}]\nbootstrap = [{}]\n",
