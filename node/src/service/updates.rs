@@ -9,6 +9,8 @@ use std::path::Path;
 use starling_protocol::program::Exit;
 
 use super::plan::Plan;
+#[cfg(any(windows, test))]
+use super::words::{join, quoted};
 
 /// What an owner has said about updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,9 +53,9 @@ impl Updates {
 /// to machine, later where it was off then, as the system, and only with a network.
 #[cfg(any(windows, test))]
 pub(super) fn task(plan: &Plan, updates: &Updates) -> String {
-    let arguments: Vec<String> = updates.arguments(plan).iter().map(|word| super::words::quoted(word)).collect();
-    let program = super::words::quoted(&plan.program.display().to_string());
-    TASK.replace("PROGRAM", &escaped(&program)).replace("ARGUMENTS", &escaped(&arguments.join(" ")))
+    let arguments = join(&updates.arguments(plan));
+    let program = quoted(&plan.program.display().to_string());
+    TASK.replace("PROGRAM", &escaped(&program)).replace("ARGUMENTS", &escaped(&arguments))
 }
 
 /// `S-1-5-18` is the system's own account.

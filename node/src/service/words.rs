@@ -2,12 +2,10 @@
 //! before (`plan`), so that both systems read what is written here in the same way.
 
 /// Words with quotes around those that need them.
-#[cfg(any(not(windows), test))]
 pub(super) fn join(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-#[cfg(any(not(windows), test))]
 pub(super) fn quoted(word: &str) -> String {
     if word.is_empty() || word.contains(char::is_whitespace) { format!("\"{word}\"") } else { word.to_owned() }
 }
