@@ -72,6 +72,11 @@ impl Wine {
         self.command("wine", &[&[program.into()], args].concat())
     }
 
+    /// Where programs are installed, and administrators alone write.
+    pub(crate) fn program_files(&self) -> PathBuf {
+        self.prefix.join("drive_c/Program Files")
+    }
+
     /// What cargo runs tests with: words in one variable, and so in no folder with a space.
     pub(crate) fn runner(&self) -> String {
         let (env, args) = self.start("wine");

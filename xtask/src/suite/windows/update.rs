@@ -1,5 +1,6 @@
 //! `starling-node update` under wine, as somebody on Windows has it: the service runs, its program's file is replaced by
-//! that of a newer release, and comes back when the next one does not serve. The release is the gateway's.
+//! that of a newer release, and comes back when the next one does not serve. The release is the gateway's. The task that
+//! does so each day is made and taken away; wine's scheduler starts none.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +22,13 @@ const SERVED_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context) -> Result<Passed> {
     let dir = TempDir::with_prefix("starling-update-")?;
-    let stage = Stage::set(context, dir.path())?;
+    let mut stage = Stage::set(context, dir.path())?;
+    // Where the install script puts it: a program that others can change is not started by the system.
+    let installed = stage.wine.program_files().join("Starling");
+    fs::create_dir_all(&installed)?;
+    let program = installed.join("starling-node.exe");
+    fs::copy(&stage.program, &program)?;
+    stage.program = program;
     let served = dir.path().join("served");
     fs::create_dir(&served)?;
     let releases = Releases::make_for_windows(&stage.program, &dir.path().join("releases"))?;
@@ -41,6 +48,7 @@ pub(super) fn run(context: &Context) -> Result<Passed> {
     let _ = stage.service(context, &["uninstall"]);
     drop(session);
     swarm.stop(&context.stop);
+    let _ = fs::remove_dir_all(installed);
     if result.is_err() {
         say::note(&format!("data and logs are kept in {}", dir.keep().display()));
     }
@@ -86,7 +94,30 @@ impl Update<'_> {
         self.publish("next", 1, swarm)?;
         self.updates(&config, &source, 0, &format!("updated {}", version(1)))?;
         self.runs(1)?;
+        self.has_a_task(&config)?;
+        stage.orders(context, "uninstall")?;
+        let again = self.says(&["service", "install", "--no-auto-update"], &config)?;
+        ensure!(!again.contains("no more"), "the task was not taken away with the service:\n{again}");
         stage.orders(context, "uninstall")
+    }
+
+    /// The task comes with a word, and goes with the service.
+    fn has_a_task(&self, config: &Path) -> Result<()> {
+        let made = self.says(&["service", "install", "--auto-update"], config)?;
+        ensure!(made.contains("takes them by itself"), "no task was made:\n{made}");
+        let said = self.stage.service(self.context, &["status"])?;
+        let (by_itself, last) = ("updates      by itself, each day; ", format!("updated {}", version(1)));
+        ensure!(said.stdout.contains(by_itself) && said.stdout.contains(&last), "`service status`:\n{}", said.stdout);
+        Ok(())
+    }
+
+    /// What one of the service's commands says when it goes well.
+    fn says(&self, words: &[&str], config: &Path) -> Result<String> {
+        let own = ["--config".into(), wine::path(config)?, "--data".into(), wine::path(&self.stage.data)?];
+        let words: Vec<OsString> = words.iter().map(Into::into).chain(own).collect();
+        let said = self.stage.tell(self.context, &words)?;
+        ensure!(said.code == Some(0), "{words:?} gave {:?}:\n{}{}", said.code, said.stdout, said.stderr);
+        Ok(said.stdout)
     }
 
     /// Puts a release before the gateway, and waits until it serves it.
