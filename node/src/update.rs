@@ -113,6 +113,7 @@ pub async fn run(options: Options) -> Result<ExitCode, Exit> {
         Decision::Take(version, file) => {
             let package = update.download(&client, &source, file).await?;
             update.take(&version, &package).await?;
+            update.chose(&version)?;
             say(format_args!("updated {version}"));
         }
     }
@@ -203,6 +204,18 @@ impl Update {
         self.prove(version).await
     }
 
+    /// Somebody wanted this version in place of the one that runs here: what is done by itself heeds that.
+    fn chose(&self, version: &Version) -> Result<(), Exit> {
+        let path = self.place.record();
+        let before = Record::read(&path);
+        let mut record = before.clone();
+        record.chosen(&current()?, version);
+        if record == before {
+            return Ok(());
+        }
+        record.write(&path).map_err(|error| self.place.unwritable(&error))
+    }
+
     /// Restarts the service, if one runs, and waits for the new program in it; without it, goes back.
     async fn prove(&self, version: &Version) -> Result<(), Exit> {
         let disk = Disk::default();
@@ -277,6 +290,7 @@ impl Update {
             )
         })?;
         self.place.go_back(&Disk::default()).map_err(|error| self.place.unwritable(&error))?;
+        self.chose(&version)?;
         self.restart(&version).await.map_err(|why| Exit::failed(format!("{version} {why}")))?;
         say(format_args!("rolled back to {version}"));
         Ok(())

@@ -53,7 +53,7 @@ impl Record {
         read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let half = path.with_added_extension("half");
         fs::write(&half, serde_json::to_vec_pretty(self).map_err(io::Error::other)?)?;
         fs::rename(&half, path)
@@ -73,6 +73,15 @@ impl Record {
 
     fn serves(&mut self, version: &Version) {
         self.tried.retain(|tried| *tried != version.to_string());
+    }
+
+    /// Who goes from one version to another by hand does not want the first one back by itself.
+    pub(super) fn chosen(&mut self, from: &Version, to: &Version) {
+        self.serves(from);
+        self.serves(to);
+        if to < from {
+            self.begin(from);
+        }
     }
 
     /// One line for its owner; none before the first time.
@@ -207,6 +216,11 @@ mod tests {
         record.begin(&good);
         record.serves(&good);
         assert!(record.may_take(&good), "it may be taken again behind a roll-back by hand");
+        record.chosen(&good, &bad);
+        assert!(record.may_take(&bad) && !record.may_take(&good), "its owner went back");
+        record.chosen(&bad, &good);
+        assert!(record.may_take(&bad) && record.may_take(&good), "and forward again");
+        record.begin(&bad);
         for patch in 0..u64::try_from(MAX_TRIED).unwrap() {
             record.begin(&Version::new(2, 0, patch));
         }

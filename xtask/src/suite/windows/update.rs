@@ -92,7 +92,10 @@ impl Update<'_> {
         self.runs(0)?;
         self.updates(&config, &source, 0, "was of no use here and is not tried again")?;
         self.publish("next", 1, swarm)?;
-        self.updates(&config, &source, 0, &format!("updated {}", version(1)))?;
+        // It was left by hand above, so by hand it comes back.
+        self.updates(&config, &source, 0, "was of no use here and is not tried again")?;
+        self.updates(&config, &[], 0, &format!("updated {}", version(1)))?;
+        self.updates(&config, &source, 0, &format!("newest {}", version(1)))?;
         self.runs(1)?;
         self.has_a_task(&config)?;
         stage.orders(context, "uninstall")?;
@@ -106,7 +109,7 @@ impl Update<'_> {
         let made = self.says(&["service", "install", "--auto-update"], config)?;
         ensure!(made.contains("takes them by itself"), "no task was made:\n{made}");
         let said = self.stage.service(self.context, &["status"])?;
-        let (by_itself, last) = ("updates      by itself, each day; ", format!("updated {}", version(1)));
+        let (by_itself, last) = ("updates      by itself, each day; ", format!("newest {}", version(1)));
         ensure!(said.stdout.contains(by_itself) && said.stdout.contains(&last), "`service status`:\n{}", said.stdout);
         Ok(())
     }
