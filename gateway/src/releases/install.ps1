@@ -264,6 +264,8 @@ namespace Starling
     # (ISE, remote sessions), Windows PowerShell takes each line on stderr for an error.
     function Invoke-Shown([string[]]$Arguments) {
         $ErrorActionPreference = 'Continue'
+        # Of a program that cannot be started there would be no code, or an older one.
+        $global:LASTEXITCODE = -1
         & $Exe @Arguments | Out-Host
     }
 
@@ -276,6 +278,7 @@ namespace Starling
     # Without what it says beside its answer. Windows PowerShell would take that for the end of the script.
     function Invoke-Quietly([scriptblock]$Do) {
         $ErrorActionPreference = 'Continue'
+        $global:LASTEXITCODE = -1
         & $Do 2>$null
     }
 
@@ -411,6 +414,7 @@ namespace Starling
         # Windows PowerShell begins with where a person has set UTF-8.
         $OutputEncoding = New-Object Text.ASCIIEncoding
         $ErrorActionPreference = 'Continue'
+        $global:LASTEXITCODE = -1
         $Invite | & $Exe join '-' --only --data $Data | Out-Host
         if ($LASTEXITCODE -ne 0) { Fail 'the swarm could not be joined' 'see above; with a new invite run this again' }
     }
