@@ -28,6 +28,9 @@ pub struct Network {
     pub gateways: Vec<Gateway>,
     /// Other peers it is connected to, such as bootstrap peers.
     pub other_peers: usize,
+    /// It looked as a stranger, to whom no gateway shows a certificate.
+    #[serde(skip)]
+    pub as_stranger: bool,
 }
 
 /// A gateway that the node is connected to.
@@ -86,6 +89,7 @@ impl Network {
             relays: seen.relays.iter().map(ToString::to_string).collect(),
             other_peers: peers.len() - gateways.len(),
             gateways,
+            as_stranger: false,
         }
     }
 
@@ -136,7 +140,7 @@ impl Network {
             );
         }
         let strangers = self.gateways.iter().filter(|gateway| !gateway.member).count();
-        if strangers > 0 && strangers == self.gateways.len() {
+        if !self.as_stranger && strangers > 0 && strangers == self.gateways.len() {
             advice.push("no gateway has shown that it is of this swarm: is the membership still good?".to_owned());
         }
         if self.gateways.iter().any(|gateway| gateway.relayed) && self.nat == Nat::Symmetric {
@@ -162,7 +166,7 @@ impl Gateway {
             (true, _, Some(false)) => "relayed, because UDP is blocked",
             (true, ..) => "relayed, until a direct path is found",
         };
-        let member = if self.member { "" } else { ", not of this swarm" };
+        let member = if self.member || network.as_stranger { "" } else { ", not of this swarm" };
         format!("{} {path}{rtt}{member}", self.peer)
     }
 }
@@ -253,6 +257,10 @@ mod tests {
         advises(&Network { nat: Nat::Symmetric, ..met(false) }, None);
         advises(&Network { nat: Nat::Symmetric, ..met(true) }, Some("forward a port"));
         advises(&Network { relays: vec![], ..met(false) }, Some("no relay"));
+        let mut stranger = met(false);
+        stranger.gateways.iter_mut().for_each(|gateway| gateway.member = false);
+        advises(&stranger, Some("of this swarm"));
+        advises(&Network { as_stranger: true, ..stranger }, None);
         advises(&Network { relays: vec![], nat: Nat::Open, ..met(false) }, None);
         let mut strangers = met(false);
         strangers.gateways[0].member = false;

@@ -39,6 +39,7 @@ pub(super) async fn look(options: &SwarmOptions, data: &Path) -> Result<Network,
     // What is not known by then is shown as not known.
     let _ = timeout(PATIENCE, reachability.wait_for(is_settled)).await;
     let network = Network::of(&handle.reachability().borrow(), &handle.peers().borrow());
+    let network = Network { as_stranger: true, ..network };
     stop.cancel();
     let _ = running.await;
     Ok(network)
