@@ -2,8 +2,14 @@
 //
 // Nothing is decided here. Whoever calls owns what a function with "new" in its name gives, and everything that was made
 // of an object goes before it. A null means that the library refused; it has told the log why.
+//
+// On Windows the library's classes are laid out as Microsoft's compiler does it, and a program may come from another one.
+// Then this file alone is compiled in that layout, with nothing of C++'s library (`freestanding`): so no exceptions, no
+// global `new`, and only numbers and pointers between it and the rest of the program, which both pass alike.
 
 #include "NvInfer.h"
+
+#include <cstdlib>
 
 using namespace nvinfer1;
 
@@ -13,7 +19,20 @@ namespace
 using Say = void (*)(void* to, int32_t severity, char const* text);
 using Step = bool (*)(void* to, char const* phase, bool nested, int32_t step, int32_t steps);
 
-class Log final : public ILogger
+// Room from C, which is the same for every compiler.
+struct OnHeap
+{
+    static void* operator new(std::size_t bytes) noexcept
+    {
+        return std::malloc(bytes);
+    }
+    static void operator delete(void* object) noexcept
+    {
+        std::free(object);
+    }
+};
+
+class Log final : public ILogger, public OnHeap
 {
 public:
     Log(Say say, void* to)
@@ -31,7 +50,7 @@ private:
     void* mTo;
 };
 
-class Progress final : public IProgressMonitor
+class Progress final : public IProgressMonitor, public OnHeap
 {
 public:
     Progress(Step step, void* to)

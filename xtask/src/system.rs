@@ -34,7 +34,7 @@ pub(crate) enum Need {
     Networks,
     /// What gateways share.
     Redis,
-    /// Compiles for Windows.
+    /// Compiles for Windows; clang what is laid out as Microsoft's compiler does it.
     Mingw,
     /// Runs what was compiled for Windows.
     Wine,
@@ -57,7 +57,7 @@ impl Need {
             // Without any font it draws no text.
             Self::Chromium => &["chromium", "fonts-liberation"],
             Self::Redis => &["redis-server"],
-            Self::Mingw => &["g++-mingw-w64-x86-64-posix"],
+            Self::Mingw => &["g++-mingw-w64-x86-64-posix", "clang"],
             Self::Wine => &["wine", "wine64"],
             Self::MariaDb => &["mariadb-server"],
             Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
@@ -74,7 +74,7 @@ impl Need {
             Self::Python => has_python(),
             Self::Chromium => any(&BROWSERS),
             Self::Redis => has("redis-server"),
-            Self::Mingw => any(&["x86_64-w64-mingw32-g++-posix"]),
+            Self::Mingw => ["x86_64-w64-mingw32-g++-posix", "clang"].iter().all(|name| has(name)),
             Self::Wine => any(&["wine"]),
             Self::MariaDb => ["mariadbd", "mariadb-install-db", "setpriv"].iter().all(|name| has(name)),
             Self::Networks => {

@@ -81,9 +81,6 @@ impl Library {
             return Err(LibraryError::Missing { path });
         }
         let unusable = |reason: String| LibraryError::Unusable { path: path.clone(), reason };
-        if cfg!(all(windows, target_env = "gnu")) {
-            return Err(unusable("this program was not built with MSVC, as the library was".into()));
-        }
         // SAFETY: its user has installed it; what it does when it is loaded is as trusted as what it does later.
         let library = unsafe { libloading::Library::new(&path) }
             .map_err(|error| unusable(format!("it is no library ({error})")))?;
