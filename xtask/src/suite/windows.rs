@@ -4,6 +4,7 @@
 //! every Windows has.
 
 mod service;
+mod tensorrt;
 mod update;
 
 use std::ffi::OsString;
@@ -36,12 +37,13 @@ use crate::windows::wine::{self, Wine};
 const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 5] = [
+pub(super) const STEPS: [Step; 6] = [
     Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
     Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
     Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
     Step { name: "update", about: "a service takes a newer release, and none that does not serve", needs: TOOLS, run: update::run },
+    Step { name: "tensorrt", about: "engines built by the vendor's library for Windows (93 MB)", needs: TOOLS, run: tensorrt::run },
 ];
 
 /// Wine takes seconds to start a program.

@@ -23,9 +23,27 @@ pub enum Tested {
     Right {
         /// Tokens a second of a single answer.
         tokens_per_second: f64,
-        /// Of llama.cpp on the same card; none when it was not measured.
-        llama_tokens_per_second: Option<f64>,
+        /// Of llama.cpp, which would serve otherwise; or why it would not.
+        llama: Result<Llama, String>,
     },
+}
+
+/// How llama.cpp does on this machine with the same model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Llama {
+    /// Tokens a second of a single answer.
+    pub tokens_per_second: f64,
+    /// What it computes on where nobody chooses, such as `CUDA: NVIDIA GeForce RTX 4070`.
+    pub device: String,
+}
+
+impl fmt::Display for Llama {
+    /// The kind of device is enough: a person knows their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.device.split([':', ',']).next().unwrap_or_default();
+        let kind = if kind == "CPU" { "the CPU" } else { kind };
+        write!(f, "{:.0} of llama.cpp on {kind}", self.tokens_per_second)
+    }
 }
 
 /// What this machine has for a model. The first thing that lacks is what is told.
@@ -121,23 +139,19 @@ pub fn judge(by_name: bool, tested: &Tested) -> (bool, String) {
         Tested::Never => {
             (false, "TensorRT-RTX was not tested on this machine yet: the next start of the node does that".into())
         }
-        Tested::Right { tokens_per_second: ours, llama_tokens_per_second: Some(llama) } => {
-            let figures = format!("{ours:.0} tokens/s against {llama:.0}");
-            if *ours >= llama * WORTH {
-                (true, format!("right and faster here, {figures} of llama.cpp"))
+        Tested::Right { tokens_per_second: ours, llama: Ok(llama) } => {
+            let figures = format!("{ours:.0} tokens/s against {llama}");
+            if *ours >= llama.tokens_per_second * WORTH {
+                (true, format!("right and faster here, {figures}"))
             } else if by_name {
-                (true, format!("it was asked for by name; it is right here and not faster, {figures} of llama.cpp"))
+                (true, format!("it was asked for by name; it is right here and not faster, {figures}"))
             } else {
                 (false, format!("TensorRT-RTX is right here and not faster, {figures}"))
             }
         }
-        Tested::Right { tokens_per_second, .. } if by_name => {
-            (true, format!("it was asked for by name; it is right here, {tokens_per_second:.0} tokens/s"))
-        }
-        Tested::Right { .. } => {
-            let why = "TensorRT-RTX is right here, and this program has no llama.cpp on the card to compare its speed \
-                       with: --engine tensorrt takes it by name";
-            (false, why.into())
+        // There is nothing that it would be slower than.
+        Tested::Right { tokens_per_second, llama: Err(why) } => {
+            (true, format!("right here, {tokens_per_second:.0} tokens/s; llama.cpp has no speed to compare: {why}"))
         }
     }
 }
@@ -152,7 +166,12 @@ mod tests {
     }
 
     fn right(ours: f64, theirs: Option<f64>) -> Tested {
-        Tested::Right { tokens_per_second: ours, llama_tokens_per_second: theirs }
+        on("CUDA: NVIDIA GeForce RTX 4070", ours, theirs)
+    }
+
+    fn on(device: &str, ours: f64, theirs: Option<f64>) -> Tested {
+        let llama = theirs.map(|tokens_per_second| Llama { tokens_per_second, device: device.to_owned() });
+        Tested::Right { tokens_per_second: ours, llama: llama.ok_or_else(|| "it needs 9 GiB".to_owned()) }
     }
 
     fn wrong() -> Tested {
@@ -164,8 +183,18 @@ mod tests {
         check(false, right(90.0, Some(70.0)), true, "90 tokens/s against 70");
         check(false, right(71.0, Some(70.0)), false, "not faster");
         check(false, right(60.0, Some(70.0)), false, "not faster");
-        check(false, right(90.0, None), false, "--engine tensorrt takes it by name");
         check(false, Tested::Never, false, "the next start");
+    }
+
+    /// What would serve otherwise is what counts, and is named.
+    #[test]
+    fn it_is_held_against_llama_on_whatever_that_has() {
+        let (cpu, vulkan) = ("CPU: Intel Core i5, 6 threads", "Vulkan: NVIDIA GeForce RTX 4070");
+        check(false, on(cpu, 90.0, Some(6.0)), true, "faster here, 90 tokens/s against 6 of llama.cpp on the CPU");
+        check(false, on("CPU, 1 thread", 9.0, Some(6.0)), true, "6 of llama.cpp on the CPU");
+        check(false, on(vulkan, 60.0, Some(70.0)), false, "60 tokens/s against 70 of llama.cpp on Vulkan");
+        check(true, on(vulkan, 60.0, Some(70.0)), true, "not faster, 60 tokens/s against 70 of llama.cpp on Vulkan");
+        check(false, right(90.0, None), true, "llama.cpp has no speed to compare: it needs 9 GiB");
     }
 
     #[test]
@@ -190,7 +219,8 @@ mod tests {
         let other = [(Precision::Int4, wrong()), (Precision::Fp16, slow)];
         assert_eq!(choose(false, &engines(&other)).engine, Engine::TensorRt(Precision::Fp16));
         let none = choose(false, &engines(&[(Precision::Int4, wrong()), (Precision::Fp16, right(60.0, Some(70.0)))]));
-        assert_eq!(none.to_string(), "llama.cpp: TensorRT-RTX is right here and not faster, 60 tokens/s against 70");
+        let why = "TensorRT-RTX is right here and not faster, 60 tokens/s against 70 of llama.cpp on CUDA";
+        assert_eq!(none.to_string(), format!("llama.cpp: {why}"));
     }
 
     #[test]

@@ -149,11 +149,11 @@ fn measured(order: &Climb, told: &mut dyn FnMut(&'static str, Outcome)) -> Teste
     told(
         SPEED,
         Outcome::Ok(match &llama {
-            Ok(llama) => format!("{ours:.0} tokens/s, llama.cpp {llama:.0}"),
+            Ok(llama) => format!("{ours:.0} tokens/s, {llama}"),
             Err(why) => format!("{ours:.0} tokens/s; llama.cpp not beside it: {why}"),
         }),
     );
-    Tested::Right { tokens_per_second: ours, llama_tokens_per_second: llama.ok() }
+    Tested::Right { tokens_per_second: ours, llama }
 }
 
 fn made(built: &Result<String, String>) -> Outcome {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::engine::graph::{GraphEngine, Room, hyper_of};
+use crate::engine::llama::device::survey;
 use crate::engine::llama::{Llama, Options as LlamaOptions};
 use crate::graph::interpret::Interpreter;
 use crate::graph::weights::{GgufWeights, graph_of};
@@ -18,7 +19,7 @@ use crate::model::{Hashes, ModelFile, to_hex};
 use crate::{DeviceChoice, OpenError, Progress};
 
 use super::batch::Frame;
-use super::choice::{Found, Tested, Tried};
+use super::choice::{Found, Llama as LlamaPace, Tested, Tried};
 use super::cuda::Card;
 use super::file::{self, CHECKSUM, Description};
 use super::ladder::measure::{Asked, allowed_of, compare, pace, prompt};
@@ -95,6 +96,9 @@ pub fn try_out(order: &Trial, tell: &mut dyn FnMut(&str)) -> Result<Found, OpenE
     let hashes = order.hashes.clone().map(Hashes::new);
     let (capability, name) = (card.capability, format!("{} {}", card.name, card.capability));
     let driver = format!("{} CUDA {}", order.driver, card.cuda);
+    // Another program may have it on another device.
+    let chosen = survey().map_or_else(|_| "nothing".to_owned(), |survey| survey.chosen);
+    let llama = format!("{LLAMA} on {chosen}");
     // Each engine opens the card anew, and ends with it.
     drop(card);
     let mut tried = Vec::new();
@@ -109,7 +113,7 @@ pub fn try_out(order: &Trial, tell: &mut dyn FnMut(&str)) -> Result<Found, OpenE
             driver: driver.clone(),
             card: name.clone(),
             library: super::VERSION.to_owned(),
-            llama: LLAMA.to_owned(),
+            llama: llama.clone(),
         };
         let test = || {
             tell(&format!("testing the {precision} engine of {} on this card, once", model.name()));
@@ -147,8 +151,8 @@ fn remembered(engine: &Path, key: Key, test: impl FnOnce() -> Tested) -> Tested 
     let record = Record { key, attempts: record.attempts + 1, tested: None };
     keep(&path, &record);
     let tested = test();
-    // What does not run now may run when the card has room again.
-    let lasting = matches!(tested, Tested::Right { .. } | Tested::Wrong(_));
+    // What does not run now may run when there is room again.
+    let lasting = matches!(tested, Tested::Right { llama: Ok(_), .. } | Tested::Wrong(_));
     let attempts = if lasting { record.attempts } else { 0 };
     keep(&path, &Record { attempts, tested: Some(tested.clone()).filter(|_| lasting), ..record });
     tested
@@ -221,7 +225,7 @@ fn examine(
     let tokens_per_second = pace(&mut engine)?;
     // The card has no room for both.
     drop(engine);
-    Ok(Tested::Right { tokens_per_second, llama_tokens_per_second: llama_pace(&order.model, room).ok() })
+    Ok(Tested::Right { tokens_per_second, llama: llama_pace(&order.model, room) })
 }
 
 /// Whether its numbers are those of the reference; the outer error is why that cannot be said.
@@ -256,8 +260,8 @@ fn numbers(
     }))
 }
 
-/// Tokens a second of llama.cpp with the same model on the same card.
-pub(super) fn llama_pace(model: &Path, room: Room) -> Result<f64, String> {
+/// How fast llama.cpp is with the same model, on what it would serve it on.
+pub(super) fn llama_pace(model: &Path, room: Room) -> Result<LlamaPace, String> {
     let Room { context_tokens, slots } = room;
     let options = LlamaOptions {
         context_tokens: Some(context_tokens),
@@ -266,10 +270,8 @@ pub(super) fn llama_pace(model: &Path, room: Room) -> Result<f64, String> {
         ..LlamaOptions::default()
     };
     let mut engine = Llama::open(model, options, None, &Progress::new()).map_err(|error| error.to_string())?;
-    if engine.info().device.starts_with("CPU") {
-        return Err("this program has no CUDA backend, or it finds no card".to_owned());
-    }
-    pace(&mut engine)
+    let device = engine.info().device.clone();
+    Ok(LlamaPace { tokens_per_second: pace(&mut engine)?, device })
 }
 
 #[cfg(test)]
@@ -281,7 +283,8 @@ mod tests {
     }
 
     fn right() -> Tested {
-        Tested::Right { tokens_per_second: 90.0, llama_tokens_per_second: None }
+        let llama = LlamaPace { tokens_per_second: 70.0, device: "CPU".into() };
+        Tested::Right { tokens_per_second: 90.0, llama: Ok(llama) }
     }
 
     fn never() -> Tested {
@@ -307,8 +310,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("a.engine");
         let full = || Tested::Impossible("the card is full".into());
+        let alone = || Tested::Right { tokens_per_second: 90.0, llama: Err("the memory is full".into()) };
         for _ in 0..5 {
             assert_eq!(remembered(&engine, key("1"), full), full());
+            assert_eq!(remembered(&engine, key("1"), alone), alone());
         }
         assert_eq!(remembered(&engine, key("1"), right), right());
     }
