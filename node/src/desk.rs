@@ -125,7 +125,7 @@ pub(crate) struct Desk {
     status: watch::Receiver<Status>,
     pause: watch::Receiver<Option<Pause>>,
     started_at: u64,
-    decided: Vec<Decided>,
+    decided: watch::Receiver<Vec<Decided>>,
 }
 
 impl Desk {
@@ -138,7 +138,7 @@ impl Desk {
         swarm: Handle,
         status: watch::Receiver<Status>,
         pause: watch::Receiver<Option<Pause>>,
-        decided: Vec<Decided>,
+        decided: watch::Receiver<Vec<Decided>>,
     ) -> io::Result<Self> {
         let listener = listen(data, NAME)?;
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -173,7 +173,8 @@ impl Desk {
     fn state(&self) -> NodeState {
         let status = self.status.borrow().clone();
         let network = Network::of(&self.swarm.reachability().borrow(), &self.swarm.peers().borrow());
-        let engine = |name: &str| self.decided.iter().find(|decided| decided.model == name);
+        let decided = self.decided.borrow().clone();
+        let engine = |name: &str| decided.iter().find(|decided| decided.model == name);
         let models = status.offers.into_iter().map(|offer| ModelState {
             engine: engine(&offer.name).map(|decided| decided.engine.clone()).unwrap_or_default(),
             name: offer.name,

@@ -92,12 +92,11 @@ pub async fn start(config: Config) -> Result<Node, Exit> {
         membership: files.as_ref().map(|files| files.membership.clone()),
         clock: Clock::default(),
     })?;
-    let (sources, decided) =
-        tensorrt::choose::settle(config.sources, config.tensorrt.as_ref(), &config.engines).await?;
     let hardware = hardware::Watcher::start()
         .map_err(|error| Exit::failed(format!("cannot start the thread that watches the hardware: {error}")))?;
     let (stops, jobs, mut parts) = (Stops::default(), TaskTracker::new(), JoinSet::new());
-    let crew = polite::Crew::new(sources, config.engines.clone());
+    let crew = polite::Crew::new(config.sources, config.tensorrt, config.engines.clone());
+    let decided = crew.decided();
     let (mut polite, seen_pause) = polite::Polite::new(&config.polite, crew, &hardware, &stops).await?;
     polite.begin().await?;
     let usual = polite.crew().usual().await;

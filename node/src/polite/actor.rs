@@ -238,7 +238,8 @@ impl Polite {
                 if let Decision::Yield(why) = senses.decide() {
                     return why;
                 }
-                senses.next(0).await;
+                // Of a card that does not say whose its memory is, what is taken now may well be ours.
+                senses.next(u64::MAX).await;
             }
         };
         tokio::select! {
@@ -363,5 +364,121 @@ mod tests {
         let mut retries = Retries::default();
         let pauses: Vec<u64> = (0..9).map(|_| retries.next().as_secs()).collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+    }
+
+    /// The test of an engine takes the card.
+    #[cfg(target_os = "linux")]
+    mod tests_of_engines {
+        use std::{os::unix::fs::PermissionsExt, path::Path};
+
+        use starling_inference::{
+            DeviceChoice, Source,
+            tensorrt::{Options as Engines, Precision, choice::Found},
+        };
+        use tempfile::TempDir;
+
+        use super::*;
+        use crate::{
+            engines::Apart,
+            polite::options::Level,
+            tensorrt::{self, Wish},
+        };
+
+        const LIMIT: Duration = Duration::from_secs(60);
+
+        /// A node with an engine to test, and a program of ours that tests it as `script` says.
+        async fn node(folder: &TempDir, options: &Options, script: &str) -> (Polite, Seen) {
+            let data = folder.path();
+            program(folder, script);
+            let engines = Engines {
+                library: tensorrt::folder(data),
+                engines: tensorrt::engines(data),
+                precision: Precision::Fp16,
+                workspace: 1 << 30,
+                share: 85,
+            };
+            for folder in [&engines.library, &engines.engines] {
+                std::fs::create_dir_all(folder).unwrap();
+            }
+            std::fs::write(engines.library.join(starling_inference::tensorrt::FILE), "a library").unwrap();
+            std::fs::write(engines.engines.join("x.engine"), "an engine").unwrap();
+            let source = Source::Gguf {
+                path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/models/stories260K.gguf"),
+                context_tokens: None,
+                slots: None,
+                threads: None,
+                saved_bytes: None,
+                hashes: None,
+                device: DeviceChoice::Auto,
+            };
+            let wish = Wish { by_name: false, precision: None, options: engines };
+            let apart = Apart { program: Some(data.join("node")), scripted: false };
+            let crew = Crew::new(vec![source], Some(wish), apart);
+            Polite::new(options, crew, &Watcher::start().unwrap(), &Stops::default()).await.unwrap()
+        }
+
+        fn program(folder: &TempDir, script: &str) {
+            let path = folder.path().join("new");
+            let script = format!("#!/bin/sh\ncd {}\n{script}\n", folder.path().display());
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+            std::fs::rename(path, folder.path().join("node")).unwrap();
+        }
+
+        async fn until(so: impl Fn() -> bool) {
+            let seen = async {
+                while !so() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(LIMIT, seen).await.unwrap();
+        }
+
+        fn reason(seen: &Seen) -> Option<(PauseKind, Stage)> {
+            seen.pause.borrow().as_ref().map(|pause| (pause.kind, pause.stage))
+        }
+
+        #[tokio::test]
+        async fn who_needs_the_machine_is_asked_before_an_engine_is_tested() {
+            let folder = tempfile::tempdir().unwrap();
+            let own = std::env::current_exe().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            let options = Options { polite: Level::Full, yield_to: vec![own.parse().unwrap()], ..Options::default() };
+            let (mut polite, seen) = node(&folder, &options, "echo $$ > tested").await;
+            polite.begin().await.unwrap();
+            assert_eq!(reason(&seen), Some((PauseKind::Process, Stage::Freed)));
+            assert!(!folder.path().join("tested").exists() && polite.crew().decided().borrow().is_empty());
+        }
+
+        #[tokio::test]
+        async fn a_test_that_runs_is_given_up_and_made_when_the_machine_is_free() {
+            let folder = tempfile::tempdir().unwrap();
+            let script = "read order; echo $$ > new; mv new tested; exec sleep 600";
+            let (mut polite, seen) = node(&folder, &Options::default(), script).await;
+            let tested = folder.path().join("tested");
+            let ordered = async {
+                until(|| tested.exists()).await;
+                seen.orders.send(Order::Pause { seconds: None }).await.unwrap();
+            };
+            let (begun, ()) = tokio::join!(polite.begin(), ordered);
+            begun.unwrap();
+            assert_eq!(reason(&seen), Some((PauseKind::ByHand, Stage::Freed)));
+            // The card is theirs: of a process that was ended no words are left.
+            let pid = std::fs::read_to_string(&tested).unwrap();
+            let words = format!("/proc/{}/cmdline", pid.trim());
+            until(|| std::fs::read(&words).map_or(true, |words| words.is_empty())).await;
+            assert!(polite.crew().decided().borrow().is_empty());
+            let found = serde_json::json!({"Found": Found::NoCard("there is no card any more".into())});
+            program(&folder, &format!("read order; echo '{found}'"));
+            polite.senses.told(Order::Resume);
+            let mut decided = polite.crew().decided();
+            let told = async {
+                tokio::select! {
+                    _ = polite.bring() => {}
+                    told = decided.changed() => told.unwrap(),
+                }
+            };
+            timeout(LIMIT, told).await.unwrap();
+            assert_eq!(decided.borrow()[0].engine, "llama.cpp: there is no card any more");
+        }
     }
 }

@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     convert::{self, cut},
     engines::{self, Apart, Models, Served},
+    tensorrt::choose::{Decided, Wish, settle},
 };
 
 /// What an engine that has to go may take for it; then its process is ended.
@@ -26,6 +27,9 @@ const LAST_MOMENT: Duration = Duration::from_secs(5);
 /// Keeps them. Whoever drops it ends their processes.
 pub(crate) struct Crew {
     sources: Vec<Source>,
+    /// Until it is known which engine serves each.
+    wish: Option<Wish>,
+    decided: watch::Sender<Vec<Decided>>,
     apart: Apart,
     models: watch::Sender<Models>,
     hosts: JoinSet<()>,
@@ -35,14 +39,19 @@ pub(crate) struct Crew {
 
 impl Crew {
     /// Nothing is loaded yet.
-    pub(crate) fn new(sources: Vec<Source>, apart: Apart) -> Self {
-        let (hosts, mourners) = (JoinSet::new(), JoinSet::new());
-        Self { sources, apart, models: watch::Sender::new(Models::from([])), hosts, mourners }
+    pub(crate) fn new(sources: Vec<Source>, wish: Option<Wish>, apart: Apart) -> Self {
+        let (hosts, mourners, decided) = (JoinSet::new(), JoinSet::new(), watch::Sender::new(vec![]));
+        Self { sources, wish, decided, apart, models: watch::Sender::new(Models::from([])), hosts, mourners }
     }
 
     /// Those that are loaded, as a level.
     pub(crate) fn models(&self) -> watch::Receiver<Models> {
         self.models.subscribe()
+    }
+
+    /// Which engines serve them, and why; nothing before they are loaded first.
+    pub(crate) fn decided(&self) -> watch::Receiver<Vec<Decided>> {
+        self.decided.subscribe()
     }
 
     /// What it offers while all is loaded; where nothing is yet, what its files say.
@@ -58,11 +67,17 @@ impl Crew {
         described.into_iter().take(MAX_OFFERS).map(to_come).collect()
     }
 
-    /// Loads all that can be. Dropping the future gives it up, and ends what was begun.
+    /// Loads all that can be, on the engines that are the best here: the first time that is tested, which takes the card.
+    /// Dropping the future gives it up, and ends what was begun.
     ///
     /// # Errors
-    /// When there is none that can be, unless there is none at all.
+    /// When there is none that can be, unless there is none at all, or an engine that was asked for by name cannot be had.
     pub(crate) async fn load(&mut self) -> Result<(), Exit> {
+        if let Some(wish) = &self.wish {
+            let (sources, decided) = settle(self.sources.clone(), wish, &self.apart).await?;
+            (self.sources, self.wish) = (sources, None);
+            self.decided.send_replace(decided);
+        }
         let (models, hosts) = engines::open(self.sources.clone(), &self.apart).await?;
         for host in hosts {
             self.hosts.spawn(host.run());

@@ -1,4 +1,4 @@
-//! Which engine serves each chat model, at a node's start. What is decided, and why, is plain and lies in
+//! Which engine serves each chat model, found out before the models are loaded first. What is decided, and why, is plain and lies in
 //! `starling_inference::tensorrt::choice`; what is found out comes from a process of its own ([`super::trial`]).
 
 use std::path::{Path, PathBuf};
@@ -46,16 +46,15 @@ struct Candidate<'a> {
     hashes: Option<PathBuf>,
 }
 
-/// Decides for each source, and says so.
+/// Decides for each source, and says so. Dropping the future ends the tests.
 ///
 /// # Errors
 /// When what was asked for by name cannot be had.
 pub(crate) async fn settle(
     sources: Vec<Source>,
-    wish: Option<&Wish>,
+    wish: &Wish,
     apart: &Apart,
 ) -> Result<(Vec<Source>, Vec<Decided>), Exit> {
-    let Some(wish) = wish else { return Ok((sources, vec![])) };
     let (mut settled, mut decided) = (vec![], vec![]);
     for source in sources {
         let Some(candidate) = Candidate::of(&source) else {
@@ -172,7 +171,7 @@ mod tests {
 
     async fn check(wish: &Wish, apart: &Apart) -> Result<(Vec<Source>, Vec<Decided>), String> {
         let sources = vec![source("stories260K.gguf", DeviceChoice::Auto)];
-        settle(sources, Some(wish), apart).await.map_err(|exit| format!("{exit:?}"))
+        settle(sources, wish, apart).await.map_err(|exit| format!("{exit:?}"))
     }
 
     #[tokio::test]
@@ -208,8 +207,7 @@ mod tests {
     async fn what_has_one_engine_only_is_left_alone() {
         let data = tempfile::tempdir().unwrap();
         let alone = vec![source("stories260K.gguf", DeviceChoice::Cpu), source("no-such.gguf", DeviceChoice::Auto)];
-        let (sources, decided) =
-            settle(alone.clone(), Some(&wish(data.path(), true)), &Apart::default()).await.unwrap();
+        let (sources, decided) = settle(alone.clone(), &wish(data.path(), true), &Apart::default()).await.unwrap();
         assert_eq!((sources, decided), (alone, vec![]));
     }
 }

@@ -5,13 +5,13 @@ use std::{
     io,
     path::Path,
     process::{ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 use starling_inference::tensorrt::{
     choice::Found,
-    trial::{Trial, try_out},
+    trial::{Trial, given_up, try_out},
 };
 use starling_protocol::program::Exit;
 use tokio::{
@@ -39,7 +39,7 @@ enum News {
     Failed { what: String, hint: String },
 }
 
-/// Asks such a process, and ends it when it takes too long.
+/// Asks such a process, and ends it when it takes too long. Dropping the future ends it too, for who needs the machine.
 ///
 /// # Errors
 /// When the model's file is not good, or the options do not fit it.
@@ -51,18 +51,35 @@ pub(crate) async fn ask(program: &Path, trial: &Trial) -> Result<Found, Exit> {
 
 async fn within(limit: Duration, program: &Path, trial: &Trial) -> Result<Found, Exit> {
     let broken = |why: String| Ok(Found::Broken(why));
+    // Before the process, and so it goes after it.
+    let mut giving_up = GivingUp { engines: &trial.options.engines, since: Some(SystemTime::now()) };
     let mut child = match start(program) {
         Ok(child) => child,
         Err(error) => return broken(format!("it does not start: {error}")),
     };
     let heard = timeout(limit, follow(&mut child, trial)).await;
     let _ = child.kill().await;
+    giving_up.since = None;
     match heard {
         Ok(Ok(Some(News::Found(found)))) => Ok(found),
         Ok(Ok(Some(News::Failed { what, hint }))) => Err(Exit::usage(what, hint)),
         Ok(Ok(_)) => broken("its process has ended without a word: the library or the driver has crashed".into()),
         Ok(Err(error)) => broken(format!("its process cannot be spoken with: {error}")),
         Err(_) => broken(format!("it took more than {} s", limit.as_secs())),
+    }
+}
+
+/// Whoever drops a test that runs has given it up.
+struct GivingUp<'a> {
+    engines: &'a Path,
+    since: Option<SystemTime>,
+}
+
+impl Drop for GivingUp<'_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            given_up(self.engines, since);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,20 @@ fn remembered(engine: &Path, key: Key, test: impl FnOnce() -> Tested) -> Tested 
     let attempts = if lasting { record.attempts } else { 0 };
     keep(&path, &Record { attempts, tested: Some(tested.clone()).filter(|_| lasting), ..record });
     tested
+}
+
+/// Takes back that the test which was begun since then has begun: whoever ended it needed the machine, and the engine is not
+/// to blame.
+pub fn given_up(engines: &Path, since: SystemTime) {
+    // The clock of files is a little behind.
+    let since = since - Duration::from_secs(1);
+    let is_new = |path: &PathBuf| path.metadata().and_then(|file| file.modified()).is_ok_and(|at| at >= since);
+    let files = std::fs::read_dir(engines).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
+    for path in files.filter(|path| path.extension().is_some_and(|end| end == "tested")).filter(is_new) {
+        if let Some(record) = read(&path).filter(|record| record.tested.is_none()) {
+            keep(&path, &Record { attempts: record.attempts.saturating_sub(1), ..record });
+        }
+    }
 }
 
 /// Where the verdict on an engine lies.
@@ -329,5 +344,24 @@ mod tests {
         let tested = remembered(&engine, key("1"), never);
         assert!(matches!(&tested, Tested::Impossible(why) if why.contains("a.tested")), "{tested:?}");
         assert_eq!(remembered(&engine, key("2"), right), right());
+    }
+
+    #[test]
+    fn a_test_that_was_given_up_is_no_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = folder.path().join("a.engine");
+        for _ in 0..2 * ATTEMPTS {
+            let ended = std::panic::catch_unwind(|| remembered(&engine, key("1"), || panic!("a game has begun")));
+            assert!(ended.is_err());
+            given_up(folder.path(), SystemTime::now());
+        }
+        assert_eq!(remembered(&engine, key("1"), right), right());
+        // Of what is known nothing is taken back, nor of what was begun before.
+        given_up(folder.path(), SystemTime::now());
+        assert_eq!(remembered(&engine, key("1"), never), right());
+        let old = Record { attempts: ATTEMPTS, ..Record::default() };
+        keep(&record_of(&engine), &old);
+        given_up(folder.path(), SystemTime::now() + Duration::from_secs(60));
+        assert_eq!(read(&record_of(&engine)).unwrap().attempts, ATTEMPTS);
     }
 }

@@ -28,6 +28,9 @@ enum Shape {
     /// Qwen3-0.6B in Q8_0: 28 layers, 151,936 tokens, 640 MB.
     #[value(name = "qwen3-0.6b")]
     Qwen3_0_6b,
+    /// Qwen3-8B in Q4_0, with a head of its own: 36 layers, 4.6 GB.
+    #[value(name = "qwen3-8b")]
+    Qwen3_8b,
     /// A small relative for trying things out: 4 layers, 20 MB.
     Tiny,
 }
@@ -41,14 +44,29 @@ struct Sizes {
     kv_heads: u64,
     head: u64,
     vocabulary: u64,
+    matrices: Precision,
+    has_head: bool,
 }
 
 impl Shape {
     fn sizes(self) -> Sizes {
-        let full =
-            Sizes { layers: 28, width: 1024, inner: 3072, heads: 16, kv_heads: 8, head: 128, vocabulary: 151_936 };
+        let full = Sizes {
+            layers: 28,
+            width: 1024,
+            inner: 3072,
+            heads: 16,
+            kv_heads: 8,
+            head: 128,
+            vocabulary: 151_936,
+            matrices: Precision::Blocks,
+            has_head: false,
+        };
         match self {
             Self::Qwen3_0_6b => full,
+            Self::Qwen3_8b => {
+                let widths = Sizes { layers: 36, width: 4096, inner: 12_288, heads: 32, ..full };
+                Sizes { matrices: weights::FOUR_BITS, has_head: true, ..widths }
+            }
             Self::Tiny => {
                 Sizes { layers: 4, width: 512, inner: 1536, heads: 4, kv_heads: 2, vocabulary: 8_192, ..full }
             }
@@ -140,8 +158,7 @@ fn gpt2_letter(byte: u8) -> char {
 fn tensors(sizes: &Sizes) -> Vec<Tensor> {
     let Sizes { width, inner, head, .. } = *sizes;
     let (queries, keys) = (sizes.heads * head, sizes.kv_heads * head);
-    let matrix =
-        |name: String, from: u64, to: u64| Tensor { name, shape: vec![to, from], precision: Precision::Blocks };
+    let matrix = |name: String, from: u64, to: u64| Tensor { name, shape: vec![to, from], precision: sizes.matrices };
     let norm = |name: String, length: u64| Tensor { name, shape: vec![length], precision: Precision::Full };
     let mut tensors = vec![matrix("token_embd.weight".into(), width, sizes.vocabulary)];
     for layer in 0..sizes.layers {
@@ -161,6 +178,9 @@ fn tensors(sizes: &Sizes) -> Vec<Tensor> {
         ]);
     }
     tensors.push(norm("output_norm.weight".into(), width));
+    if sizes.has_head {
+        tensors.push(matrix("output.weight".into(), width, sizes.vocabulary));
+    }
     tensors
 }
 
