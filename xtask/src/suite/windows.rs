@@ -35,6 +35,8 @@ use crate::windows;
 use crate::windows::wine::{self, Wine};
 
 const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
+/// And what gets the library.
+const WITH_LIBRARY: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python, Tool::Windows];
 
 #[rustfmt::skip]
 pub(super) const STEPS: [Step; 6] = [
@@ -43,7 +45,7 @@ pub(super) const STEPS: [Step; 6] = [
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
     Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
     Step { name: "update", about: "a service takes a newer release, and none that does not serve", needs: TOOLS, run: update::run },
-    Step { name: "tensorrt", about: "engines built by the vendor's library for Windows (93 MB)", needs: TOOLS, run: tensorrt::run },
+    Step { name: "tensorrt", about: "engines built by the vendor's library for Windows (93 MB)", needs: WITH_LIBRARY, run: tensorrt::run },
 ];
 
 /// Wine takes seconds to start a program.
