@@ -63,6 +63,32 @@ fn the_second_family_is_built_too() {
 
 #[test]
 #[ignore = "it needs the vendor's library"]
+fn an_engine_is_not_taken_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let order = order("stories260K.gguf", Precision::Fp16, folder.path());
+    let built = build(&order, &mut |_| true).unwrap();
+    let good = built.description;
+    let refused = |wanted: &file::Description, why: &str| {
+        let error = file::read(&built.path, wanted).unwrap_err().to_string();
+        assert!(error.contains(" is not used: ") && error.contains(why), "{error}");
+    };
+    refused(&file::Description { library: "1.6.0.1".into(), ..good.clone() }, "the library 1.7.1.116, and 1.6.0.1 is");
+    refused(&file::Description { model: "00".repeat(32), ..good.clone() }, "it was built for the model");
+    let other = "12.0".parse().unwrap();
+    refused(&file::Description { capability: other, ..good.clone() }, "capability 8.9, and 12.0 is wanted");
+    let mut bytes = std::fs::read(&built.path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&built.path, &bytes).unwrap();
+    refused(&good, "its checksum is wrong");
+    std::fs::write(&built.path, &bytes[..middle]).unwrap();
+    refused(&good, "bytes and should have");
+    // And so it is built again.
+    assert_eq!(cached(&order).unwrap(), None);
+}
+
+#[test]
+#[ignore = "it needs the vendor's library"]
 fn a_build_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for last in [0, 400] {

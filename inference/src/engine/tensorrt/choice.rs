@@ -151,7 +151,9 @@ pub fn judge(by_name: bool, tested: &Tested) -> (bool, String) {
         }
         // There is nothing that it would be slower than.
         Tested::Right { tokens_per_second, llama: Err(why) } => {
-            (true, format!("right here, {tokens_per_second:.0} tokens/s; llama.cpp has no speed to compare: {why}"))
+            let asked = if by_name { "it was asked for by name; it is " } else { "" };
+            let figures = format!("{tokens_per_second:.0} tokens/s; llama.cpp has no speed to compare: {why}");
+            (true, format!("{asked}right here, {figures}"))
         }
     }
 }
