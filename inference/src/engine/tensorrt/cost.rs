@@ -7,7 +7,7 @@ use crate::graph::hyper::Hyper;
 use crate::model::footprint::Bytes;
 
 use super::Precision;
-use super::memory::{matrices, stored};
+use super::memory::weights;
 
 /// The library and the program.
 const BASE: u64 = 600 << 20;
@@ -36,11 +36,7 @@ impl Cost {
     #[must_use]
     pub fn new(hyper: &Hyper, precision: Precision, head: bool) -> Self {
         let table = (hyper.vocabulary as u64).saturating_mul(hyper.width as u64);
-        // A head keeps more bits than the rest.
-        let wide = if precision == Precision::Int4 { Precision::Int8 } else { precision };
-        let head = if head { stored(table, wide) } else { 0 };
-        let all =
-            stored(matrices(hyper), precision).saturating_add(stored(table, Precision::Fp16)).saturating_add(head);
+        let all = weights(hyper, precision, head);
         let widest = table.max((hyper.width as u64).saturating_mul(hyper.inner as u64));
         Self {
             weights: all,

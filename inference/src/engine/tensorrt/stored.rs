@@ -9,7 +9,7 @@ use crate::model::float::{bfloat, from_bfloat, from_half, half};
 use super::Precision;
 
 /// Sizes of blocks that share a scale, the largest first: fewer scales are faster.
-const BLOCKS: [usize; 3] = [128, 64, 32];
+pub(super) const BLOCKS: [usize; 3] = [128, 64, 32];
 /// What turns tokens into rows; it is looked into and, where there is no head, multiplied by as it is.
 const TABLE: &str = "token_embd.weight";
 /// What decides between tokens is worth more bits than the rest.
