@@ -7,7 +7,10 @@ use std::{fmt, path::Path};
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use starling_protocol::{identity, program::Exit};
+use starling_protocol::{
+    identity::{self, IdentityError},
+    program::Exit,
+};
 use zeroize::Zeroizing;
 
 use crate::secret;
@@ -23,8 +26,11 @@ impl MasterKey {
     /// When the file cannot be read or made, others can read it, or it holds something else.
     pub fn load_or_create(path: &Path) -> Result<Self, Exit> {
         identity::key_file(path).map(Self).map_err(|error| {
-            let hint = "restore it from where you keep it: without this key the conversations in the database cannot \
-                        be read; if others could read it, run `chmod 600` on it";
+            let hint = match &error {
+                IdentityError::Exposed { exposed, .. } => format!("run `{}`", exposed.mend),
+                _ => "restore it from where you keep it: without this key the conversations in the database cannot be read"
+                    .to_owned(),
+            };
             Exit::usage(format!("the master key: {error}"), hint)
         })
     }

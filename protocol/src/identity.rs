@@ -1,13 +1,12 @@
 //! The key that a peer is known by: an Ed25519 seed in a file that only its owner can read.
 //!
-//! The file holds the 32 bytes of the seed in hexadecimal and nothing else. On Unix it is created
-//! with mode 0600 and refused when others can read it; on Windows it inherits the access list of its
-//! folder, which is the owner's profile or has been made private for a service. It stays locked while the identity is in use: two peers of one
+//! The file holds the 32 bytes of the seed in hexadecimal and nothing else. It is made as its owner's alone
+//! ([`owner_only`]) and refused when others can read it. It stays locked while the identity is in use: two peers of one
 //! identity would take each other's connections.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,7 +16,10 @@ use libp2p::{PeerId, identity::Keypair};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::id::read_hex;
+use crate::{
+    id::read_hex,
+    owner_only::{self, Exposed},
+};
 
 const SEED: usize = 32;
 
@@ -33,12 +35,12 @@ pub struct Identity {
 #[derive(Debug, Error)]
 pub enum IdentityError {
     /// Others could read the key.
-    #[error("the key file {path} can be read by others (mode {mode:o})")]
+    #[error("the key file {path} can be read by others ({how})", how = exposed.how)]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// How, and what ends it.
+        exposed: Exposed,
     },
     /// Another program runs with this key.
     #[error("another program is using the key file {0}")]
@@ -64,12 +66,10 @@ impl IdentityError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Exposed { path, .. } => {
-                format!(
-                    "run `chmod 600 {0}`; if somebody may have read it, delete it and start again with a new identity",
-                    path.display()
-                )
-            }
+            Self::Exposed { exposed, .. } => format!(
+                "run `{}`; if somebody may have read it, delete it and start again with a new identity",
+                exposed.mend
+            ),
             Self::InUse(_) => "end the other program, or choose another folder with --data".to_owned(),
             Self::Malformed(path) => {
                 format!("restore {0} from a backup, or delete it to start again with a new identity", path.display())
@@ -147,7 +147,7 @@ fn open_or_create(
         opened => opened,
     };
     let file = file.map_err(failed)?;
-    refuse_exposed(&file, path)?;
+    refuse_exposed(path)?;
     // Before it is read: on Windows a lock keeps readers out too.
     claim(&file)?;
     let key = read(&file, path)?;
@@ -175,7 +175,7 @@ fn create(path: &Path) -> Result<(), IdentityError> {
     }
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);
-    let mut file = owner_only().open(&draft).map_err(failed)?;
+    let mut file = owner_only::create_new(&draft).map_err(failed)?;
     let mut text = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     text.push('\n');
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
@@ -189,24 +189,12 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-#[cfg(unix)]
-fn refuse_exposed(file: &File, path: &Path) -> Result<(), IdentityError> {
-    use std::os::unix::fs::MetadataExt;
-    let mode = file.metadata().map_err(|source| IdentityError::Io { path: path.into(), source })?.mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::Exposed { path: path.into(), mode }) }
-}
-
-#[cfg(not(unix))]
-fn refuse_exposed(_: &File, _: &Path) -> Result<(), IdentityError> {
-    Ok(())
+fn refuse_exposed(path: &Path) -> Result<(), IdentityError> {
+    let failed = |source| IdentityError::Io { path: path.into(), source };
+    match owner_only::exposed(path).map_err(failed)? {
+        Some(exposed) => Err(IdentityError::Exposed { path: path.into(), exposed }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -263,7 +251,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = Identity::load_or_create(&path).unwrap_err();
-        assert!(matches!(error, IdentityError::Exposed { mode: 0o640, .. }));
+        assert!(matches!(error, IdentityError::Exposed { .. }));
+        assert!(error.to_string().contains("(mode 640)"), "{error}");
         assert!(error.hint().contains("chmod 600"));
     }
 }

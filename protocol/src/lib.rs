@@ -12,6 +12,7 @@ pub mod limits;
 pub mod members;
 pub mod membership;
 pub mod message;
+pub mod owner_only;
 pub mod program;
 pub mod release;
 pub mod swarm;

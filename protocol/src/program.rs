@@ -4,6 +4,7 @@
 //! parsed together with the real ones, so that a value is checked in one way wherever it stands; a
 //! flag on the command line wins over the file, and the file over a default.
 
+mod console;
 mod log_file;
 mod settings;
 mod span;
@@ -40,6 +41,8 @@ pub use self::{
 
 /// A mistake in flags, files or surroundings ends with this code, anything unexpected with 1.
 const EXIT_USAGE: u8 = 2;
+/// The file in the data folder with the key that a peer is known by.
+pub const IDENTITY: &str = "identity.key";
 
 /// The flags of every program that joins a swarm.
 #[derive(clap::Args, Clone, Debug)]
@@ -172,7 +175,7 @@ impl SwarmOptions {
     /// When the key cannot be used.
     pub fn swarm_config(&self, role: Role, data: &Path, serve_relay: bool) -> Result<swarm::Config, Exit> {
         Ok(swarm::Config {
-            identity: Identity::load_or_create(&data.join("identity.key"))?,
+            identity: Identity::load_or_create(&data.join(IDENTITY))?,
             swarm: None,
             role,
             listen: self.listen_beside(&self.bootstrap),
@@ -335,7 +338,7 @@ fn init_log_as(filter: &str, format: LogFormat, file: Option<LogFile>) -> Result
     let filter = EnvFilter::try_new(format!("{quiet},{filter}"))
         .map_err(|error| Exit::usage(format!("--log: {error}"), "use error, warn, info, debug or trace"))?;
     // Spans are written once for all layers, and colours have no place in a file.
-    let colours = io::stderr().is_terminal() && file.is_none();
+    let colours = io::stderr().is_terminal() && file.is_none() && console::takes_colours();
     let mut layers = vec![lines(format, colours, io::stderr)];
     layers.extend(file.map(|file| lines(format, false, file)));
     // A test that starts several programs in one process sets this once.
@@ -438,10 +441,21 @@ async fn stop_signal() {
     }
 }
 
-#[cfg(not(unix))]
+/// Not when somebody signs out: that is told to every service too, whoever it was. After its window has been closed a program
+/// has five seconds.
+#[cfg(windows)]
 async fn stop_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+    let (Ok(mut pressed), Ok(mut broken), Ok(mut closed), Ok(mut down)) =
+        (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown())
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = pressed.recv() => {}
+        _ = broken.recv() => {}
+        _ = closed.recv() => {}
+        _ = down.recv() => {}
     }
 }
 

@@ -286,3 +286,14 @@ async fn a_taken_port_is_said_with_the_next_step() {
     assert!(error.to_string().contains("cannot listen on /ip4/127.0.0.1/tcp/"), "{error}");
     assert!(error.hint().contains("--listen"));
 }
+
+/// What is no address of ours is a mistake, also where the other one would do.
+#[tokio::test]
+async fn an_address_of_another_machine_is_refused_with_the_systems_reason() {
+    for bad in ["/ip4/203.0.113.7/udp/0/quic-v1", "/ip4/203.0.113.7/tcp/0"] {
+        let listen = ["/ip4/127.0.0.1/tcp/0", bad].map(|address| address.parse().unwrap());
+        let Err(error) = swarm::new(config(Role::Node, listen.to_vec(), vec![])) else { panic!("{bad} was taken") };
+        let said = error.to_string();
+        assert!(said.starts_with(&format!("cannot listen on {bad}: ")) && !said.ends_with(": "), "{said}");
+    }
+}

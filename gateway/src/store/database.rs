@@ -5,8 +5,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs::{self, OpenOptions},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -16,6 +15,7 @@ use sqlx::{
     AnyConnection, Connection, Executor, Row,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
+use starling_protocol::owner_only;
 use zeroize::Zeroizing;
 
 use super::pool::Pool;
@@ -218,16 +218,13 @@ fn sqlite_url(path: &Path, mode: &str) -> Result<String, sqlx::Error> {
     Ok(format!("{url}?mode={mode}"))
 }
 
-/// The file is its owner's alone from its first byte; SQLite gives its side files the same mode.
+/// The file is its owner's alone from its first byte. SQLite gives its side files the same mode; on Windows they have the
+/// rights of their folder.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    owner_only::ensure(path)
 }
 
 #[cfg(test)]

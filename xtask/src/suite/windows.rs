@@ -1,9 +1,9 @@
 //! `cargo xtask test --windows`: the node's program for Windows, under wine, in a swarm whose other parts are Linux's.
 //!
-//! Wine shows neither firewall nor a graphics card, of a service manager half, and no QUIC: it refuses socket options that
-//! every Windows has.
+//! Wine shows neither firewall nor a graphics card, and of a service manager half. What it refuses QUIC, `tests/windows` gives.
 
 mod service;
+mod swarm;
 mod tensorrt;
 mod update;
 
@@ -16,12 +16,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::steps::Step;
 use super::tools::Tool;
-use super::{Context, Passed, error_lines};
-use crate::api::{self, Login, Session};
+use super::{Context, Passed};
+use crate::api;
 use crate::binaries::{PROGRAMS, Profile};
 use crate::dist;
 use crate::dist::build::{self, Builder};
@@ -29,7 +28,6 @@ use crate::dist::manifest::System;
 use crate::process;
 use crate::say;
 use crate::swarm::part::Part;
-use crate::swarm::{Plan, Swarm};
 use crate::ui;
 use crate::windows;
 use crate::windows::wine::{self, Wine};
@@ -42,7 +40,7 @@ const WITH_LIBRARY: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python, Tool:
 pub(super) const STEPS: [Step; 6] = [
     Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
     Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
-    Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back", needs: TOOLS, run: swarm },
+    Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back, over TCP and over QUIC", needs: TOOLS, run: swarm::run },
     Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
     Step { name: "update", about: "a service takes a newer release, and none that does not serve", needs: TOOLS, run: update::run },
     Step { name: "tensorrt", about: "engines built by the vendor's library for Windows (93 MB)", needs: WITH_LIBRARY, run: tensorrt::run },
@@ -53,9 +51,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// Not where the others are: libp2p calls from the port that it listens on, which Linux allows wine no more than once.
-/// Windows does (SO_REUSEADDR).
-const LISTEN: &str = "/ip6/::1/tcp/0";
+/// Not where the others are: libp2p calls from the port that it listens on, which Linux allows wine no more than once for
+/// TCP. Windows does (SO_REUSEADDR).
+const LISTEN: [&str; 2] = ["/ip6/::1/tcp/0", "/ip6/::1/udp/0/quic-v1"];
 
 /// As hostile as a person's own folders.
 const FOLDER: &str = "Programme für Größen 日本";
@@ -89,26 +87,18 @@ fn unit(context: &Context) -> Result<Passed> {
     Ok(Passed::Plainly)
 }
 
-fn swarm(context: &Context) -> Result<Passed> {
-    let dir = TempDir::with_prefix("starling-windows-")?;
-    let stage = Stage::set(context, dir.path())?;
-    let plan =
-        Plan { programs: context.programs()?, data: dir.path().join("swarm"), port: 0, gateway: vec![], nodes: vec![] };
-    let mut swarm = Swarm::start(&plan, &context.stop)?;
-    let result = stage.in_swarm(&mut swarm, context);
-    swarm.stop(&context.stop);
-    if result.is_err() {
-        say::note(&format!("data and logs are kept in {}", dir.keep().display()));
-    }
-    result.map(|()| Passed::Plainly)
-}
-
 /// The program in a folder of a person's own.
 struct Stage<'a> {
     wine: &'a Wine,
     program: PathBuf,
     data: PathBuf,
     logs: PathBuf,
+}
+
+/// What every node here is told: where to listen, and to ask no router.
+fn on_loopback() -> impl Iterator<Item = OsString> {
+    let listen = LISTEN.into_iter().flat_map(|address| ["--listen", address]);
+    listen.chain(["--no-port-mapping"]).map(OsString::from)
 }
 
 impl<'a> Stage<'a> {
@@ -122,58 +112,6 @@ impl<'a> Stage<'a> {
         };
         fs::copy(built.join("starling-node.exe"), &program).context("the node for Windows is not built")?;
         Ok(Self { wine: context.wine()?, program, data: folder.join(DATA), logs: dir.join("logs") })
-    }
-
-    /// As a person sees it: one line, a hint, the right code.
-    fn refuses_a_wrong_path(&self, context: &Context) -> Result<()> {
-        let model = wine::path(&self.data.join("kein Modell.gguf"))?;
-        let output = self.ask(context, &["run".into(), "--listen".into(), LISTEN.into(), "--model".into(), model])?;
-        let line = error_lines::judge(output.code, &output.stderr)?;
-        ensure!(line.contains("kein Modell.gguf"), "the error names no file: {line}");
-        say::note(&line);
-        Ok(())
-    }
-
-    fn in_swarm(&self, swarm: &mut Swarm, context: &Context) -> Result<()> {
-        let invite = swarm.invite().context("a new gateway prints an invite")?.to_owned();
-        let mut node = self.start("first", swarm, &["join".into(), invite.into()])?;
-        let model = wait_for(&mut node, "serving", context)?;
-        let peer = node.said("peer").context("a node says who it is")?.to_owned();
-        swarm.wait_until_found(1, &context.stop)?;
-        let code = swarm.setup_code().context("a fresh gateway has a one-time code")?;
-        let login = Login { username: "admin".into(), password: "a long enough password".into() };
-        let key = Session::set_up(swarm.url(), code, &login)?.make_key("a node for Windows")?;
-        answers(swarm.url(), &key, &model)?;
-        self.status_is_seen(context)?;
-        self.stop(node, context)?;
-        swarm.wait_until_alone(&context.stop)?;
-        self.refuses_a_wrong_path(context)?;
-        say::note("once more, with the key that is there");
-        let mut node = self.start("second", swarm, &["run".into()])?;
-        wait_for(&mut node, "serving", context)?;
-        ensure!(node.said("peer") == Some(peer.as_str()), "it came back as another peer");
-        swarm.wait_until_found(1, &context.stop)?;
-        answers(swarm.url(), &key, &model)?;
-        self.stop(node, context)
-    }
-
-    fn start(&self, name: &str, swarm: &Swarm, args: &[OsString]) -> Result<Part> {
-        let (program, before) = self.wine.start("wine");
-        let tcp = swarm.bootstrap().into_iter().filter(|address| !address.to_string_lossy().contains("/udp/"));
-        let known: Vec<OsString> = tcp.filter(|address| address != "--bootstrap").collect();
-        let known = known.into_iter().flat_map(|address| ["--bootstrap".into(), address]);
-        let listen = ["--listen", LISTEN, "--no-port-mapping", "--data"].map(OsString::from);
-        let all = before.into_iter().chain([self.program.clone().into()]).chain(args.iter().cloned());
-        let all: Vec<OsString> = all.chain(known).chain(listen).chain([wine::path(&self.data)?]).collect();
-        Part::start(name, &program, &all, &self.logs)
-    }
-
-    /// The running node is asked by a second program, over a named pipe.
-    fn status_is_seen(&self, context: &Context) -> Result<()> {
-        let output = self.ask(context, &["status".into()])?;
-        ensure!(output.code == Some(0), "`status` failed:\n{}{}", output.stdout, output.stderr);
-        say::note(output.stdout.lines().next().unwrap_or_default());
-        Ok(())
     }
 
     /// Ctrl-C, as somebody at its console would press.

@@ -42,8 +42,10 @@ impl Wine {
             self.server("--wait", stop)?;
         }
         let mut compile = mingw::compile();
-        compile.args(["-shared", "-O2", "-o"]).arg(system32.join("bcryptprimitives.dll"));
-        compile.arg(places.root.join("tests/windows/bcryptprimitives.c")).arg("-ladvapi32");
+        compile
+            .args(["-Wall", "-Wextra", "-Werror", "-shared", "-O2", "-o"])
+            .arg(system32.join("bcryptprimitives.dll"));
+        compile.arg(places.root.join("tests/windows/wine_gaps.c")).args(["-ladvapi32", "-lws2_32"]);
         process::run(compile, stop)
     }
 
@@ -57,14 +59,21 @@ impl Wine {
         let args = vec![
             set("WINEPREFIX", &self.prefix),
             "WINEDEBUG=-all".into(),
-            // It offers to install .NET and a browser otherwise.
-            "WINEDLLOVERRIDES=mscoree,mshtml=".into(),
+            // It offers to install .NET and a browser otherwise. What fills its gaps is not its own.
+            "WINEDLLOVERRIDES=mscoree,mshtml=;bcryptprimitives=n".into(),
             // Names of files are UTF-8, whatever the person's language.
             "LC_ALL=C.UTF-8".into(),
             "DISPLAY=".into(),
             program.into(),
         ];
         ("env".into(), args)
+    }
+
+    /// The same for a program that cannot have QUIC, since its machine refuses that.
+    pub(crate) fn start_without_quic(&self, program: impl Into<OsString>) -> (PathBuf, Vec<OsString>) {
+        let (env, mut args) = self.start(program);
+        args.insert(0, "STARLING_WINE_REFUSES_QUIC=1".into());
+        (env, args)
     }
 
     /// `wine PROGRAM ARGS`.

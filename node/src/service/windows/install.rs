@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use starling_protocol::program::Exit;
+use starling_protocol::program::{Exit, IDENTITY};
 use windows_service::{
     service::{
         Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceFailureActions,
@@ -142,7 +142,10 @@ fn private_folder(data: &Path) -> Result<(), Exit> {
             "look at what is in it, and delete it or choose another with --data",
         ));
     }
-    rights::set(data, &account::folder_rights()).map_err(failed)
+    rights::set(data, &account::folder_rights()).map_err(failed)?;
+    // A key takes nothing from its folder.
+    let key = data.join(IDENTITY);
+    if key.exists() { rights::set(&key, &account::file_rights()).map_err(failed) } else { Ok(()) }
 }
 
 fn configure(plan: &Plan, settings: &str) -> Result<String, Exit> {

@@ -78,7 +78,7 @@ unsafe fn is_me(account: PSID) -> io::Result<bool> {
     }
 }
 
-/// Gives the folder, and all that is in it, the owner and the rights of this text (SDDL).
+/// Gives the folder, and what takes its rights from it, or the file, the owner and the rights of this text (SDDL).
 ///
 /// # Errors
 /// Whatever the system says.
@@ -125,18 +125,35 @@ fn wide(text: &Path) -> Vec<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use starling_protocol::owner_only;
+
+    use super::{super::super::account, *};
 
     #[test]
     fn a_folder_can_be_made_private_again_and_again() {
         let dir = tempfile::tempdir().unwrap();
-        let rights = super::super::super::account::folder_rights();
+        let rights = account::folder_rights();
         for _ in 0..2 {
             assert!(is_ours(dir.path()).unwrap());
             set(dir.path(), &rights).unwrap();
         }
-        std::fs::write(dir.path().join("identity.key"), "still ours to write").unwrap();
+        std::fs::write(dir.path().join("file"), "still ours to write").unwrap();
         assert!(is_ours(&dir.path().join("nothing")).is_err());
         assert!(set(dir.path(), "no rights").is_err());
+    }
+
+    /// Made by somebody who joins, and then the service's; or made when there is one already.
+    #[test]
+    fn a_key_is_no_strangers_before_and_after_the_service_is_installed() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("identity.key");
+        drop(owner_only::create_new(&key).unwrap());
+        assert_eq!(owner_only::exposed(&key).unwrap(), None);
+        set(dir.path(), &account::folder_rights()).unwrap();
+        set(&key, &account::file_rights()).unwrap();
+        assert_eq!(owner_only::exposed(&key).unwrap(), None);
+        let later = dir.path().join("later.key");
+        drop(owner_only::create_new(&later).unwrap());
+        assert_eq!(owner_only::exposed(&later).unwrap(), None);
     }
 }

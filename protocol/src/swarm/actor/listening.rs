@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     time::Instant,
@@ -9,11 +10,11 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use socket2::{Domain, Socket, Type};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Actor, short};
 use crate::swarm::{
-    Role, StartError, behaviour::Behaviour, is_global, is_loopback, is_relayed, ports::Ports, redial::Kind,
+    Role, StartError, behaviour::Behaviour, is_global, is_loopback, is_quic, is_relayed, ports::Ports, redial::Kind,
 };
 
 impl Actor {
@@ -134,16 +135,27 @@ impl Actor {
     }
 }
 
+/// Some filters let no program have a socket for QUIC: TCP does as well, so that is said and no reason to end.
 pub(super) fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<HashSet<ListenerId>, StartError> {
-    let one = |address: &Multiaddr| {
+    let (mut listeners, mut refused) = (HashSet::new(), None);
+    for address in addresses {
         refuse_taken_port(address)?;
-        swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))
-    };
-    addresses.iter().map(one).collect()
+        match swarm.listen_on(address.clone()) {
+            Ok(listener) => drop(listeners.insert(listener)),
+            Err(error) if is_quic(address) => refused = Some(listen_error(address, &error)),
+            Err(error) => return Err(listen_error(address, &error)),
+        }
+    }
+    match refused {
+        Some(error) if listeners.is_empty() => return Err(error),
+        Some(error) => warn!(%error, "this machine refuses QUIC; going on over TCP"),
+        None => {}
+    }
+    Ok(listeners)
 }
 
 /// libp2p shares its TCP ports (`SO_REUSEPORT`, for hole punching), so that a second program would get
-/// half of the first one's connections instead of an error. A plain bind tells.
+/// half of the first one's connections instead of an error. A plain bind tells; and that an address is not ours.
 fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
     let mut parts = address.iter();
     let ip: IpAddr = match parts.next() {
@@ -153,10 +165,19 @@ fn refuse_taken_port(address: &Multiaddr) -> Result<(), StartError> {
     };
     let bound = match parts.next() {
         Some(Protocol::Tcp(port)) if port != 0 => bind(SocketAddr::new(ip, port), Type::STREAM),
-        Some(Protocol::Udp(port)) if port != 0 => bind(SocketAddr::new(ip, port), Type::DGRAM),
+        Some(Protocol::Udp(port)) => bind(SocketAddr::new(ip, port), Type::DGRAM),
         _ => Ok(()),
     };
-    bound.map_err(|error| listen_error(address, &error))
+    match bound {
+        // QUIC will say so itself, and is not needed.
+        Err(error) if is_quic(address) && !is_about_the_address(&error) => Ok(()),
+        bound => bound.map_err(|error| listen_error(address, &error)),
+    }
+}
+
+/// The address is another program's, or another machine's.
+fn is_about_the_address(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
 }
 
 /// As libp2p binds it, but for sharing: an IPv6 socket leaves the IPv4 port of the same number to others.
@@ -174,6 +195,13 @@ fn bind(address: SocketAddr, kind: Type) -> io::Result<()> {
     if kind == Type::STREAM { socket.listen(1) } else { Ok(()) }
 }
 
-fn listen_error(address: &Multiaddr, error: &dyn std::fmt::Display) -> StartError {
-    StartError::Listen { address: address.clone(), reason: error.to_string() }
+/// libp2p's own words may be none: what the system has said lies beneath them.
+fn listen_error(address: &Multiaddr, error: &dyn Error) -> StartError {
+    let (mut reason, mut layer) = ("no reason is given".to_owned(), Some(error));
+    while let Some(error) = layer {
+        let said = error.to_string();
+        reason = if said.is_empty() { reason } else { said };
+        layer = error.source();
+    }
+    StartError::Listen { address: address.clone(), reason }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use super::{LISTEN, Said, Stage, answers};
+use super::{LISTEN, Said, Stage, answers, on_loopback};
 use crate::api::{Login, Session};
 use crate::say;
 use crate::suite::{Context, Passed};
@@ -80,9 +80,8 @@ impl Stage<'_> {
 
     pub(super) fn joins(&self, swarm: &Swarm, context: &Context) -> Result<()> {
         let invite = swarm.invite().context("a new gateway prints an invite")?.to_owned();
-        let words = ["join", &invite, "--only", "--engine", "scripted", "--no-port-mapping", "--listen", LISTEN];
-        let mut words: Vec<OsString> = words.map(Into::into).to_vec();
-        words.extend(tcp(swarm).into_iter().flat_map(|address| ["--bootstrap".into(), address.into()]));
+        let mut words: Vec<OsString> = ["join", &invite, "--only", "--engine", "scripted"].map(Into::into).to_vec();
+        words.extend(on_loopback().chain(swarm.bootstrap()));
         let said = self.ask(context, &words)?;
         ensure!(said.code == Some(0), "it did not join:\n{}{}", said.stdout, said.stderr);
         Ok(())
@@ -145,15 +144,7 @@ impl Stage<'_> {
 
 /// What is behind a flag elsewhere: a service has none.
 pub(super) fn settings(swarm: &Swarm) -> String {
-    let known: Vec<String> = tcp(swarm).iter().map(|address| format!("{address:?}")).collect();
-    format!(
-        "engine = \"scripted\"\nno-port-mapping = true\nlisten = [{LISTEN:?}]\nbootstrap = [{}]\n",
-        known.join(", ")
-    )
-}
-
-/// The swarm's addresses that wine can use.
-fn tcp(swarm: &Swarm) -> Vec<String> {
-    let words = swarm.bootstrap().into_iter().map(|word| word.to_string_lossy().into_owned());
-    words.filter(|word| word != "--bootstrap" && !word.contains("/udp/")).collect()
+    let known = swarm.bootstrap().into_iter().map(|word| word.to_string_lossy().into_owned());
+    let known: Vec<String> = known.filter(|word| word != "--bootstrap").collect();
+    format!("engine = \"scripted\"\nno-port-mapping = true\nlisten = {LISTEN:?}\nbootstrap = {known:?}\n")
 }
