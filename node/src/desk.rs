@@ -276,9 +276,10 @@ pub(crate) fn listen(data: &Path, socket: &str) -> io::Result<Listener> {
 }
 
 /// For us, administrators and the system everything; for whoever sits at the machine reading and writing; for others, and
-/// over the network, nothing. The service's account is not that of who sits there. Who may write to a pipe may also open an
-/// end of it: what others say there is no secret, and what we do for it is no more than rest.
-#[cfg(windows)]
+/// over the network, nothing, of which the pipe itself wants to hear nothing either. The service's account is not that of who
+/// sits there. Who may write to a pipe may also open an end of it: what others say there is no secret, and what we do for it
+/// is no more than rest.
+#[cfg(any(windows, test))]
 const RIGHTS: &str = "D:(D;;GA;;;NU)(A;;GA;;;OW)(A;;GA;;;SY)(A;;GA;;;BA)(A;;GRGW;;;IU)";
 
 /// Calls one of a node's sockets; none when there is no such node.
@@ -298,9 +299,52 @@ fn name(data: &Path, socket: &str) -> io::Result<Name<'static>> {
 fn name(data: &Path, socket: &str) -> io::Result<Name<'static>> {
     use interprocess::local_socket::{GenericNamespaced, ToNsName};
     use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
+    let digest = Sha256::digest(spelled(data)?.as_bytes());
     let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     // The first of them has the bare name since there was no other.
     let suffix = if socket == NAME { String::new() } else { format!("-{socket}") };
     format!("starling-node-{digits}{suffix}").to_ns_name::<GenericNamespaced>()
+}
+
+/// One folder has many names on Windows. The system is not asked which one it is: a service lets nobody else look.
+#[cfg(windows)]
+fn spelled(data: &Path) -> io::Result<String> {
+    let whole: PathBuf = std::path::absolute(data)?.components().collect();
+    let text = whole.to_string_lossy().to_lowercase();
+    Ok(text.strip_prefix(r"\\?\").map(str::to_owned).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kept out come first: Windows reads such a list from its beginning.
+    #[test]
+    fn who_sits_at_the_machine_may_ask_and_nobody_over_the_network() {
+        let entries: Vec<&str> = RIGHTS.trim_start_matches("D:(").trim_end_matches(')').split(")(").collect();
+        let (network, system, admins, at_the_machine) = ("NU", "SY", "BA", "IU");
+        assert_eq!(entries[0], format!("D;;GA;;;{network}"));
+        assert!(entries[1..].iter().all(|entry| entry.starts_with("A;;")), "nobody is kept out after being let in");
+        let lets = |whom: &str| entries[1..].iter().find_map(|entry| entry.strip_suffix(whom)?.strip_prefix("A;;"));
+        assert_eq!(lets(at_the_machine), Some("GRGW;;;"));
+        for whom in [system, admins, "OW"] {
+            assert_eq!(lets(whom), Some("GA;;;"), "{whom}");
+        }
+        assert_eq!(entries.len(), 5, "and nobody else: {RIGHTS}");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_folder_is_the_same_however_it_is_spelled() {
+        let one = spelled(Path::new(r"C:\ProgramData\Starling Größe")).unwrap();
+        for same in [
+            r"c:\programdata\STARLING GRÖßE",
+            "C:/ProgramData/Starling Größe/",
+            r"C:\ProgramData\x\..\Starling Größe",
+            r"\\?\C:\ProgramData\Starling Größe",
+        ] {
+            assert_eq!(spelled(Path::new(same)).unwrap(), one, "{same}");
+        }
+        assert_ne!(spelled(Path::new(r"C:\ProgramData\Starling")).unwrap(), one);
+    }
 }

@@ -31,6 +31,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Serves as the process of one engine until its parent is gone. Nothing else may have touched stdin and stdout.
 pub fn serve() -> ExitCode {
     surroundings::quiet_panics();
+    surroundings::crash_at_once();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (Ok(out), Ok(runtime)) = (surroundings::take_stdout(), runtime) else { return ExitCode::FAILURE };
     let (orders_in, orders) = mpsc::channel(QUEUE);

@@ -39,7 +39,7 @@ const WITH_LIBRARY: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python, Tool:
 #[rustfmt::skip]
 pub(super) const STEPS: [Step; 6] = [
     Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
-    Step { name: "unit", about: "unit tests of the protocol and the node under wine", needs: TOOLS, run: unit },
+    Step { name: "unit", about: "unit tests of protocol, node and inference under wine", needs: TOOLS, run: unit },
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back, over TCP and over QUIC", needs: TOOLS, run: swarm::run },
     Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
     Step { name: "update", about: "a service takes a newer release, and none that does not serve", needs: TOOLS, run: update::run },
@@ -81,7 +81,8 @@ fn build(context: &Context) -> Result<Passed> {
 
 fn unit(context: &Context) -> Result<Passed> {
     let mut cargo = builder(context)?.cargo("test", System::Windows, &dist::work_folder(&context.places))?;
-    cargo.args(["--locked", "-p", "starling-protocol", "-p", "starling-node", "--lib", "--no-fail-fast"]);
+    cargo.args(["--locked", "--lib", "--no-fail-fast"]);
+    cargo.args(["-p", "starling-protocol", "-p", "starling-node", "-p", "starling-inference"]);
     cargo.env(windows::RUNNER, context.wine()?.runner());
     process::run(cargo, &context.stop)?;
     Ok(Passed::Plainly)

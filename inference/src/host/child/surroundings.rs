@@ -72,6 +72,21 @@ pub(super) fn ignore_signals() -> Option<tokio::signal::windows::CtrlC> {
     tokio::signal::windows::ctrl_c().ok()
 }
 
+/// A crash ends the process, and no window waits for somebody to close it first: our parent is waiting too.
+pub(super) fn crash_at_once() {
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::System::Diagnostics::Debug::{
+            SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX, SetErrorMode,
+        };
+        #[expect(unsafe_code, reason = "a call of the system that Rust has no name for")]
+        // SAFETY: it takes numbers, and changes what this process does when it crashes.
+        unsafe {
+            SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX);
+        }
+    }
+}
+
 /// The message of a panic may quote what it stumbled over, so only its place is said.
 pub(super) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
