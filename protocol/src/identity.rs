@@ -221,9 +221,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("identity.key");
         for bad in [&b""[..], b"abc", &[b'f'; 65], &[b'g'; 64], &[0xff; 64], &[b'a'; 4096]] {
-            fs::write(&path, bad).unwrap();
-            #[cfg(unix)]
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            let _ = fs::remove_file(&path);
+            owner_only::create_new(&path).unwrap().write_all(bad).unwrap();
             assert!(matches!(Identity::load_or_create(&path), Err(IdentityError::Malformed(_))), "{bad:?}");
             assert_eq!(fs::read(&path).unwrap(), bad);
         }

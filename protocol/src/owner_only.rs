@@ -11,7 +11,13 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use zeroize::Zeroizing;
 
 #[cfg(unix)]
 use unix as system;
@@ -46,6 +52,20 @@ pub fn ensure(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes the file anew, with what it holds: its folder may let in a service by now.
+///
+/// # Errors
+/// Whatever the system says; the file is then as it was.
+pub fn renew(path: &Path) -> io::Result<()> {
+    let held = Zeroizing::new(fs::read(path)?);
+    let draft = path.with_extension("new");
+    let _ = fs::remove_file(&draft);
+    let mut file = create_new(&draft)?;
+    file.write_all(&held).and_then(|()| file.sync_all())?;
+    drop(file);
+    fs::rename(&draft, path)
+}
+
 /// How others can read it, if they can.
 ///
 /// # Errors
@@ -56,8 +76,6 @@ pub fn exposed(path: &Path) -> io::Result<Option<Exposed>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -70,6 +88,8 @@ mod tests {
         fs::write(&path, "kept").unwrap();
         ensure(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+        renew(&path).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), exposed(&path).unwrap()), ("kept", None));
         ensure(&dir.path().join("new")).unwrap();
         assert!(exposed(&dir.path().join("nothing")).is_err());
     }

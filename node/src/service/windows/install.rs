@@ -3,7 +3,10 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use starling_protocol::program::{Exit, IDENTITY};
+use starling_protocol::{
+    owner_only,
+    program::{Exit, IDENTITY},
+};
 use windows_service::{
     service::{
         Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceFailureActions,
@@ -143,9 +146,9 @@ fn private_folder(data: &Path) -> Result<(), Exit> {
         ));
     }
     rights::set(data, &account::folder_rights()).map_err(failed)?;
-    // A key takes nothing from its folder.
+    // A key takes nothing from its folder, and one that somebody has made by joining lets in nobody else.
     let key = data.join(IDENTITY);
-    if key.exists() { rights::set(&key, &account::file_rights()).map_err(failed) } else { Ok(()) }
+    if key.exists() { owner_only::renew(&key).map_err(failed) } else { Ok(()) }
 }
 
 fn configure(plan: &Plan, settings: &str) -> Result<String, Exit> {

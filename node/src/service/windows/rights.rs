@@ -78,7 +78,7 @@ unsafe fn is_me(account: PSID) -> io::Result<bool> {
     }
 }
 
-/// Gives the folder, and what takes its rights from it, or the file, the owner and the rights of this text (SDDL).
+/// Gives the folder, and what takes its rights from it, the owner and the rights of this text (SDDL).
 ///
 /// # Errors
 /// Whatever the system says.
@@ -150,7 +150,7 @@ mod tests {
         drop(owner_only::create_new(&key).unwrap());
         assert_eq!(owner_only::exposed(&key).unwrap(), None);
         set(dir.path(), &account::folder_rights()).unwrap();
-        set(&key, &account::file_rights()).unwrap();
+        owner_only::renew(&key).unwrap();
         assert_eq!(owner_only::exposed(&key).unwrap(), None);
         let later = dir.path().join("later.key");
         drop(owner_only::create_new(&later).unwrap());
