@@ -125,11 +125,12 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Wine keeps an access list as a mode: what it has made is its owner's alone, and what others can read is refused.
+    /// Wine keeps an access list as a mode, and the administrators' part of it as the group's: what it has made is nobody
+    /// else's, and what others can read is refused.
     fn refuses_an_open_key(&self, context: &Context) -> Result<()> {
         let key = self.data.join("identity.key");
         let mode = fs::metadata(&key)?.permissions().mode() & 0o777;
-        ensure!(mode & 0o077 == 0, "others can read the key (mode {mode:o})");
+        ensure!(mode & 0o007 == 0, "others can read the key (mode {mode:o})");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
         let words = [OsString::from("run")].into_iter().chain(on_loopback()).collect::<Vec<_>>();
         let output = self.ask(context, &words)?;
