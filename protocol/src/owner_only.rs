@@ -52,11 +52,16 @@ pub fn ensure(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the file anew, with what it holds: its folder may let in a service by now.
+/// Lets a service read the file that its folder lets in, where it cannot yet. A running one can, and holds the file.
 ///
 /// # Errors
 /// Whatever the system says; the file is then as it was.
-pub fn renew(path: &Path) -> io::Result<()> {
+pub fn let_in_services(path: &Path) -> io::Result<()> {
+    if system::keeps_out_services(path)? { renew(path) } else { Ok(()) }
+}
+
+/// Makes the file anew, with what it holds.
+fn renew(path: &Path) -> io::Result<()> {
     let held = Zeroizing::new(fs::read(path)?);
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);
@@ -89,6 +94,7 @@ mod tests {
         ensure(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
         renew(&path).unwrap();
+        let_in_services(&path).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), exposed(&path).unwrap()), ("kept", None));
         ensure(&dir.path().join("new")).unwrap();
         assert!(exposed(&dir.path().join("nothing")).is_err());

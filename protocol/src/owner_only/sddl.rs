@@ -31,6 +31,12 @@ pub(super) fn services(text: &str) -> Vec<String> {
     readers(text).into_iter().filter(|whom| is_service(whom)).collect()
 }
 
+/// Whether one of these cannot read.
+pub(super) fn keeps_out(text: &str, services: &[String]) -> bool {
+    let readers = readers(text);
+    services.iter().any(|service| !readers.contains(service))
+}
+
 /// The rights of a file of `user`'s and of these services.
 pub(super) fn own(user: &str, services: &[String]) -> String {
     let further = services.iter().map(|service| format!("(A;;FA;;;{service})")).collect::<String>();
@@ -135,6 +141,9 @@ mod tests {
         let folder = format!("O:BAD:P(A;OICI;FA;;;SY)(A;OICI;0x1301bf;;;{SERVICE})(A;OICI;FA;;;S-1-5-80-0)");
         assert_eq!(services(&folder), [SERVICE]);
         assert_eq!(strangers(&folder, ME), ["S-1-5-80-0"]);
+        assert!(keeps_out(&own(ME, &[]), &services(&folder)));
+        assert!(!keeps_out(&own(ME, &services(&folder)), &services(&folder)));
+        assert!(!keeps_out(&own(ME, &[]), &[]));
         assert!(own(ME, &services(&folder)).ends_with(&format!("(A;;FA;;;{ME})(A;;FA;;;{SERVICE})")));
     }
 }

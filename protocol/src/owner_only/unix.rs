@@ -19,6 +19,12 @@ pub(super) fn exposed(path: &Path) -> io::Result<Option<Exposed>> {
     Ok(is_exposed.then(|| Exposed { how: format!("mode {mode:o}"), mend: format!("chmod 600 {}", path.display()) }))
 }
 
+/// A service's account owns its files here.
+#[expect(clippy::unnecessary_wraps, reason = "the one of Windows can fail")]
+pub(super) fn keeps_out_services(_: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -56,6 +56,12 @@ pub(super) fn exposed(path: &Path) -> io::Result<Option<Exposed>> {
     Ok(Some(Exposed { how: format!("access list with {}", strangers.join(", ")), mend }))
 }
 
+pub(super) fn keeps_out_services(path: &Path) -> io::Result<bool> {
+    let path = whole(path)?;
+    let of_folder = path.parent().map(rights).transpose()?.unwrap_or_default();
+    Ok(sddl::keeps_out(&rights(&path)?, &sddl::services(&of_folder)))
+}
+
 /// What icacls knows an account by: a number, in place of the short names of SDDL.
 fn number(whom: &str) -> &str {
     match whom {

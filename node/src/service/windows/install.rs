@@ -148,7 +148,7 @@ fn private_folder(data: &Path) -> Result<(), Exit> {
     rights::set(data, &account::folder_rights()).map_err(failed)?;
     // A key takes nothing from its folder, and one that somebody has made by joining lets in nobody else.
     let key = data.join(IDENTITY);
-    if key.exists() { owner_only::renew(&key).map_err(failed) } else { Ok(()) }
+    if key.exists() { owner_only::let_in_services(&key).map_err(failed) } else { Ok(()) }
 }
 
 fn configure(plan: &Plan, settings: &str) -> Result<String, Exit> {

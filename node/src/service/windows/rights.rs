@@ -150,7 +150,7 @@ mod tests {
         drop(owner_only::create_new(&key).unwrap());
         assert_eq!(owner_only::exposed(&key).unwrap(), None);
         set(dir.path(), &account::folder_rights()).unwrap();
-        owner_only::renew(&key).unwrap();
+        owner_only::let_in_services(&key).unwrap();
         assert_eq!(owner_only::exposed(&key).unwrap(), None);
         let later = dir.path().join("later.key");
         drop(owner_only::create_new(&later).unwrap());
