@@ -61,6 +61,8 @@ struct Report {
     backends: String,
     devices: Vec<String>,
     chosen: String,
+    /// Why no GPU is among the devices, where that is known; empty otherwise.
+    no_gpu: String,
     gpus: Vec<String>,
     driver: Option<String>,
     instructions: Vec<&'static str>,
@@ -118,8 +120,9 @@ async fn examine(data: PathBuf, apart: &Apart) -> Report {
         Report { version, instructions, data, firewall: FIREWALL, service: service(), ..Report::default() };
     look_at_hardware(&mut report);
     match starling_inference::survey() {
-        Ok(Survey { built, found, chosen, warning, .. }) => {
+        Ok(Survey { built, found, chosen, no_gpu, warning, .. }) => {
             (report.backends, report.devices, report.chosen) = (built.to_owned(), found, chosen);
+            report.no_gpu = no_gpu;
             report.warnings.extend(Some(warning).filter(|warning| !warning.is_empty()));
         }
         Err(error) => report.warnings.push(format!("{error}; {}", error.hint())),
@@ -227,10 +230,12 @@ fn shown(report: &Report) -> String {
         |test| format!("demo model loaded in {:.2} s, {:.0} tokens/s", test.load_seconds, test.tokens_per_second),
     );
     let disk = report.disk_free_bytes.map_or_else(|| "not known".to_owned(), |free| format!("{} free", size(free)));
+    let devices = none(&report.devices.join("; "), "none");
+    let no_gpu = if report.no_gpu.is_empty() { String::new() } else { format!("; no GPU: {}", report.no_gpu) };
     let lines = [
         ("program", format!("starling-node {}", report.version)),
         ("backends", none(&report.backends, "none")),
-        ("devices", none(&report.devices.join("; "), "none")),
+        ("devices", devices + &no_gpu),
         ("computes on", none(&report.chosen, "nothing")),
         ("GPUs", none(&report.gpus.join("; "), "none that a driver shows")),
         ("GPU driver", report.driver.clone().unwrap_or_else(|| "none from NVIDIA".to_owned())),
@@ -276,6 +281,13 @@ mod tests {
         assert!(!report.usable);
         assert!(report.warnings.iter().any(|warning| warning.contains("cannot write the demo model")), "{report:?}");
         assert!(shown(&report).ends_with("This machine cannot serve as it is."));
+    }
+
+    #[test]
+    fn a_missing_driver_is_said_beside_the_devices() {
+        let (devices, no_gpu) = (vec!["CPU: Xeon".to_owned()], "there is no Vulkan here".to_owned());
+        let report = Report { devices, no_gpu, ..Report::default() };
+        assert!(shown(&report).contains("\ndevices      CPU: Xeon; no GPU: there is no Vulkan here\n"));
     }
 
     #[test]

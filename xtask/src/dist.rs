@@ -6,8 +6,10 @@ pub(crate) mod build;
 mod contents;
 mod licences;
 pub(crate) mod manifest;
+mod needs;
 mod pack;
 mod tree;
+mod vulkan;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,10 +93,14 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     }
     system::provide(&system::TO_BUILD, consent, stop)?;
     ui::build(places, &node, stop)?;
-    let builder = Builder { places, profile: options.profile, moment, consent, stop };
+    let vulkan = Some(vulkan::Sdk::provide(places, consent, stop)?);
+    let builder = Builder { places, profile: options.profile, moment, vulkan, consent, stop };
     let started = Instant::now();
     let programs = builder.programs(system, &PROGRAMS, &work_folder(places))?;
     say::note(&format!("built in {} s", started.elapsed().as_secs()));
+    for program in PROGRAMS {
+        needs::check(system, &programs.join(file_name(system, program)))?;
+    }
     write_packages(places, &programs, system, out, moment)?;
     if !options.twice {
         return Ok(());
@@ -142,6 +148,13 @@ fn compare(one: &Path, other: &Path, system: System) -> Result<()> {
         return Ok(());
     }
     bail!("two builds of the same commit differ in {}", differ.join(", "))
+}
+
+fn file_name(system: System, program: &str) -> String {
+    match system {
+        System::Linux => program.to_owned(),
+        System::Windows => format!("{program}.exe"),
+    }
 }
 
 /// The system as people write it.

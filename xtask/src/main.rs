@@ -11,6 +11,7 @@ mod bench;
 mod binaries;
 mod blocked;
 mod coverage;
+mod debian;
 mod digest;
 mod dist;
 mod embedding_model;

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::blocked::Blocked;
+use crate::debian;
 use crate::places::in_path;
 use crate::process;
 use crate::say;
@@ -38,6 +39,8 @@ pub(crate) enum Need {
     Mingw,
     /// Runs what was compiled for Windows.
     Wine,
+    /// What packages of other Debians are checked with.
+    DebianKeys,
 }
 
 /// The names of a browser that will do.
@@ -59,6 +62,7 @@ impl Need {
             Self::Redis => &["redis-server"],
             Self::Mingw => &["g++-mingw-w64-x86-64-posix", "clang"],
             Self::Wine => &["wine", "wine64"],
+            Self::DebianKeys => &["debian-archive-keyring"],
             Self::MariaDb => &["mariadb-server"],
             Self::Networks => &["nftables", "iproute2", "conntrack", "miniupnpd-nftables", "procps", "python3"],
         }
@@ -76,6 +80,7 @@ impl Need {
             Self::Redis => has("redis-server"),
             Self::Mingw => ["x86_64-w64-mingw32-g++-posix", "clang"].iter().all(|name| has(name)),
             Self::Wine => any(&["wine"]),
+            Self::DebianKeys => Path::new(debian::KEYRING).is_file(),
             Self::MariaDb => ["mariadbd", "mariadb-install-db", "setpriv"].iter().all(|name| has(name)),
             Self::Networks => {
                 ["nft", "ip", "tc", "conntrack", "miniupnpd", "sysctl", "python3"].iter().all(|name| has(name))

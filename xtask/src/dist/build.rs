@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 use super::manifest::System;
 use super::pack::Moment;
+use super::vulkan::{self, Sdk};
 use crate::binaries::{self, Profile};
 use crate::places::Places;
 use crate::process;
@@ -41,6 +42,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) places: &'a Places,
     pub(crate) profile: Profile,
     pub(crate) moment: Moment,
+    /// What the node's Vulkan backend is built with, where it is to have one.
+    pub(crate) vulkan: Option<Sdk>,
     pub(crate) consent: Consent,
     pub(crate) stop: &'a Stop,
 }
@@ -52,6 +55,9 @@ impl Builder<'_> {
         cargo.args(["--locked", "--bins"]);
         for program in programs {
             cargo.args(["-p", program]);
+        }
+        if self.vulkan.is_some() {
+            cargo.args(["--features", "starling-node/vulkan"]);
         }
         let folder = work.join(super::rust_name(system)).join(self.profile.folder());
         say::step(&format!("Building for {} in {}", super::word(system), folder.display()));
@@ -72,6 +78,9 @@ impl Builder<'_> {
         };
         if self.profile == Profile::Release {
             cargo.arg("--release");
+        }
+        if let Some(sdk) = &self.vulkan {
+            cargo.env(vulkan::VARIABLE, sdk.folder());
         }
         cargo.envs(INSTRUCTIONS).env("SOURCE_DATE_EPOCH", self.moment.0.to_string()).env("CARGO_INCREMENTAL", "0");
         Ok(cargo)
@@ -108,6 +117,7 @@ impl Builder<'_> {
         // Of several that fit rustc takes the last.
         let mut folders = vec![(home, "/cargo"), (self.places.root.clone(), "/starling"), (work.into(), "/build")];
         folders.extend(std.map(|std| (std, "/rust/library")));
+        folders.extend(self.vulkan.as_ref().map(|sdk| (sdk.folder().to_path_buf(), "/vulkan")));
         Ok(folders)
     }
 }

@@ -61,9 +61,8 @@ impl Parts<'_> {
     pub(super) fn archive(&self, package: Package) -> Result<Tree> {
         let top = format!("{}-{}", package.program, self.version);
         let mut tree = Tree::default();
-        let suffix = if package.system == System::Windows { ".exe" } else { "" };
         for program in words(package).programs {
-            let name = format!("{program}{suffix}");
+            let name = super::file_name(package.system, program);
             tree.add(format!("{top}/{name}"), Kind::Program, self.program(&name)?)?;
         }
         tree.add(format!("{top}/README.txt"), Kind::Plain, self.readme(package)?)?;

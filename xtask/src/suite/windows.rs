@@ -61,7 +61,7 @@ const DATA: &str = "Daten mit Lücken";
 
 fn builder(context: &Context) -> Result<Builder<'_>> {
     let (places, consent, stop) = (&context.places, context.consent, &context.stop);
-    Ok(Builder { places, profile: Profile::Dev, moment: build::moment(places)?, consent, stop })
+    Ok(Builder { places, profile: Profile::Dev, moment: build::moment(places)?, vulkan: None, consent, stop })
 }
 
 impl Context {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Environment, TARGET};
 use crate::blocked::Blocked;
+use crate::debian::Suite;
 use crate::places::{Places, in_path};
 use crate::process;
 use crate::say;
@@ -19,11 +20,8 @@ use crate::stop::Stop;
 
 /// A download of 25 MB.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(300);
-/// A list of 1 MB, and 45 MB of source.
-const APT_LIMIT: Duration = Duration::from_secs(600);
 /// Debian keeps several versions of Rust side by side here.
 const SUITE: &str = "trixie-backports";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 pub(super) enum StandardLibrary {
     /// The person's own compiler has it.
@@ -130,19 +128,11 @@ impl Compiler {
 
     /// The folder `library` of this very version, out of Debian's package.
     fn source(&self, work: &Path, stop: &Stop) -> Result<PathBuf> {
-        ensure!(in_path("apt-get").is_some() && Path::new(KEYRING).is_file(), self.blocked("this is no Debian"));
         say::step(&format!("Getting the source of Rust {}'s standard library (45 MB, once)", self.version));
-        let apt = Apt::of_its_own(work)?;
-        apt.run("apt-get", &["update", "-q"], stop).map_err(|error| self.blocked(&format!("{error:#}")))?;
-        let listed = process::output(&mut apt.command("apt-cache", &["madison", "rust-src"])).unwrap_or_default();
-        let package = package_of(&listed, &self.version);
+        let suite = Suite::open(SUITE, work, stop).map_err(|error| self.blocked(&format!("{error:#}")))?;
+        let package = package_of(&suite.versions("rust-src"), &self.version);
         let package = package.ok_or_else(|| self.blocked(&format!("{SUITE} has no rust-src {}", self.version)))?;
-        apt.run("apt-get", &["download", "-q", &format!("rust-src={package}")], stop)?;
-        let names = fs::read_dir(work)?.flatten().map(|entry| entry.path());
-        let deb = names.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
-        let mut unpack = process::command("dpkg-deb");
-        unpack.arg("-x").arg(deb.context("apt has downloaded nothing")?).arg(work.join("src"));
-        process::run(unpack, stop)?;
+        suite.unpack(&[&format!("rust-src={package}")], &work.join("src"), stop)?;
         let library = work.join("src/usr/src").join(format!("rustc-{}", self.version)).join("library");
         ensure!(library.join("Cargo.lock").is_file(), "the package rust-src is laid out in another way");
         Ok(library)
@@ -178,42 +168,6 @@ fn package_of(listed: &str, version: &str) -> Option<String> {
     let packages = listed.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
     let matches = |package: &&str| package.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-', '~']));
     packages.filter(matches).max().map(str::to_owned)
-}
-
-/// apt with lists and a cache of its own, so that the system's stay as they are and nobody must be root.
-struct Apt<'a> {
-    work: &'a Path,
-}
-
-impl<'a> Apt<'a> {
-    fn of_its_own(work: &'a Path) -> Result<Self> {
-        let suite = format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n");
-        fs::write(work.join("sources.list"), suite)?;
-        for folder in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(work.join("apt").join(folder))?;
-        }
-        Ok(Self { work })
-    }
-
-    fn command(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = process::command(program);
-        let set = |name: &str, place: PathBuf| format!("{name}={}", place.display());
-        let lists = set("Dir::State::lists", self.work.join("apt/lists"));
-        let cache = set("Dir::Cache", self.work.join("apt/cache"));
-        let source = set("Dir::Etc::sourcelist", self.work.join("sources.list"));
-        for option in [&lists, &cache, &source, "Dir::Etc::sourceparts=-", "APT::Sandbox::User="] {
-            command.args(["-o", option]);
-        }
-        command.args(args).current_dir(self.work);
-        command
-    }
-
-    fn run(&self, program: &str, args: &[&str], stop: &Stop) -> Result<()> {
-        let command = self.command(program, args);
-        let status = process::status(command, APT_LIMIT, stop)?;
-        ensure!(status.success(), "`{program} {}` failed ({status})", args.join(" "));
-        Ok(())
-    }
 }
 
 /// The same folder once more, of hard links where the file system allows.

@@ -13,10 +13,12 @@ use sysinfo::System;
 use super::BACKEND;
 use crate::OpenError;
 use crate::model::footprint::Bytes;
-use pick::{Found, Pick};
+use pick::{Found, Pick, Program};
 
 mod adapters;
 mod pick;
+#[cfg(any(test, all(feature = "vulkan", not(feature = "dynamic-backends"))))]
+mod vulkan;
 
 /// Share of the free memory that a model may take on the CPU: the machine has to stay usable beside it.
 pub const CPU_SHARE: f64 = 0.6;
@@ -74,6 +76,8 @@ pub struct Survey {
     pub adapters: Vec<String>,
     /// What a model is computed on where nobody chooses.
     pub chosen: String,
+    /// Why no GPU is among what was found, where that is known; empty otherwise.
+    pub no_gpu: String,
     /// Why that is not what one would expect; empty when all is well.
     pub warning: String,
 }
@@ -86,9 +90,12 @@ pub fn survey() -> Result<Survey, OpenError> {
     let chosen = Device::choose(DeviceChoice::Auto)?;
     let shown =
         |found: &Found| format!("{} ({}, {} free)", found.label(), Bytes(found.memory_total), Bytes(found.memory_free));
+    let found = found();
+    let has_gpu = found.iter().any(Found::is_gpu);
     Ok(Survey {
         built: BUILT,
-        found: found().iter().map(shown).collect(),
+        no_gpu: if has_gpu { String::new() } else { absence().0 },
+        found: found.iter().map(shown).collect(),
         adapters: adapters::list(),
         chosen: chosen.label,
         warning: chosen.warning,
@@ -131,7 +138,9 @@ impl Device {
             return Err(OpenError::Engine { reason: no_backend() });
         }
         let found = found();
-        match pick::pick(&found, choice, &adapters::list(), BUILT) {
+        let (problem, remedy) = absence();
+        let program = Program { built: BUILT, problem: &problem, remedy };
+        match pick::pick(&found, choice, &adapters::list(), &program) {
             Ok(Pick::Gpu(index)) => {
                 let gpu = &found[index];
                 let (memory_total, memory_free) = (gpu.memory_total, gpu.memory_free);
@@ -203,6 +212,17 @@ fn found() -> Vec<Found> {
         memory_free: device.memory_free as u64,
     });
     devices.collect()
+}
+
+/// Why this program finds no GPU, if it finds none, and what to do about it; empty where that is not known.
+#[cfg(all(feature = "vulkan", not(feature = "dynamic-backends")))]
+fn absence() -> (String, &'static str) {
+    vulkan::problem()
+}
+
+#[cfg(not(all(feature = "vulkan", not(feature = "dynamic-backends"))))]
+fn absence() -> (String, &'static str) {
+    (String::new(), "")
 }
 
 fn no_backend() -> String {

@@ -30,6 +30,17 @@ pub(super) enum Kind {
     Discrete,
 }
 
+/// What the program can do about GPUs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Program<'a> {
+    /// Its backends, in words.
+    pub(super) built: &'a str,
+    /// Why it finds no GPU, if it finds none; empty where that is not known.
+    pub(super) problem: &'a str,
+    /// What to do about that.
+    pub(super) remedy: &'a str,
+}
+
 /// What was chosen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pick {
@@ -54,7 +65,7 @@ impl Found {
         self.kind == Kind::Cpu
     }
 
-    fn is_gpu(&self) -> bool {
+    pub(super) fn is_gpu(&self) -> bool {
         self.kind >= Kind::Integrated
     }
 
@@ -73,7 +84,12 @@ impl Found {
 ///
 /// # Errors
 /// What was asked for is not there: one sentence.
-pub(super) fn pick(found: &[Found], choice: DeviceChoice, adapters: &[String], built: &str) -> Result<Pick, String> {
+pub(super) fn pick(
+    found: &[Found],
+    choice: DeviceChoice,
+    adapters: &[String],
+    program: &Program,
+) -> Result<Pick, String> {
     let backend = match choice {
         DeviceChoice::Cpu => return Ok(Pick::Cpu { warning: String::new() }),
         DeviceChoice::Auto => None,
@@ -86,21 +102,27 @@ pub(super) fn pick(found: &[Found], choice: DeviceChoice, adapters: &[String], b
     let best = gpus.rev().max_by_key(|(_, found)| found.rank());
     match (best, backend) {
         (Some((place, _)), _) => Ok(Pick::Gpu(place)),
-        (None, Some(backend)) => Err(missing(backend, found, built)),
-        (None, None) => Ok(Pick::Cpu { warning: unused(adapters, built) }),
+        (None, Some(backend)) => Err(missing(backend, found, program)),
+        (None, None) => Ok(Pick::Cpu { warning: unused(adapters, program) }),
     }
 }
 
-fn missing(backend: &str, found: &[Found], built: &str) -> String {
+fn missing(backend: &str, found: &[Found], program: &Program) -> String {
     let gpus: Vec<String> = found.iter().filter(|found| found.is_gpu()).map(Found::label).collect();
     let there = if gpus.is_empty() { "no GPU was found".to_owned() } else { format!("found: {}", gpus.join(", ")) };
+    let built = program.built;
+    if backend == "vulkan" && !program.problem.is_empty() {
+        return format!("{}; {}", program.problem, program.remedy);
+    }
     format!("{backend} shows no device here ({there}); this program computes with {built}")
 }
 
 /// Why a GPU of the machine is not used, and what to do; empty where there is none.
-fn unused(adapters: &[String], built: &str) -> String {
+fn unused(adapters: &[String], program: &Program) -> String {
     let Some(adapter) = adapters.first() else { return String::new() };
-    let (why, remedy) = if built == "the CPU only" {
+    let (why, remedy) = if !program.problem.is_empty() {
+        (program.problem, program.remedy)
+    } else if program.built == "the CPU only" {
         ("this program was built for the CPU only", "use a build with CUDA or Vulkan, see \"Backends\" in the README")
     } else {
         (
@@ -114,6 +136,9 @@ fn unused(adapters: &[String], built: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CPU_ONLY: Program = Program { built: "the CPU only", problem: "", remedy: "" };
+    const NO_VULKAN: Program = Program { built: "Vulkan and the CPU", problem: "no Vulkan", remedy: "get a driver" };
 
     fn found(backend: &str, description: &str, kind: Kind, memory_free: u64) -> Found {
         let (backend, description) = (backend.to_owned(), description.to_owned());
@@ -133,7 +158,7 @@ mod tests {
 
     #[track_caller]
     fn check(found: &[Found], choice: DeviceChoice, expected: Option<usize>) {
-        let picked = pick(found, choice, &[], "the CPU only").unwrap();
+        let picked = pick(found, choice, &[], &CPU_ONLY).unwrap();
         let expected = expected.map_or(Pick::Cpu { warning: String::new() }, Pick::Gpu);
         assert_eq!(picked, expected, "{choice}");
     }
@@ -155,22 +180,32 @@ mod tests {
         check(&machine(), DeviceChoice::Cpu, None);
         check(&machine(), DeviceChoice::Vulkan, Some(1));
         check(&machine(), DeviceChoice::Cuda, Some(2));
-        let error = pick(&machine()[..1], DeviceChoice::Cuda, &[], "Vulkan and the CPU").unwrap_err();
+        let error = pick(&machine()[..1], DeviceChoice::Cuda, &[], &CPU_ONLY).unwrap_err();
         assert!(error.contains("cuda shows no device") && error.contains("Vulkan: Intel Iris"), "{error}");
-        assert!(pick(&machine()[4..], DeviceChoice::Vulkan, &[], "the CPU only").is_err());
+        assert!(pick(&machine()[4..], DeviceChoice::Vulkan, &[], &CPU_ONLY).is_err());
+    }
+
+    #[test]
+    fn who_asks_for_vulkan_hears_what_is_wrong_with_it() {
+        let error = pick(&machine()[4..], DeviceChoice::Vulkan, &[], &NO_VULKAN).unwrap_err();
+        assert_eq!(error, "no Vulkan; get a driver");
+        let error = pick(&machine()[4..], DeviceChoice::Cuda, &[], &NO_VULKAN).unwrap_err();
+        assert!(error.starts_with("cuda shows no device here"), "{error}");
     }
 
     #[test]
     fn a_card_that_is_not_used_is_loud() {
         let adapters = ["an NVIDIA GPU".to_owned()];
-        for (built, reason) in [("the CPU only", "built for the CPU only"), ("CUDA and the CPU", "driver is installed")]
-        {
-            let Ok(Pick::Cpu { warning }) = pick(&machine()[4..], DeviceChoice::Auto, &adapters, built) else {
+        let cuda = Program { built: "CUDA and the CPU", ..CPU_ONLY };
+        let programs =
+            [(CPU_ONLY, "built for the CPU only"), (cuda, "driver is installed"), (NO_VULKAN, "no Vulkan; get a driver")];
+        for (program, reason) in programs {
+            let Ok(Pick::Cpu { warning }) = pick(&machine()[4..], DeviceChoice::Auto, &adapters, &program) else {
                 panic!("there is nothing but the CPU");
             };
             assert!(warning.starts_with("an NVIDIA GPU is not used") && warning.contains(reason), "{warning}");
         }
-        let asked = pick(&machine()[4..], DeviceChoice::Cpu, &adapters, "the CPU only");
+        let asked = pick(&machine()[4..], DeviceChoice::Cpu, &adapters, &CPU_ONLY);
         assert_eq!(asked, Ok(Pick::Cpu { warning: String::new() }), "who asks for the CPU knows");
     }
 
