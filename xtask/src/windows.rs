@@ -1,8 +1,8 @@
 //! Programs for Windows, built on Linux: Rust's `x86_64-pc-windows-gnu` with Debian's mingw-w64, whose libraries are
 //! linked in, so that a program needs Windows' own and nothing beside it.
 //!
-//! People get programs that a build machine with Windows has made with Microsoft's compiler; these here are for whoever
-//! has Linux alone, and for `cargo xtask test --windows`.
+//! These are the programs that people get: they come from the same machine as those for Linux, again to the same bytes,
+//! and are what `cargo xtask test --windows` runs.
 
 mod mingw;
 mod standard_library;

@@ -27,6 +27,10 @@ struct Words {
     programs: &'static [&'static str],
     units: &'static [&'static str],
     readme: &'static str,
+    /// What it computes on, if it does.
+    computes: &'static str,
+    /// Packages of Debian that it uses where they are.
+    suggests: Option<&'static str>,
     about: &'static str,
     after_install: &'static str,
     before_removal: &'static str,
@@ -37,6 +41,9 @@ const NODE: Words = Words {
     programs: &["starling-node"],
     units: &["starling-node.service"],
     readme: include_str!("texts/node.txt"),
+    computes: " It computes on a graphics card whose driver has Vulkan 1.2 (those of NVIDIA, AMD and Intel have), else on\n\
+               the processor, which must be one with AVX2 (most since 2013). `starling-node doctor` says which it is.",
+    suggests: Some("libvulkan1"),
     about: "computes answers for a Starling swarm",
     after_install: include_str!("texts/node.postinst"),
     before_removal: include_str!("texts/node.prerm"),
@@ -46,6 +53,8 @@ const GATEWAY: Words = Words {
     programs: &["starling-gateway", "starling-bootstrap"],
     units: &["starling-gateway.service", "starling-bootstrap.service"],
     readme: include_str!("texts/gateway.txt"),
+    computes: "",
+    suggests: None,
     about: "web chat and API of a Starling swarm",
     after_install: include_str!("texts/gateway.postinst"),
     before_removal: include_str!("texts/gateway.prerm"),
@@ -103,6 +112,7 @@ impl Parts<'_> {
     fn control(&self, package: Package, files: &Tree) -> Result<String> {
         let kib = files.bytes().div_ceil(1024);
         let depends = format!("libc6 (>= {}), libgcc-s1, passwd", self.glibc(package)?);
+        let suggests = words(package).suggests.map(|suggests| ("Suggests", suggests));
         let lines = [
             ("Package", package.program),
             ("Version", self.version),
@@ -115,20 +125,15 @@ impl Parts<'_> {
             ("Homepage", REPOSITORY),
             ("Description", words(package).about),
         ];
-        Ok(lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect())
+        Ok(lines.into_iter().chain(suggests).map(|(name, value)| format!("{name}: {value}\n")).collect())
     }
 
     fn readme(&self, package: Package) -> Result<String> {
-        let needs = match package.system {
-            System::Windows => {
-                "It needs Windows 10 or 11 and, to compute on the processor, one with AVX2 (most since 2013)."
-                    .to_owned()
-            }
-            System::Linux => format!(
-                "It needs Linux with glibc {} or newer and, to compute on the processor, one with AVX2 (most since 2013).",
-                self.glibc(package)?
-            ),
+        let system = match package.system {
+            System::Windows => "Windows 10 or 11".to_owned(),
+            System::Linux => format!("Linux with glibc {} or newer", self.glibc(package)?),
         };
+        let needs = format!("It needs {system}.{}", words(package).computes);
         let text = words(package).readme.replace("VERSION", self.version).replace("SYSTEM", word(package.system));
         Ok(text.replace("REPOSITORY", REPOSITORY).replace("NEEDS", &needs))
     }
@@ -209,9 +214,11 @@ mod tests {
         parts(|parts| {
             let text = parts.readme(package("starling-node", System::Linux)).unwrap();
             assert!(text.starts_with("starling-node 1.2.3 for Linux, x86_64\n"), "{text}");
-            assert!(text.contains("glibc 2.34 or newer") && text.contains("AVX2"), "{text}");
+            assert!(text.contains("glibc 2.34 or newer. It computes on a graphics card"), "{text}");
+            assert!(text.contains("Vulkan 1.2") && text.contains("AVX2"), "{text}");
             assert!(!text.contains("NEEDS") && !text.contains("REPOSITORY"), "{text}");
-            assert!(parts.readme(package("starling-gateway", System::Windows)).unwrap().contains("Windows 10"));
+            let gateway = parts.readme(package("starling-gateway", System::Windows)).unwrap();
+            assert!(gateway.contains("It needs Windows 10 or 11.\n"), "{gateway}");
         });
     }
 
@@ -226,6 +233,9 @@ mod tests {
             let about = text(&control, "control");
             assert!(about.starts_with("Package: starling-gateway\nVersion: 1.2.3\nArchitecture: amd64\n"), "{about}");
             assert!(about.contains("Depends: libc6 (>= 2.34)"), "{about}");
+            assert!(!about.contains("Suggests"), "{about}");
+            let node = parts.deb(package("starling-node", System::Linux)).unwrap().0;
+            assert!(text(&node, "control").ends_with("\nSuggests: libvulkan1\n"));
             let unit = text(&files, "usr/lib/systemd/system/starling-gateway.service");
             assert_eq!(unit, "ExecStart=/usr/bin/starling run\n");
             assert!(text(&files, "usr/share/doc/starling-gateway/copyright").contains("theirs"));

@@ -9,15 +9,8 @@ use super::manifest::System;
 use crate::process;
 
 /// glibc's, and the one that belongs to compilers, which no Debian is without.
-const LINUX: [&str; 7] = [
-    "ld-linux-x86-64.so.2",
-    "libc.so.6",
-    "libdl.so.2",
-    "libgcc_s.so.1",
-    "libm.so.6",
-    "libpthread.so.0",
-    "librt.so.1",
-];
+const LINUX: [&str; 7] =
+    ["ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1"];
 /// What mingw's libraries are called, and Vulkan's. All others are Windows' own.
 const NOT_WINDOWS: [&str; 2] = ["lib", "vulkan"];
 

@@ -197,8 +197,11 @@ mod tests {
     fn a_card_that_is_not_used_is_loud() {
         let adapters = ["an NVIDIA GPU".to_owned()];
         let cuda = Program { built: "CUDA and the CPU", ..CPU_ONLY };
-        let programs =
-            [(CPU_ONLY, "built for the CPU only"), (cuda, "driver is installed"), (NO_VULKAN, "no Vulkan; get a driver")];
+        let programs = [
+            (CPU_ONLY, "built for the CPU only"),
+            (cuda, "driver is installed"),
+            (NO_VULKAN, "no Vulkan; get a driver"),
+        ];
         for (program, reason) in programs {
             let Ok(Pick::Cpu { warning }) = pick(&machine()[4..], DeviceChoice::Auto, &adapters, &program) else {
                 panic!("there is nothing but the CPU");

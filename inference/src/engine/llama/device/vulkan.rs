@@ -1,10 +1,13 @@
 //! The way to the machine's Vulkan, looked for when the program runs: one program for machines with it and without.
 //!
-//! Vulkan's loader is a library that comes with drivers. llama.cpp is linked against one function of it, by which it finds
-//! all others. That function is here under the loader's name for it, so that a linker needs nothing of the loader: it
-//! opens the library when it is first called. Where there is none it answers for it in the only way that llama.cpp takes
-//! as "not here".
-#![expect(unsafe_code, reason = "stands in for a function of C, and calls it")]
+//! Vulkan's loader is a library that comes with drivers. llama.cpp is linked against four functions of it and gets all
+//! others by them. Those four are here under the loader's names for them, so that a linker needs nothing of the loader: the
+//! library is opened at the first call. Where there is none, they answer in the only way that llama.cpp takes as "not here".
+#![expect(unsafe_code, reason = "stands in for functions of C, and calls them")]
+#![cfg_attr(
+    not(all(feature = "vulkan", not(feature = "dynamic-backends"))),
+    expect(dead_code, reason = "compiled for its tests alone")
+)]
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::LazyLock;
@@ -21,9 +24,15 @@ const ASK_VERSION: &CStr = c"vkEnumerateInstanceVersion";
 
 /// Any function of Vulkan, before it is known which.
 type Function = unsafe extern "system" fn();
-/// `PFN_vkGetInstanceProcAddr`: the function of that name, for an instance or, with none, before there is one.
-type Lookup = unsafe extern "system" fn(*mut c_void, *const c_char) -> Option<Function>;
-/// `PFN_vkEnumerateInstanceVersion`.
+/// What Vulkan calls a dispatchable handle: an instance, a device and so on.
+type Handle = *mut c_void;
+/// `vkGetInstanceProcAddr`: the function of that name, for an instance or, with none, before there is one.
+type Lookup = unsafe extern "system" fn(Handle, *const c_char) -> Option<Function>;
+/// `vkGetPhysicalDeviceFeatures2`.
+type GetFeatures = unsafe extern "system" fn(Handle, *mut c_void);
+/// `vkCmdCopyBuffer`: from a buffer to another, so many regions.
+type CopyBuffer = unsafe extern "system" fn(Handle, u64, u64, u32, *const c_void);
+/// `vkEnumerateInstanceVersion`.
 type AskVersion = unsafe extern "system" fn(*mut u32) -> i32;
 
 static LOADER: LazyLock<Loader> = LazyLock::new(|| Loader::open(LIBRARY));
@@ -33,37 +42,72 @@ pub(super) fn problem() -> (String, &'static str) {
     LOADER.problem()
 }
 
-/// Vulkan's own function, for llama.cpp.
-///
-/// # Safety
-/// As Vulkan has it: `instance` is null or a live instance, `name` a string that ends in a zero.
+/// Vulkan's own functions, for llama.cpp. But for the first, who calls them has been given a handle by the library, and so
+/// there is one.
 #[cfg(all(feature = "vulkan", not(feature = "dynamic-backends")))]
-#[unsafe(no_mangle)]
-unsafe extern "system" fn vkGetInstanceProcAddr(instance: *mut c_void, name: *const c_char) -> Option<Function> {
-    // SAFETY: promised by who calls.
-    unsafe { LOADER.look_up(instance, name) }
+mod exported {
+    use super::{Function, Handle, LOADER, c_char, c_void};
+
+    #[unsafe(no_mangle)]
+    unsafe extern "system" fn vkGetInstanceProcAddr(instance: Handle, name: *const c_char) -> Option<Function> {
+        // SAFETY: as Vulkan has it, promised by who calls.
+        unsafe { LOADER.look_up(instance, name) }
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "system" fn vkGetDeviceProcAddr(device: Handle, name: *const c_char) -> Option<Function> {
+        // SAFETY: as Vulkan has it, promised by who calls.
+        LOADER.0.as_ref().and_then(|vulkan| unsafe { (vulkan.look_up_for_device)(device, name) })
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "system" fn vkGetPhysicalDeviceFeatures2(device: Handle, features: *mut c_void) {
+        if let Some(vulkan) = &LOADER.0 {
+            // SAFETY: as Vulkan has it, promised by who calls.
+            unsafe { (vulkan.get_features)(device, features) }
+        }
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "system" fn vkCmdCopyBuffer(
+        to: Handle,
+        source: u64,
+        target: u64,
+        count: u32,
+        regions: *const c_void,
+    ) {
+        if let Some(vulkan) = &LOADER.0 {
+            // SAFETY: as Vulkan has it, promised by who calls.
+            unsafe { (vulkan.copy_buffer)(to, source, target, count, regions) }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32);
 
-/// The library, with the function of it that finds the others.
-struct Loader(Option<(Lookup, Library)>);
+/// The functions that llama.cpp is linked against, and the library that they are in.
+struct Vulkan {
+    look_up: Lookup,
+    look_up_for_device: Lookup,
+    get_features: GetFeatures,
+    copy_buffer: CopyBuffer,
+    _library: Library,
+}
+
+/// With nothing where the machine has no Vulkan, or one from before 1.1, which lacks a function.
+struct Loader(Option<Vulkan>);
 
 impl Loader {
     fn open(name: &str) -> Self {
-        Self(library(name).and_then(|library| {
-            // SAFETY: Vulkan's loader exports a function of this name and kind, and stays open as long as it is kept.
-            let lookup = unsafe { library.get::<Lookup>(b"vkGetInstanceProcAddr\0").ok().map(|symbol| *symbol)? };
-            Some((lookup, library))
-        }))
+        Self(library(name).and_then(|library| Vulkan::of(library).ok()))
     }
 
     /// # Safety
     /// `instance` is null or a live instance, `name` a string that ends in a zero.
-    unsafe fn look_up(&self, instance: *mut c_void, name: *const c_char) -> Option<Function> {
+    unsafe fn look_up(&self, instance: Handle, name: *const c_char) -> Option<Function> {
         // SAFETY: promised by who calls.
-        let found = self.0.as_ref().and_then(|(lookup, _)| unsafe { lookup(instance, name) });
+        let found = self.0.as_ref().and_then(|vulkan| unsafe { (vulkan.look_up)(instance, name) });
         // SAFETY: promised by who calls.
         if found.is_some() || !instance.is_null() || unsafe { CStr::from_ptr(name) } != ASK_VERSION {
             return found;
@@ -88,10 +132,27 @@ impl Loader {
     fn problem(&self) -> (String, &'static str) {
         const UPDATE: &str = "install the newest driver of the graphics card";
         match self.version() {
-            _ if self.0.is_none() => (format!("there is no Vulkan here ({LIBRARY} is missing)"), INSTALL),
+            _ if self.0.is_none() => {
+                (format!("there is no Vulkan here (no {LIBRARY}, or one that is too old)"), INSTALL)
+            }
             Some(version) if version >= LEAST => ("no Vulkan driver shows a graphics card".to_owned(), UPDATE),
             Some(Version(major, minor)) => (format!("Vulkan {major}.{minor} is here, and 1.2 is needed"), UPDATE),
             None => ("the Vulkan that is here is too old".to_owned(), UPDATE),
+        }
+    }
+}
+
+impl Vulkan {
+    fn of(library: Library) -> Result<Self, libloading::Error> {
+        // SAFETY: Vulkan's loader exports functions of these names and kinds, and stays open as long as they are kept.
+        unsafe {
+            Ok(Self {
+                look_up: *library.get::<Lookup>(b"vkGetInstanceProcAddr\0")?,
+                look_up_for_device: *library.get::<Lookup>(b"vkGetDeviceProcAddr\0")?,
+                get_features: *library.get::<GetFeatures>(b"vkGetPhysicalDeviceFeatures2\0")?,
+                copy_buffer: *library.get::<CopyBuffer>(b"vkCmdCopyBuffer\0")?,
+                _library: library,
+            })
         }
     }
 }
@@ -137,10 +198,14 @@ mod tests {
         unsafe { ask(&raw mut packed) }
     }
 
+    const OTHER_LIBRARY: &str = if cfg!(windows) { "kernel32.dll" } else { "libc.so.6" };
+
     /// A loader with nothing behind it but what this function gives.
-    fn made_up(lookup: Lookup) -> Loader {
-        let any = if cfg!(windows) { "kernel32.dll" } else { "libc.so.6" };
-        Loader(Some((lookup, library(any).unwrap())))
+    fn made_up(look_up: Lookup) -> Loader {
+        unsafe extern "system" fn get_features(_: Handle, _: *mut c_void) {}
+        unsafe extern "system" fn copy_buffer(_: Handle, _: u64, _: u64, _: u32, _: *const c_void) {}
+        let _library = library(OTHER_LIBRARY).unwrap();
+        Loader(Some(Vulkan { look_up, look_up_for_device: look_up, get_features, copy_buffer, _library }))
     }
 
     #[test]
@@ -157,13 +222,12 @@ mod tests {
 
     #[test]
     fn a_library_that_is_none_of_vulkans_is_not_taken() {
-        let any = if cfg!(windows) { "kernel32.dll" } else { "libc.so.6" };
-        assert!(Loader::open(any).0.is_none());
+        assert!(Loader::open(OTHER_LIBRARY).0.is_none());
     }
 
     #[test]
     fn the_first_vulkan_cannot_say_its_version() {
-        unsafe extern "system" fn nothing(_: *mut c_void, _: *const c_char) -> Option<Function> {
+        unsafe extern "system" fn nothing(_: Handle, _: *const c_char) -> Option<Function> {
             None
         }
         let loader = made_up(nothing);
@@ -178,7 +242,7 @@ mod tests {
             unsafe { *packed = 1 << 22 | 1 << 12 | 77 };
             SUCCESS
         }
-        unsafe extern "system" fn old(_: *mut c_void, _: *const c_char) -> Option<Function> {
+        unsafe extern "system" fn old(_: Handle, _: *const c_char) -> Option<Function> {
             // SAFETY: only called as what it is.
             Some(unsafe { std::mem::transmute::<AskVersion, Function>(says_1_1) })
         }
