@@ -88,12 +88,14 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     let node = NodeJs::provide(places, consent, stop)?;
     // Also for a page that is built: the licences of its libraries lie with them.
     ui::install(places, &node, stop)?;
+    let sdk = vulkan::Sdk::provide(places, consent, stop)?;
+    let write = |programs: &Path, out: &Path| write_packages(places, (programs, &sdk), system, out, moment);
     if let Some(programs) = &options.programs {
-        return write_packages(places, programs, system, out, moment);
+        return write(programs, out);
     }
     system::provide(&system::TO_BUILD, consent, stop)?;
     ui::build(places, &node, stop)?;
-    let vulkan = Some(vulkan::Sdk::provide(places, consent, stop)?);
+    let vulkan = Some(sdk.clone());
     let builder = Builder { places, profile: options.profile, moment, vulkan, consent, stop };
     let started = Instant::now();
     let programs = builder.programs(system, &PROGRAMS, &work_folder(places))?;
@@ -101,13 +103,13 @@ fn pack(options: &Options, places: &Places, out: &Path, stop: &Stop) -> Result<(
     for program in PROGRAMS {
         needs::check(system, &programs.join(file_name(system, program)))?;
     }
-    write_packages(places, &programs, system, out, moment)?;
+    write(&programs, out)?;
     if !options.twice {
         return Ok(());
     }
     let again = builder.programs(system, &PROGRAMS, &places.target.join("dist-build-again"))?;
     let second = tempfile::tempdir_in(&places.target)?;
-    write_packages(places, &again, system, second.path(), moment)?;
+    write(&again, second.path())?;
     compare(out, second.path(), system)
 }
 
@@ -116,9 +118,18 @@ pub(crate) fn work_folder(places: &Places) -> PathBuf {
     places.target.join("dist-build")
 }
 
-fn write_packages(places: &Places, programs: &Path, system: System, out: &Path, moment: Moment) -> Result<()> {
+fn write_packages(
+    places: &Places,
+    (programs, sdk): (&Path, &vulkan::Sdk),
+    system: System,
+    out: &Path,
+    moment: Moment,
+) -> Result<()> {
     for package in PACKAGES.into_iter().filter(|package| package.system == system) {
-        let licences = licences::text(places, package.program, rust_name(system))?;
+        let mut licences = licences::text(places, package.program, rust_name(system))?;
+        if package.program == "starling-node" {
+            licences += &sdk.licences()?;
+        }
         let parts = Parts { programs, root: &places.root, version: VERSION, licences: &licences };
         let bytes = match (package.kind, system) {
             (Kind::Deb, _) => {

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::blocked::Blocked;
 use crate::debian::Suite;
@@ -30,6 +30,12 @@ const GLSLC: &str = "#!/bin/sh\n# Made by `cargo xtask`.\n\
     exec \"$lib/ld-linux-x86-64.so.2\" --library-path \"$lib\" \"$usr/bin/glslc\" \"$@\"\n";
 /// By the names that linkers for Linux and for Windows ask for.
 const LIBRARIES: [&str; 2] = ["lib/libvulkan.a", "Lib/libvulkan-1.a"];
+/// Debian's, and LunarG's.
+const LICENCES: [(&str, &str); 3] = [
+    ("Vulkan-Headers", "share/doc/libvulkan-dev/copyright"),
+    ("SPIRV-Headers", "share/doc/spirv-headers/copyright"),
+    ("Vulkan SDK", "LICENSE.txt"),
+];
 const EMPTY_LIBRARY: &str = "!<arch>\n";
 
 #[derive(Clone, Debug)]
@@ -60,6 +66,22 @@ impl Sdk {
 
     pub(super) fn folder(&self) -> &Path {
         &self.0
+    }
+
+    /// Of the headers, since code of theirs is in the program.
+    pub(super) fn licences(&self) -> Result<String> {
+        let mut text = String::new();
+        for (name, file) in LICENCES {
+            let path = self.0.join(file);
+            // One SDK has a file for each work, another a single one for all.
+            if !path.is_file() {
+                continue;
+            }
+            let licence = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            text += &format!("\n{}\n{name}\n\n{licence}", "=".repeat(100));
+        }
+        ensure!(!text.is_empty(), "{} has no licence in it", self.0.display());
+        Ok(text)
     }
 }
 
@@ -117,6 +139,19 @@ mod tests {
         let words: Vec<&str> = said.split('|').collect();
         assert!(words[0] == "--library-path" && Path::new(words[1]).canonicalize().unwrap() == lib, "{said}");
         assert!(words[2].ends_with("compiler/usr/bin/glslc") && words[3..5] == ["-o", "a b.spv"], "{said}");
+    }
+
+    #[test]
+    fn the_licences_of_the_headers_come_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let sdk = Sdk(dir.path().to_owned());
+        assert!(sdk.licences().is_err());
+        for (name, file) in &LICENCES[..2] {
+            write(&dir.path().join(file), &format!("terms of {name}")).unwrap();
+        }
+        let text = sdk.licences().unwrap();
+        assert!(text.contains("\nVulkan-Headers\n\nterms of Vulkan-Headers"), "{text}");
+        assert!(text.contains("\nSPIRV-Headers\n\nterms of SPIRV-Headers"), "{text}");
     }
 
     #[test]
