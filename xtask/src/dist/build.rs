@@ -7,8 +7,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::manifest::System;
 use super::pack::Moment;
@@ -37,6 +38,9 @@ const INSTRUCTIONS: [(&str, &str); 11] = [
     ("GGML_AVX512_BF16", "OFF"),
 ];
 
+/// Everything from nothing, with Vulkan's shaders, on two cores that have other work.
+const LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
+
 /// How to build.
 pub(crate) struct Builder<'a> {
     pub(crate) places: &'a Places,
@@ -61,7 +65,8 @@ impl Builder<'_> {
         }
         let folder = work.join(super::rust_name(system)).join(self.profile.folder());
         say::step(&format!("Building for {} in {}", super::word(system), folder.display()));
-        process::run(cargo, self.stop)?;
+        let status = process::status(cargo, LIMIT, self.stop)?;
+        ensure!(status.success(), "the programs for {} could not be built ({status})", super::word(system));
         Ok(folder)
     }
 
