@@ -26,8 +26,8 @@ use crate::{
 
 /// How long the self test talks.
 const SELF_TEST: Duration = Duration::from_secs(1);
-/// How long a tiny model may take to load and to begin, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a tiny model may take to load and to begin: on the slowest machine, or where a GPU's driver compiles kernels.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Below this a model of any use has no room.
 const LITTLE_DISK: u64 = 5_000_000_000;
 

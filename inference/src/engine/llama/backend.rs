@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use llama_cpp_2::list_llama_ggml_backend_devices;
 use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::{LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing};
 
 /// llama.cpp is initialised once a process and never taken down; it is global in C too. `None`: it failed.
 pub(in crate::engine) static BACKEND: LazyLock<Option<LlamaBackend>> = LazyLock::new(|| {
-    load_libraries();
-    let mut backend = LlamaBackend::init().ok()?;
     // It would write to stderr, also what it thinks of a file; errors are told by ours.
-    backend.void_logs();
+    send_logs_to_tracing(LogOptions::default().with_logs_enabled(false));
+    load_libraries();
+    let backend = LlamaBackend::init().ok()?;
     // With backends in libraries there may be none, and then llama.cpp aborts at the first model.
     (!list_llama_ggml_backend_devices().is_empty()).then_some(backend)
 });
