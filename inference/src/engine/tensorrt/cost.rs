@@ -49,7 +49,9 @@ impl Cost {
     /// Bytes at the worst moment.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        let (read, built) = (self.weights.saturating_add(self.largest), self.weights.saturating_mul(COPIES));
+        // A fifth of one more: Qwen3-8B took 17.8 GB.
+        let built = self.weights.saturating_mul(COPIES).saturating_add(self.weights / 5);
+        let read = self.weights.saturating_add(self.largest);
         read.max(built).saturating_add(self.base)
     }
 }
@@ -82,9 +84,9 @@ mod tests {
         assert!((520_000_000..620_000_000).contains(&small.weights), "{small:?}");
         assert!((2_300_000_000..3_500_000_000).contains(&small.memory()), "{small}");
         assert!((20..60).contains(&small.seconds), "{small:?}");
-        // Qwen3-8B does not go into a machine of 16 GB, and does into one of 24.
+        // Qwen3-8B, measured whole: not in a machine of 16 GB, and in one of 24.
         let large = cost(36, 4096, 12288, 32, true);
-        assert!((16_000_000_000..19_000_000_000).contains(&large.memory()), "{large}");
+        assert!((17_800_000_000..19_000_000_000).contains(&large.memory()), "{large}");
         assert!(large.to_string().contains("of weights in 3 copies"), "{large}");
     }
 }
