@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn what_needs_more_memory_than_there_is_is_not_begun() {
         let cost = Cost { weights: 6 << 30, largest: 5 << 30, base: 0, seconds: 200 };
-        begin(&cost, 18 << 30).unwrap();
+        begin(&cost, 20 << 30).unwrap();
         let Err(Exit::Usage { what, hint }) = begin(&cost, 16 << 30) else { panic!("it has begun") };
-        assert!(what.starts_with("building needs about 19.3 GB of memory (6.4 GB of weights"), "{what}");
+        assert!(what.starts_with("building needs about 20.6 GB of memory (6.4 GB of weights"), "{what}");
         assert!(what.contains("may take 17.18 GB of this machine") && hint.contains("--memory-mb"), "{what}; {hint}");
     }
 }

@@ -30,6 +30,9 @@ const GLSLC: &str = "#!/bin/sh\n# Made by `cargo xtask`.\n\
     exec \"$lib/ld-linux-x86-64.so.2\" --library-path \"$lib\" \"$usr/bin/glslc\" \"$@\"\n";
 /// By the names that linkers for Linux and for Windows ask for.
 const LIBRARIES: [&str; 2] = ["lib/libvulkan.a", "Lib/libvulkan-1.a"];
+/// Where CMake looks when it builds for Windows, to which these are the same.
+#[cfg(unix)]
+const FOR_WINDOWS: [(&str, &str); 2] = [("Include", "include"), ("Bin", "bin")];
 /// Debian's, and LunarG's.
 const LICENCES: [(&str, &str); 3] = [
     ("Vulkan-Headers", "share/doc/libvulkan-dev/copyright"),
@@ -112,7 +115,12 @@ fn lay_out(sdk: &Path) -> Result<()> {
     let glslc = sdk.join("bin/glslc");
     write(&glslc, GLSLC)?;
     #[cfg(unix)]
-    fs::set_permissions(&glslc, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    {
+        fs::set_permissions(&glslc, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        for (name, folder) in FOR_WINDOWS {
+            std::os::unix::fs::symlink(folder, sdk.join(name))?;
+        }
+    }
     Ok(())
 }
 
@@ -161,5 +169,6 @@ mod tests {
         for library in LIBRARIES {
             assert_eq!(fs::read(dir.path().join(library)).unwrap(), b"!<arch>\n", "{library}");
         }
+        assert!(dir.path().join("Bin/glslc").is_file(), "for Windows it is found too");
     }
 }
