@@ -14,8 +14,10 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(60);
 const MAX_LOG: u64 = 8 << 20;
 /// The longest entry that is believed, in bytes.
 const MAX_ENTRY: usize = 16 << 20;
-/// Bytes of the mark.
+/// Bytes of the mark. Its beginning is no length of an entry: what was appended to a log that was gone has no mark.
 pub(super) const MARK: usize = 8;
+/// Bytes of an entry's length.
+const LENGTH: usize = 4;
 
 /// Who writes a log.
 pub struct LogWriter {
@@ -47,7 +49,9 @@ impl LogWriter {
     /// A log of this name, not written yet.
     #[must_use]
     pub fn new(name: String) -> Self {
-        Self { name, mark: secret::random(), length: 0 }
+        let mut mark: [u8; MARK] = secret::random();
+        mark[LENGTH - 1] |= 0x80;
+        Self { name, mark, length: 0 }
     }
 
     /// Whether the next entries have to say all that there is.
@@ -91,16 +95,19 @@ impl Place {
     /// another log: then it has to be read from its beginning.
     pub(super) fn read(self, seal: &Seal, key: &str, mark: &[u8], behind: &[u8]) -> Option<Chunk> {
         let mark: [u8; MARK] = mark.try_into().ok()?;
+        if mark[LENGTH - 1] & 0x80 == 0 {
+            return None;
+        }
         let anew = self.at == 0;
         if !anew && mark != self.mark {
             return None;
         }
         let (mut rest, mut entries, mut at) = (behind, vec![], self.at());
-        while let Some((length, body)) = rest.split_first_chunk::<4>() {
+        while let Some((length, body)) = rest.split_first_chunk::<LENGTH>() {
             let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= MAX_ENTRY)?;
             let Some((sealed, behind)) = body.split_at_checked(length) else { break };
             entries.push(seal.open(key, sealed)?);
-            (rest, at) = (behind, at + 4 + length);
+            (rest, at) = (behind, at + LENGTH + length);
         }
         Some(Chunk { anew, entries, place: Self { mark, at } })
     }
@@ -150,6 +157,9 @@ mod tests {
         write(&mut log, &mut writer, &seal, &["d"]);
         assert!(writer.is_new(), "it sees that the log was lost");
         assert!(place.read(&seal, "k", &log[..MARK.min(log.len())], b"").is_none(), "what is there is nobody's");
+        for behind in [&b""[..], b"\x01\0\0\0"] {
+            assert_eq!(Place::default().read(&seal, "k", &log[..MARK], behind), None, "and no log of its own");
+        }
         write(&mut log, &mut writer, &seal, &["a", "b", "c", "d"]);
         assert_eq!(read(&log, &mut place, &seal), None, "the place is in another log");
         place = Place::default();

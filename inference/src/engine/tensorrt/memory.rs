@@ -17,8 +17,10 @@ pub const WORKSPACE: u64 = 2 << 30;
 pub const STREAMS: u64 = 2;
 /// Bytes of a number in caches and of one that is not quantised.
 const WIDE: u64 = 2;
-/// What an engine has besides weights: 32 MB of Qwen3-0.6B's in INT4, and 39 of 8B's.
+/// What an engine has besides weights, at the most: 32 MB of Qwen3-0.6B's in INT4, and 39 of 8B's.
 const BESIDE: u64 = 48 << 20;
+/// The part of its weights that it is in a small one.
+const BESIDE_SMALL: u64 = 10;
 /// The driver's own, for each process that uses a card.
 pub(super) const CONTEXT: u64 = 300 << 20;
 
@@ -138,7 +140,8 @@ pub(super) fn weights(hyper: &Hyper, precision: Precision, head: bool) -> u64 {
     let head = if head { stored(table, wide, None) } else { 0 };
     let (numbers, block) = (matrices(hyper), block(hyper));
     let matrices = if block.is_some() { stored(numbers, precision, block) } else { stored(numbers, wide, None) };
-    [table.saturating_mul(WIDE), head, BESIDE].into_iter().fold(matrices, u64::saturating_add)
+    let all = matrices.saturating_add(table.saturating_mul(WIDE)).saturating_add(head);
+    all.saturating_add(BESIDE.min(all / BESIDE_SMALL))
 }
 
 /// Inputs that share a scale in every matrix, at the worst.
