@@ -36,20 +36,12 @@ fn tls_holds_for_whom_the_operator_trusts_and_for_nobody_else() {
     let output = reach(&redis, &own);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_ne!(redis.dump().trim(), "", "what it was told is there");
     assert_eq!(redis.ask(&["FLUSHALL"]), "OK");
-    let before = connections(&redis);
     let output = reach(&redis, &strange);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success() && said.contains("never: the Redis is reached"), "{said}");
-    assert!(connections(&redis) > before, "it was tried");
     assert_eq!(redis.dump().trim(), "", "nothing was said to it");
-}
-
-/// How many there have been, ours here among them.
-fn connections(redis: &RedisServer) -> u32 {
-    let info = redis.ask(&["INFO", "stats"]);
-    let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-    line.unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test]
