@@ -7,7 +7,7 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -166,21 +166,15 @@ fn read(file: &File, path: &Path) -> Result<Zeroizing<[u8; SEED]>, IdentityError
     Ok(key)
 }
 
-/// Written beside and renamed, so that no crash leaves half a key.
 fn create(path: &Path) -> Result<(), IdentityError> {
     let key = Identity::generate()?.seed;
     let failed = |source| IdentityError::Io { path: path.into(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let draft = path.with_extension("new");
-    let _ = fs::remove_file(&draft);
-    let mut file = owner_only::create_new(&draft).map_err(failed)?;
     let mut text = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     text.push('\n');
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    drop(file);
-    fs::rename(&draft, path).map_err(failed)
+    owner_only::write(path, text.as_bytes()).map_err(failed)
 }
 
 impl fmt::Debug for Identity {
@@ -199,6 +193,8 @@ fn refuse_exposed(path: &Path) -> Result<(), IdentityError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn seed_of(identity: &Identity) -> [u8; SEED] {

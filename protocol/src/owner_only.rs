@@ -62,11 +62,18 @@ pub fn let_in_services(path: &Path) -> io::Result<()> {
 
 /// Makes the file anew, with what it holds.
 fn renew(path: &Path) -> io::Result<()> {
-    let held = Zeroizing::new(fs::read(path)?);
+    write(path, &Zeroizing::new(fs::read(path)?))
+}
+
+/// Puts a file with this in it into the place of what may be there. Written beside and renamed, so that no crash leaves half.
+///
+/// # Errors
+/// Whatever the system says; what was there is then as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);
     let mut file = create_new(&draft)?;
-    file.write_all(&held).and_then(|()| file.sync_all())?;
+    file.write_all(bytes).and_then(|()| file.sync_all())?;
     drop(file);
     fs::rename(&draft, path)
 }

@@ -5,8 +5,8 @@
 //! several are unmaintained (`atty`, `proc-macro-error`), hence a feature that ordinary builds and checks go without.
 //! `native/tensorrt.cpp` is compiled in under a second by the compiler that llama.cpp needs anyway, so that it is in
 //! every build, on Linux as on Windows (with mingw clang compiles this one file, in Microsoft's layout of classes), and
-//! has exactly what is asked of the library, progress included. Its headers lie beside it under the Apache licence. The library itself is loaded when it is needed ([`Library`]), from
-//! where its user has put it.
+//! has exactly what is asked of the library, progress included. Its headers lie beside it under the Apache licence. The
+//! library itself is loaded when it is needed ([`Library`]), from where its user has put it.
 //!
 //! [`lower`] turns a neutral graph into a network of the library's, [`build`] an engine of it, for a card that need not
 //! be here; [`file`] keeps the engine with what it was built from and for, [`memory`] says beforehand whether it fits,

@@ -1,5 +1,6 @@
-//! Which engine serves each chat model, found out before the models are loaded first. What is decided, and why, is plain and lies in
-//! `starling_inference::tensorrt::choice`; what is found out comes from a process of its own ([`super::trial`]).
+//! Which engine serves each chat model, found out before the models are loaded first. What is decided, and why, is plain
+//! and lies in `starling_inference::tensorrt::choice`; what is found out comes from a process of its own
+//! ([`super::trial`]).
 
 use std::path::{Path, PathBuf};
 
