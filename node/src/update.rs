@@ -6,9 +6,11 @@
 //! [`automatic`] what is different when nobody looks.
 
 mod automatic;
+mod lock;
 mod offer;
 mod package;
 mod place;
+mod service;
 mod settings;
 mod trial;
 
@@ -27,15 +29,13 @@ use starling_protocol::{
 use tokio::{process::Command, time::timeout};
 
 use self::{
+    lock::Lock,
     offer::{Decision, Source},
     place::{Disk, Next, Place},
+    service::Service,
     settings::Settings,
-    trial::{Trial, Verdict},
 };
-use crate::{
-    desk,
-    models::{client::Client, show},
-};
+use crate::models::{client::Client, show};
 
 pub(crate) use automatic::Record;
 pub use settings::Flags;
@@ -44,10 +44,6 @@ pub use settings::Flags;
 const PROGRAM: &str = "starling-node";
 /// How long a program may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(30);
-/// How long a service may take to stop, with answers that run, or to start.
-const SERVICE_LIMIT: Duration = Duration::from_secs(90);
-/// How often the node is asked whether it is there.
-const ASK_EVERY: Duration = Duration::from_millis(500);
 /// The exit code of `--check` when there is something to update to.
 const IS_NEWER: u8 = 10;
 
@@ -90,11 +86,13 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<ExitCode, Exit> {
     let settings = Settings::read(&options)?;
     let place = Place::of_this_program(PROGRAM)?;
-    let update = Update { place, data: settings.data.clone() };
     if options.check {
         return check(&settings, options.version).await;
     }
-    update.place.is_ours()?;
+    place.is_ours()?;
+    let _lock = Lock::take(&place)?;
+    let service = Service { program: place.program().to_owned(), data: settings.data.clone() };
+    let update = Update { place, service };
     if options.automatic {
         return automatic::run(&update, &settings).await;
     }
@@ -160,7 +158,7 @@ fn current() -> Result<Version, Exit> {
 /// An update of the program in its place.
 struct Update {
     place: Place,
-    data: PathBuf,
+    service: Service,
 }
 
 impl Update {
@@ -219,63 +217,17 @@ impl Update {
     /// Restarts the service, if one runs, and waits for the new program in it; without it, goes back.
     async fn prove(&self, version: &Version) -> Result<(), Exit> {
         let disk = Disk::default();
-        let why = match self.restart(version).await {
+        let why = match self.service.restart(version).await {
             Ok(()) => return self.place.settle(&disk).map_err(|error| self.place.unwritable(&error)),
             Err(why) => why,
         };
         show::note(&format!("{version} is of no use here: {why}. Going back to the version before"));
-        self.place.go_back(&disk).map_err(|error| self.place.unwritable(&error))?;
-        let back = match self.service("start").await {
+        self.place.undo(&disk).map_err(|error| self.place.unwritable(&error))?;
+        let back = match self.service.start().await {
             Ok(()) => "the version before is in its place again, and runs",
             Err(_) => "the version before is in its place again; start it with starling-node service start",
         };
         Err(Exit::failed(format!("{version} {why}; {back}")))
-    }
-
-    /// Says why not, in words that follow the version's name.
-    async fn restart(&self, version: &Version) -> Result<(), String> {
-        if !self.service_runs().await {
-            if matches!(desk::ask(&self.data).await, Ok(Some(_))) {
-                show::note("a node runs that is no service: start it again, so that it is the new one");
-            }
-            return Ok(());
-        }
-        show::note("starting the service again");
-        self.service("stop").await?;
-        self.service("start").await?;
-        match self.wait(version).await {
-            Verdict::Serves => Ok(()),
-            Verdict::Other(other) => Err(format!("was started, and {other} answers")),
-            Verdict::Silent => Err("did not answer within a minute".to_owned()),
-        }
-    }
-
-    async fn wait(&self, version: &Version) -> Verdict {
-        let mut trial = Trial::new(version.to_string(), tokio::time::Instant::now().into_std());
-        loop {
-            let seen = desk::ask(&self.data).await.ok().flatten().map(|state| state.version);
-            if let Some(verdict) = trial.look(seen.as_deref(), tokio::time::Instant::now().into_std()) {
-                return verdict;
-            }
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-    }
-
-    async fn service_runs(&self) -> bool {
-        self.service("status").await.is_ok()
-    }
-
-    /// By the command line: it is the program in its place that knows its service.
-    async fn service(&self, what: &str) -> Result<(), String> {
-        let mut command = Command::new(self.place.program());
-        command.args(["service", what]).kill_on_drop(true);
-        let done = timeout(SERVICE_LIMIT, command.output()).await;
-        let output = done.map_err(|_| format!("did not {what} in time"))?.map_err(|error| error.to_string())?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("did not {what}: {}", said.lines().next().unwrap_or("it gave no reason")))
     }
 
     /// Changes places with the program of before.
@@ -291,7 +243,7 @@ impl Update {
         })?;
         self.place.go_back(&Disk::default()).map_err(|error| self.place.unwritable(&error))?;
         self.chose(&version)?;
-        self.restart(&version).await.map_err(|why| Exit::failed(format!("{version} {why}")))?;
+        self.service.restart(&version).await.map_err(|why| Exit::failed(format!("{version} {why}")))?;
         say(format_args!("rolled back to {version}"));
         Ok(())
     }

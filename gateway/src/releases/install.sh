@@ -363,7 +363,7 @@ uninstall() {
             say "taking the service away"
             "$to" service uninstall >&2 || fail "the service could not be taken away" "see above; then run this again"
         fi
-        rm -f "$to" "$to.old" "$to.record"
+        rm -f "$to" "$to.old" "$to.new" "$to.update" "$to.record" "$to.lock"
         say "$to is gone"
     else
         note "there is no $to"

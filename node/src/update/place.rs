@@ -118,6 +118,11 @@ impl Place {
         written.map_err(|error| self.unwritable(&error))
     }
 
+    #[cfg(test)]
+    pub(super) fn at(program: PathBuf) -> Self {
+        Self { program }
+    }
+
     pub(super) fn program(&self) -> &Path {
         &self.program
     }
@@ -139,6 +144,11 @@ impl Place {
     /// What updates that nobody looks at keep of themselves.
     pub(super) fn record(&self) -> PathBuf {
         self.beside("record")
+    }
+
+    /// What an update holds while it is under way.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.beside("lock")
     }
 
     pub(super) fn has_old(&self) -> bool {
@@ -227,6 +237,19 @@ impl Place {
         self.commit_from(disk, from, to)?;
         self.swap(disk)?;
         self.settle(disk)
+    }
+
+    /// Goes back from files that are of no use. They go away: nobody wants to go back to them, and what was here before the
+    /// files of before is gone since those came.
+    ///
+    /// # Errors
+    /// As the disk has them.
+    pub(super) fn undo(&self, disk: &Disk) -> io::Result<()> {
+        self.go_back(disk)?;
+        for file in self.with_ending("old")? {
+            disk.make_room(&self.folder().join(format!("{file}.old")))?;
+        }
+        Ok(())
     }
 
     /// Takes away what was begun and not committed.

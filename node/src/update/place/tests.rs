@@ -118,6 +118,20 @@ fn the_program_before_is_kept_and_comes_back() {
 }
 
 #[test]
+fn to_what_was_of_no_use_nobody_goes_back() {
+    for one_step in [true, false] {
+        let bench = Bench::new();
+        let disk = disk(one_step, usize::MAX);
+        bench.place.commit(&disk, &Version::new(9, 9, 9)).unwrap();
+        bench.place.swap(&disk).unwrap();
+        bench.place.undo(&disk).unwrap();
+        assert_eq!((bench.read("starling-node"), bench.read("libx.so")), (OLD.into(), OLD.into()));
+        assert!(!bench.place.has_old());
+        assert_eq!(bench.leftovers(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn going_back_survives_a_cut_too() {
     for one_step in [true, false] {
         for left in 0.. {

@@ -106,21 +106,22 @@ impl Loader {
     /// # Safety
     /// `instance` is null or a live instance, `name` a string that ends in a zero.
     unsafe fn look_up(&self, instance: Handle, name: *const c_char) -> Option<Function> {
+        // Where there is none llama.cpp would call it all the same, and of one that is too old complain on stderr.
         // SAFETY: promised by who calls.
-        let found = self.0.as_ref().and_then(|vulkan| unsafe { (vulkan.look_up)(instance, name) });
-        // SAFETY: promised by who calls.
-        if found.is_some() || !instance.is_null() || unsafe { CStr::from_ptr(name) } != ASK_VERSION {
-            return found;
+        let asks_version = instance.is_null() && unsafe { CStr::from_ptr(name) } == ASK_VERSION;
+        if asks_version && self.version().is_none_or(|version| version < LEAST) {
+            // SAFETY: who has asked for it by this name calls it as what it is.
+            return Some(unsafe { std::mem::transmute::<AskVersion, Function>(no_version) });
         }
-        // llama.cpp calls it without a look at whether it is there; Vulkan 1.0 has none either.
-        // SAFETY: who has asked for it by this name calls it as what it is.
-        Some(unsafe { std::mem::transmute::<AskVersion, Function>(no_version) })
+        // SAFETY: promised by who calls.
+        self.0.as_ref().and_then(|vulkan| unsafe { (vulkan.look_up)(instance, name) })
     }
 
     /// None where there is no Vulkan, or the first one, which does not say.
     fn version(&self) -> Option<Version> {
+        let vulkan = self.0.as_ref()?;
         // SAFETY: without an instance, and with a string that ends in a zero.
-        let ask = unsafe { self.look_up(std::ptr::null_mut(), ASK_VERSION.as_ptr()) }?;
+        let ask = unsafe { (vulkan.look_up)(std::ptr::null_mut(), ASK_VERSION.as_ptr()) }?;
         // SAFETY: by this name Vulkan gives a function of this kind.
         let ask = unsafe { std::mem::transmute::<Function, AskVersion>(ask) };
         let mut packed = 0;
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared() {
+    fn one_that_is_too_old_is_as_good_as_none() {
         unsafe extern "system" fn says_1_1(packed: *mut u32) -> i32 {
             // SAFETY: who asks gives a place.
             unsafe { *packed = 1 << 22 | 1 << 12 | 77 };
@@ -246,8 +247,26 @@ mod tests {
             // SAFETY: only called as what it is.
             Some(unsafe { std::mem::transmute::<AskVersion, Function>(says_1_1) })
         }
-        assert_eq!(made_up(old).version(), Some(Version(1, 1)));
-        assert_eq!(made_up(old).problem().0, "Vulkan 1.1 is here, and 1.2 is needed");
+        let loader = made_up(old);
+        assert_eq!(loader.version(), Some(Version(1, 1)));
+        assert_eq!(call_version(&loader), INCOMPATIBLE_DRIVER);
+        assert_eq!(loader.problem().0, "Vulkan 1.1 is here, and 1.2 is needed");
+    }
+
+    #[test]
+    fn one_that_is_new_enough_speaks_for_itself() {
+        unsafe extern "system" fn says_1_2(packed: *mut u32) -> i32 {
+            // SAFETY: who asks gives a place.
+            unsafe { *packed = 1 << 22 | 2 << 12 };
+            SUCCESS
+        }
+        unsafe extern "system" fn new(_: Handle, _: *const c_char) -> Option<Function> {
+            // SAFETY: only called as what it is.
+            Some(unsafe { std::mem::transmute::<AskVersion, Function>(says_1_2) })
+        }
+        let loader = made_up(new);
+        assert_eq!(call_version(&loader), SUCCESS);
+        assert_eq!(loader.problem().0, "no Vulkan driver shows a graphics card");
         assert!(Version(1, 3) > LEAST && Version(2, 0) > LEAST);
     }
 }
