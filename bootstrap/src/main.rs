@@ -22,6 +22,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    program::begin();
     let Command::Run(options) = program::parse::<Cli>().command;
     program::finish(run(&options).await)
 }

@@ -51,6 +51,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    program::begin();
     program::finish(match program::parse::<Cli>().command {
         Command::Run(options) => Box::pin(run(&options)).await,
         Command::Config => {

@@ -65,6 +65,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    program::begin();
     let command = match program::try_parse::<Cli>() {
         Ok(cli) => cli.command,
         Err(exit) => return service::refuse(exit),

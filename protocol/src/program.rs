@@ -5,6 +5,7 @@
 //! flag on the command line wins over the file, and the file over a default.
 
 mod console;
+mod libraries;
 mod log_file;
 mod settings;
 mod span;
@@ -228,6 +229,11 @@ fn default_listen(bootstrap: &[Multiaddr]) -> Vec<Multiaddr> {
 /// Whether this machine speaks IPv6 at all; where it is switched off, not even loopback has an address.
 fn has_ipv6() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+/// What a program does before all else.
+pub fn begin() {
+    libraries::trust_the_system_alone();
 }
 
 /// Parses the command line and the configuration file it names. Usage errors end the process.

@@ -61,6 +61,12 @@ impl CrossBuild {
     }
 }
 
+/// The C++ compiler, for files of our own.
+#[cfg(target_os = "linux")]
+pub(crate) fn cpp_compiler() -> String {
+    mingw::compiler("g++")
+}
+
 /// Further flags of the compilers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {

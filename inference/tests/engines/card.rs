@@ -7,6 +7,8 @@
 
 mod fakes;
 mod inside;
+#[cfg(not(windows))]
+mod make;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apart;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", all(windows, target_env = "gnu")))]
 mod card;
 mod continuation;
 mod described;
@@ -65,5 +65,5 @@ for_each_engine! { [cfg(all())]
 }
 
 // In a process that finds the card: `card` starts them.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", all(windows, target_env = "gnu")))]
 for_each_engine! { [ignore = "another test starts it"] card_model }

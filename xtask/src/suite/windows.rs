@@ -2,6 +2,7 @@
 //!
 //! Wine shows neither firewall nor a graphics card, and of a service manager half. What it refuses QUIC, `tests/windows` gives.
 
+mod engines;
 mod service;
 mod swarm;
 mod tensorrt;
@@ -37,9 +38,10 @@ const TOOLS: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Windows];
 const WITH_LIBRARY: &[Tool] = &[Tool::Compilers, Tool::Node, Tool::Python, Tool::Windows];
 
 #[rustfmt::skip]
-pub(super) const STEPS: [Step; 6] = [
+pub(super) const STEPS: [Step; 7] = [
     Step { name: "build", about: "the programs for Windows and for Linux, dev profile", needs: TOOLS, run: build },
     Step { name: "unit", about: "unit tests of protocol, node and inference under wine", needs: TOOLS, run: unit },
+    Step { name: "engines", about: "every engine's promises under wine, TensorRT's on a card and a library that are none", needs: TOOLS, run: engines::run },
     Step { name: "swarm", about: "a node for Windows joins, answers, stops and comes back, over TCP and over QUIC", needs: TOOLS, run: swarm::run },
     Step { name: "service", about: "the node as a service: installed, started, stopped, taken away", needs: TOOLS, run: service::run },
     Step { name: "update", about: "a service takes a newer release, and none that does not serve", needs: TOOLS, run: update::run },

@@ -78,7 +78,7 @@ pub(super) fn compile() -> Command {
     process::command(compiler("gcc"))
 }
 
-fn compiler(tool: &str) -> String {
+pub(super) fn compiler(tool: &str) -> String {
     format!("{PREFIX}-{tool}-posix")
 }
 

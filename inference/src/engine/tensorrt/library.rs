@@ -81,9 +81,7 @@ impl Library {
             return Err(LibraryError::Missing { path });
         }
         let unusable = |reason: String| LibraryError::Unusable { path: path.clone(), reason };
-        // SAFETY: its user has installed it; what it does when it is loaded is as trusted as what it does later.
-        let library = unsafe { libloading::Library::new(&path) }
-            .map_err(|error| unusable(format!("it is no library ({error})")))?;
+        let library = open(&path).map_err(|error| unusable(format!("it is no library ({error})")))?;
         let missing = |_| unusable("it is not TensorRT-RTX".to_owned());
         // SAFETY: these are the types of the functions in the library's headers.
         let (builder, runtime, version) = unsafe {
@@ -135,6 +133,24 @@ impl Library {
         let said = self.said.0.lock().map(|said| said.clone()).unwrap_or_default();
         if said.is_empty() { "it does not say why".to_owned() } else { said }
     }
+}
+
+#[cfg(not(windows))]
+fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: its user has installed it; what it does when it is loaded is as trusted as what it does later.
+    unsafe { libloading::Library::new(path) }
+}
+
+/// What it needs in turn is the system's, or lies beside it.
+#[cfg(windows)]
+fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    use libloading::os::windows;
+
+    let from = windows::LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | windows::LOAD_LIBRARY_SEARCH_SYSTEM32;
+    // Windows wants the whole path for that.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // SAFETY: its user has installed it; what it does when it is loaded is as trusted as what it does later.
+    unsafe { windows::Library::load_with_flags(path, from) }.map(Into::into)
 }
 
 /// Takes what the library says. It may come from any thread of the library's.

@@ -1,7 +1,7 @@
 //! What is tried in a process that finds the card.
 #![expect(unsafe_code, reason = "the card that is none is asked how it was treated")]
 
-use std::ffi::{CString, c_char, c_long};
+use std::ffi::{CString, c_char};
 use std::path::Path;
 
 use starling_inference::tensorrt::choice::{Found, Tested, judge};
@@ -10,6 +10,7 @@ use starling_inference::tensorrt::trial::{Trial, built as listed, try_out};
 use starling_inference::tensorrt::{Precision, build};
 use starling_inference::{Failure, OpenError, Request, Source};
 
+use super::fakes::DRIVER;
 use super::{built, folder, options, order};
 use crate::subject::{Engine, Subject, ask, described, models};
 
@@ -23,13 +24,13 @@ const SMALL: (u32, u32) = (2, 64);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 struct Left {
-    allocations: c_long,
-    frees: c_long,
-    live: c_long,
-    streams: c_long,
-    contexts: c_long,
-    wrongs: c_long,
-    waits: c_long,
+    allocations: i64,
+    frees: i64,
+    live: i64,
+    streams: i64,
+    contexts: i64,
+    wrongs: i64,
+    waits: i64,
 }
 
 impl Left {
@@ -55,14 +56,14 @@ impl Left {
 
 fn driver() -> libloading::Library {
     // SAFETY: it is ours.
-    unsafe { libloading::Library::new("libcuda.so") }.unwrap()
+    unsafe { libloading::Library::new(DRIVER) }.unwrap()
 }
 
 /// Tells the card what it is like, until this goes.
-struct Told(&'static str, c_long);
+struct Told(&'static str, i64);
 
 impl Told {
-    fn new(name: &'static str, value: c_long, usual: c_long) -> Self {
+    fn new(name: &'static str, value: i64, usual: i64) -> Self {
         tell(name, value);
         Self(name, usual)
     }
@@ -74,11 +75,11 @@ impl Drop for Told {
     }
 }
 
-fn tell(name: &str, value: c_long) {
+fn tell(name: &str, value: i64) {
     let (library, name) = (driver(), CString::new(name).unwrap());
     // SAFETY: the function is written so, beside this file.
     unsafe {
-        let tell = library.get::<unsafe extern "C" fn(*const c_char, c_long)>(b"card_tell\0").unwrap();
+        let tell = library.get::<unsafe extern "C" fn(*const c_char, i64)>(b"card_tell\0").unwrap();
         tell(name.as_ptr(), value);
     }
 }

@@ -14,8 +14,34 @@
 #include <mutex>
 #include <string>
 
+#ifdef _WIN32
+#include <malloc.h>
+#endif
+
+// As wide as a C long is on Linux.
+using Number = int64_t;
+
 namespace
 {
+
+void* taken(size_t bytes)
+{
+#ifdef _WIN32
+    return _aligned_malloc(bytes, 512);
+#else
+    void* memory = nullptr;
+    return posix_memalign(&memory, 512, bytes) == 0 ? memory : nullptr;
+#endif
+}
+
+void given(void* memory)
+{
+#ifdef _WIN32
+    _aligned_free(memory);
+#else
+    std::free(memory);
+#endif
+}
 
 enum Result
 {
@@ -29,14 +55,14 @@ enum Result
 std::recursive_mutex gLock;
 
 // What a test has said, besides the environment.
-std::map<std::string, long>& told()
+std::map<std::string, Number>& told()
 {
-    static auto* one = new std::map<std::string, long>;
+    static auto* one = new std::map<std::string, Number>;
     return *one;
 }
 
 // What is said of `name`.
-long setting(char const* name, long otherwise)
+Number setting(char const* name, Number otherwise)
 {
     std::lock_guard<std::recursive_mutex> guard(gLock);
     auto const own = told().find(name);
@@ -48,7 +74,7 @@ long setting(char const* name, long otherwise)
     std::string const key = std::string(name) + "=";
     std::string const text = all == nullptr ? "" : std::string(",") + all;
     auto const at = text.find("," + key);
-    return at == std::string::npos ? otherwise : std::atol(text.c_str() + at + 1 + key.size());
+    return at == std::string::npos ? otherwise : std::atoll(text.c_str() + at + 1 + key.size());
 }
 
 struct Stream
@@ -60,12 +86,12 @@ struct Card
 {
     std::map<uint64_t, size_t> live;
     std::map<void*, Stream*> streams;
-    long used{0};
-    long allocations{0};
-    long frees{0};
-    long waits{0};
-    long contexts{0};
-    long wrongs{0};
+    Number used{0};
+    Number allocations{0};
+    Number frees{0};
+    Number waits{0};
+    Number contexts{0};
+    Number wrongs{0};
     bool lost{false};
     void* current{nullptr};
 
@@ -99,21 +125,21 @@ struct Card
 
     int take(uint64_t* address, size_t bytes)
     {
-        bool const full = used + static_cast<long>(bytes) > setting("memory", 8L << 30);
+        bool const full = used + static_cast<Number>(bytes) > setting("memory", Number{8} << 30);
         if (++allocations == setting("oom_at", -1) || full)
         {
             // It was not one.
             ++frees;
             return kOutOfMemory;
         }
-        void* memory = nullptr;
-        if (bytes == 0 || posix_memalign(&memory, 512, bytes) != 0)
+        void* memory = bytes == 0 ? nullptr : taken(bytes);
+        if (memory == nullptr)
         {
             return kInvalid;
         }
         std::memset(memory, 0xa5, bytes);
         live[reinterpret_cast<uint64_t>(memory)] = bytes;
-        used += static_cast<long>(bytes);
+        used += static_cast<Number>(bytes);
         *address = reinterpret_cast<uint64_t>(memory);
         return kSuccess;
     }
@@ -125,10 +151,10 @@ struct Card
         {
             return wrong("memory is freed that nobody has");
         }
-        used -= static_cast<long>(found->second);
+        used -= static_cast<Number>(found->second);
         ++frees;
         std::memset(reinterpret_cast<void*>(address), 0x5a, found->second);
-        std::free(reinterpret_cast<void*>(address));
+        given(reinterpret_cast<void*>(address));
         live.erase(found);
     }
 
@@ -189,14 +215,14 @@ int cuDeviceGetName(char* name, int length, int)
 }
 int cuDeviceTotalMem_v2(size_t* bytes, int)
 {
-    *bytes = static_cast<size_t>(setting("memory", 8L << 30));
+    *bytes = static_cast<size_t>(setting("memory", Number{8} << 30));
     return kSuccess;
 }
 int cuMemGetInfo_v2(size_t* free, size_t* total)
 {
     Guard guard(gLock);
-    *total = static_cast<size_t>(setting("memory", 8L << 30));
-    *free = static_cast<size_t>(setting("free", static_cast<long>(*total) - card().used));
+    *total = static_cast<size_t>(setting("memory", Number{8} << 30));
+    *free = static_cast<size_t>(setting("free", static_cast<Number>(*total) - card().used));
     return kSuccess;
 }
 int cuDeviceGetAttribute(int* value, int attribute, int)
@@ -369,7 +395,7 @@ void* card_at(uint64_t address, size_t bytes)
     Guard guard(gLock);
     return card().at(address, bytes);
 }
-long card_setting(char const* name, long otherwise)
+Number card_setting(char const* name, Number otherwise)
 {
     return setting(name, otherwise);
 }
@@ -377,9 +403,9 @@ long card_setting(char const* name, long otherwise)
 // For tests: what is left of everything.
 struct Left
 {
-    long allocations, frees, live, streams, contexts, wrongs, waits;
+    Number allocations, frees, live, streams, contexts, wrongs, waits;
 };
-void card_tell(char const* name, long value)
+void card_tell(char const* name, Number value)
 {
     Guard guard(gLock);
     told()[name] = value;
@@ -389,7 +415,7 @@ void card_left(Left* left)
 {
     Guard guard(gLock);
     auto& one = card();
-    *left = Left{one.allocations, one.frees, static_cast<long>(one.live.size()), static_cast<long>(one.streams.size()), one.contexts, one.wrongs, one.waits};
+    *left = Left{one.allocations, one.frees, static_cast<Number>(one.live.size()), static_cast<Number>(one.streams.size()), one.contexts, one.wrongs, one.waits};
 }
 
 } // extern "C"

@@ -20,7 +20,7 @@ extern "C"
 {
 bool card_push(void* stream, std::function<void()>* work);
 void* card_at(uint64_t address, size_t bytes);
-long card_setting(char const* name, long otherwise);
+int64_t card_setting(char const* name, int64_t otherwise);
 }
 
 namespace
