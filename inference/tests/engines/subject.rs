@@ -115,6 +115,7 @@ pub(crate) struct Engine {
     pub(crate) handle: Handle,
     thread: Thread,
     /// What a list of processes calls it, if it has one of its own.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "processes are found by it on Linux alone"))]
     name: String,
 }
 
