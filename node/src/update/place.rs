@@ -8,9 +8,11 @@
 //! On Unix the new program takes the name of the old in one step. Windows refuses that to a program that runs, and wants
 //! two: a cut in the moment between them leaves `.old` and `.new`, and the install script, run again, mends it.
 
+mod disk;
+
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -18,8 +20,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use starling_protocol::program::Exit;
 
+pub(super) use self::disk::Disk;
 use super::{current, package};
-use crate::disk::{remove, sync_folder};
 
 /// Longest note that is read, in bytes.
 const MAX_NOTE_BYTES: u64 = 64 << 10;
@@ -68,25 +70,6 @@ pub(super) enum Next {
     Finish(Version),
     /// To find out whether the new program is of any use.
     Prove(Version),
-}
-
-/// What is done to the disk, one step after the other, so that a test can cut the power between any two.
-#[derive(Debug)]
-pub(super) struct Disk {
-    /// A program that runs can lose its name to another in one step.
-    one_step: bool,
-    #[cfg(test)]
-    left: std::cell::Cell<usize>,
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self {
-            one_step: cfg!(unix),
-            #[cfg(test)]
-            left: usize::MAX.into(),
-        }
-    }
 }
 
 impl Place {
@@ -318,67 +301,6 @@ impl Place {
         let half = self.beside("update-half");
         disk.write(&half, &serde_json::to_vec(note).map_err(io::Error::other)?)?;
         disk.rename(&half, &self.beside("update"))
-    }
-}
-
-impl Disk {
-    /// One more step; in a test the power may be gone.
-    #[cfg_attr(
-        not(test),
-        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "a test cuts the power here")
-    )]
-    fn step(&self) -> io::Result<()> {
-        #[cfg(test)]
-        match self.left.get().checked_sub(1) {
-            Some(left) => self.left.set(left),
-            None => return Err(io::Error::other("the power is gone")),
-        }
-        Ok(())
-    }
-
-    /// The file gets a second name, or on Windows another one; what had it goes.
-    fn keep(&self, at: &Path, old: &Path) -> io::Result<()> {
-        if !self.one_step {
-            self.make_room(old)?;
-            return self.rename(at, old);
-        }
-        let half = old.with_added_extension("half");
-        self.step()?;
-        remove(&half)?;
-        fs::hard_link(at, &half).or_else(|_| fs::copy(at, &half).map(drop))?;
-        self.rename(&half, old)
-    }
-
-    /// On Windows the oldest program may still run, and then keeps its file, under another name.
-    fn make_room(&self, old: &Path) -> io::Result<()> {
-        let aside = old.with_added_extension("gone");
-        let _ = remove(&aside);
-        self.step()?;
-        remove(old).or_else(|_| fs::rename(old, &aside))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step()?;
-        fs::rename(from, to)?;
-        sync_folder(to)
-    }
-
-    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step()?;
-        fs::copy(from, to)?;
-        File::options().write(true).open(to)?.sync_all()
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.step()?;
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.step()?;
-        remove(path)
     }
 }
 
