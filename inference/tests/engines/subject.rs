@@ -85,18 +85,13 @@ pub(crate) fn scripted(options: &str) -> Source {
     Source::Scripted(format!("tokens_per_second=0,answer_tokens=400,{options}").parse().unwrap())
 }
 
+/// Quantised files where this machine computes best. Others have to answer exactly, which a processor does: a graphics card
+/// adds in another order in a batch than alone.
 pub(crate) fn gguf(file: &str, slots: u32, context_tokens: u32) -> Source {
+    let device = if file.ends_with("q8_0.gguf") { DeviceChoice::Auto } else { DeviceChoice::Cpu };
     let (context_tokens, slots) = (Some(context_tokens), Some(slots));
     let saved_bytes = Some(64 << 20);
-    Source::Gguf {
-        path: models().join(file),
-        context_tokens,
-        slots,
-        threads: None,
-        saved_bytes,
-        hashes: None,
-        device: DeviceChoice::Auto,
-    }
+    Source::Gguf { path: models().join(file), context_tokens, slots, threads: None, saved_bytes, hashes: None, device }
 }
 
 pub(crate) fn described(file: &str, slots: u32, context_tokens: u32) -> Source {
