@@ -4,6 +4,7 @@
 //! This crate knows nothing of engines, users or HTTP.
 #![warn(missing_docs)]
 
+pub mod disk;
 pub mod frame;
 pub mod id;
 pub mod identity;

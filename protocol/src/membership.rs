@@ -29,6 +29,8 @@ use std::{
 use libp2p::Multiaddr;
 use minicbor::{Decode, Encode};
 
+use crate::disk::replace;
+
 /// Seconds since 1970.
 pub type Seconds = u64;
 
@@ -83,7 +85,7 @@ impl Membership {
         }
     }
 
-    /// Writes it beside and renames, so that no crash leaves half of it.
+    /// Puts it into its file.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -91,9 +93,7 @@ impl Membership {
     /// # Panics
     /// Never: encoding into memory cannot fail.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let draft = path.with_extension("new");
-        std::fs::write(&draft, minicbor::to_vec(self).expect("encoding into a Vec cannot fail"))?;
-        std::fs::rename(draft, path)
+        replace(path, &minicbor::to_vec(self).expect("encoding into a Vec cannot fail"))
     }
 }
 

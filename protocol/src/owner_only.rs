@@ -13,11 +13,13 @@ mod windows;
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::Path,
 };
 
 use zeroize::Zeroizing;
+
+use crate::disk::replace_by;
 
 #[cfg(unix)]
 use unix as system;
@@ -65,17 +67,12 @@ fn renew(path: &Path) -> io::Result<()> {
     write(path, &Zeroizing::new(fs::read(path)?))
 }
 
-/// Puts a file with this in it into the place of what may be there. Written beside and renamed, so that no crash leaves half.
+/// Puts a file with this in it into the place of what may be there.
 ///
 /// # Errors
 /// Whatever the system says; what was there is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    let _ = fs::remove_file(&draft);
-    let mut file = create_new(&draft)?;
-    file.write_all(bytes).and_then(|()| file.sync_all())?;
-    drop(file);
-    fs::rename(&draft, path)
+    replace_by(path, bytes, create_new)
 }
 
 /// How others can read it, if they can.

@@ -13,7 +13,10 @@ use std::{
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use starling_protocol::program::{Exit, say};
+use starling_protocol::{
+    disk::replace,
+    program::{Exit, say},
+};
 
 use super::{
     Update, current,
@@ -54,9 +57,7 @@ impl Record {
     }
 
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let half = path.with_added_extension("half");
-        fs::write(&half, serde_json::to_vec_pretty(self).map_err(io::Error::other)?)?;
-        fs::rename(&half, path)
+        replace(path, &serde_json::to_vec_pretty(self).map_err(io::Error::other)?)
     }
 
     /// Once is enough: a version that did not serve is not tried again.

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    disk::replace,
     limits::MAX_REVOCATIONS,
     membership::{Revocation, Revocations, SwarmId},
 };
@@ -61,15 +62,10 @@ pub(super) fn load(path: &Path, swarm: &SwarmId) -> io::Result<Vec<Revocation>> 
     Ok(if body.swarm == *swarm { body.revocations } else { vec![] })
 }
 
-/// Written beside and renamed, so that no crash leaves half of it.
 pub(super) fn save(path: &Path, swarm: SwarmId, revocations: &Revocations) -> io::Result<()> {
     let body = encoded(&Body { swarm, revocations: revocations.iter().cloned().collect() });
     let digest = Sha256::digest(&body).to_vec();
-    let draft = path.with_extension("new");
-    let mut file = File::create(&draft)?;
-    file.write_all(&encoded(&Sealed { body, digest }))?;
-    file.sync_all()?;
-    std::fs::rename(draft, path)
+    replace(path, &encoded(&Sealed { body, digest }))
 }
 
 fn encoded<T: Encode<()>>(message: &T) -> Vec<u8> {

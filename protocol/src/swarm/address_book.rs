@@ -13,6 +13,8 @@ use libp2p::{Multiaddr, PeerId};
 use minicbor::{Decode, Encode};
 use tracing::warn;
 
+use crate::disk::replace;
+
 /// Peers kept; the one met longest ago goes first.
 const MAX_PEERS: usize = 64;
 /// Addresses kept of each, the newest.
@@ -114,17 +116,13 @@ fn parse(bytes: &[u8]) -> Option<Vec<(PeerId, Vec<Multiaddr>)>> {
     entries.into_iter().take(MAX_PEERS).map(one).collect()
 }
 
-/// Beside and renamed, so that a power cut leaves the old file or the new one.
 fn write(path: &Path, peers: &[(PeerId, Vec<Multiaddr>)]) -> io::Result<()> {
     let entry = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| Entry {
         peer: peer.to_bytes(),
         addresses: addresses.iter().map(|address| address.to_vec().into()).collect(),
     };
     let entries: Vec<_> = peers.iter().map(entry).collect();
-    let bytes = minicbor::to_vec(&entries).map_err(io::Error::other)?;
-    let beside = path.with_extension("new");
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, path)
+    replace(path, &minicbor::to_vec(&entries).map_err(io::Error::other)?)
 }
 
 #[cfg(test)]

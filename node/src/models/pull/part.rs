@@ -11,10 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use starling_protocol::ModelId;
+use starling_protocol::{ModelId, disk::sync_folder};
 
 use crate::{
-    disk::{remove, sync_folder},
+    disk::remove,
     models::{hub::Remote, show::Progress},
 };
 

@@ -4,6 +4,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use starling_protocol::{
+    disk::replace,
     owner_only,
     program::{Exit, IDENTITY},
 };
@@ -165,9 +166,7 @@ fn configure(plan: &Plan, settings: &str) -> Result<String, Exit> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    fs::write(&draft, text).and_then(|()| fs::rename(&draft, path)).map_err(failed)?;
+    replace(path, text.as_bytes()).map_err(failed)?;
     Ok(format!("the configuration {} was written", path.display()))
 }
 

@@ -6,7 +6,9 @@ use std::{
     path::Path,
 };
 
-use crate::disk::{remove, sync_folder};
+use starling_protocol::disk::sync_folder;
+
+use crate::disk::remove;
 
 /// How this system lets files change places.
 #[derive(Debug)]
