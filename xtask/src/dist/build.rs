@@ -78,7 +78,10 @@ impl Builder<'_> {
             false => {
                 let cross = CrossBuild::provide(self.places, self.consent, self.stop)?;
                 let flags = neutral(&self.private(work, cross.sources())?);
-                cross.cargo(self.places, verb, work, &flags)
+                let mut cargo = cross.cargo(self.places, verb, work, &flags);
+                // Some have names with a random part: those of libraries that rustc makes for GNU's linker as it goes.
+                cargo.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+                cargo
             }
         };
         if self.profile == Profile::Release {
