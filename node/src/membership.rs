@@ -16,7 +16,7 @@ use starling_protocol::{
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::service::events;
+use crate::{disk::remove, service::events};
 
 /// A reason is told once it has lasted: after a loss of all gateways the first word may be a stranger's.
 const TOLD_AFTER: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ impl Files {
             std::fs::create_dir_all(folder)?;
         }
         membership.save(&self.membership)?;
-        forget(&self.revoked)
+        remove(&self.revoked)
     }
 
     /// Follows what becomes of our membership, and says so to the owner, for as long as there is news.
@@ -88,7 +88,7 @@ impl Files {
     fn note(&self, trouble: Option<NotMember>) {
         let noted = match trouble {
             Some(NotMember::Revoked) => std::fs::write(&self.revoked, b""),
-            _ => forget(&self.revoked),
+            _ => remove(&self.revoked),
         };
         if let Err(error) = noted {
             debug!(%error, "what others say of the membership was not noted");
@@ -155,13 +155,6 @@ fn tell(trouble: Option<NotMember>) {
 /// The same trouble, whatever its seconds.
 fn kind(trouble: Option<NotMember>) -> Option<&'static str> {
     trouble.map(|why| why.code())
-}
-
-fn forget(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The same, with a file that is made in a way of its own. Only one at a time may replace a file.
-pub(crate) fn replace_by(path: &Path, bytes: &[u8], create: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<()> {
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_by(path: &Path, bytes: &[u8], create: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<()> {
     let draft = path.with_added_extension("new");
     // Of one that was cut off.
     let _ = fs::remove_file(&draft);
@@ -23,7 +26,9 @@ pub(crate) fn replace_by(path: &Path, bytes: &[u8], create: impl FnOnce(&Path) -
     file.write_all(bytes).and_then(|()| file.sync_all())?;
     drop(file);
     fs::rename(&draft, path)?;
-    sync_folder(path)
+    // The file is in its place; not every file system can promise more.
+    let _ = sync_folder(path);
+    Ok(())
 }
 
 /// Makes the rename of this file last through a power cut; Windows has no such call and needs none.

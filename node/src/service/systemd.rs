@@ -6,14 +6,13 @@ mod show;
 mod updates;
 
 use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use starling_protocol::program::Exit;
+use starling_protocol::{disk::replace_by, program::Exit};
 
 use self::commands::Commands;
 use super::{NAME, Report, Serve, plan::Plan, unit, updates::Updates};
@@ -259,22 +258,20 @@ fn configure(plan: &Plan, settings: &str) -> Result<String, Exit> {
     Ok(format!("the configuration {} {done}", path.display()))
 }
 
-/// Written beside and renamed, readable for all: systemd and the account read it.
+/// Readable for all: systemd and the account read it.
 fn write(path: &Path, text: &str) -> Result<(), Exit> {
     let failed = |error| Exit::failed(format!("{} cannot be written: {error}", path.display()));
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         fs::create_dir_all(folder).map_err(failed)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
-    let _ = fs::remove_file(&draft);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&draft).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    // Whatever the mask of whoever runs this.
-    file.set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
-    fs::rename(&draft, path).map_err(failed)
+    let create = |draft: &Path| {
+        let file = fs::File::create_new(draft)?;
+        // Whatever the mask of whoever runs this.
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        Ok(file)
+    };
+    replace_by(path, text.as_bytes(), create).map_err(failed)
 }
 
 #[cfg(test)]

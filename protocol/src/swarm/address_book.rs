@@ -13,8 +13,6 @@ use libp2p::{Multiaddr, PeerId};
 use minicbor::{Decode, Encode};
 use tracing::warn;
 
-use crate::disk::replace;
-
 /// Peers kept; the one met longest ago goes first.
 const MAX_PEERS: usize = 64;
 /// Addresses kept of each, the newest.
@@ -116,13 +114,17 @@ fn parse(bytes: &[u8]) -> Option<Vec<(PeerId, Vec<Multiaddr>)>> {
     entries.into_iter().take(MAX_PEERS).map(one).collect()
 }
 
+/// Beside and renamed. It does not wait for the disk, since the swarm's own task writes it; a damaged book is an empty one.
 fn write(path: &Path, peers: &[(PeerId, Vec<Multiaddr>)]) -> io::Result<()> {
     let entry = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| Entry {
         peer: peer.to_bytes(),
         addresses: addresses.iter().map(|address| address.to_vec().into()).collect(),
     };
     let entries: Vec<_> = peers.iter().map(entry).collect();
-    replace(path, &minicbor::to_vec(&entries).map_err(io::Error::other)?)
+    let bytes = minicbor::to_vec(&entries).map_err(io::Error::other)?;
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes)?;
+    fs::rename(&beside, path)
 }
 
 #[cfg(test)]
